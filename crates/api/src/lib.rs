@@ -1,0 +1,1 @@
+//! The local control API: typed requests, a server and a client.

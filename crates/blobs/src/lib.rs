@@ -1,0 +1,1 @@
+//! Content-addressed data on disk and its exchange over a stream.

@@ -1,0 +1,1 @@
+//! One peer as a state machine: inputs in, effects out.

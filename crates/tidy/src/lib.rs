@@ -1,0 +1,1 @@
+//! Rules of architecture and style, as tests.

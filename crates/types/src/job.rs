@@ -1,0 +1,162 @@
+//! A job: one program, many independent tasks, and the terms on which they are run.
+
+use crate::{BlobId, Bytes, Fuel, Price, ProfileId, UnixTime, limits};
+use alloc::{string::String, string::ToString, vec::Vec};
+use core::time::Duration;
+use serde::{Deserialize, Serialize};
+
+/// The position of a task in its job, from 0.
+pub type TaskIndex = u32;
+
+/// What a requester signs. Its id is the hash of these bytes as signed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Job {
+    /// The program: a WASI preview 1 command.
+    pub program: BlobId,
+    /// The program's length in bytes.
+    pub program_len: u64,
+    /// A name for people.
+    pub name: String,
+    /// Arguments after the program's name; `{index}` in them becomes `first_index` + the task's position.
+    pub args: Vec<String>,
+    /// Environment variables, in this order.
+    pub env: Vec<(String, String)>,
+    /// How many tasks.
+    pub tasks: TaskIndex,
+    /// What `{index}` is in task 0.
+    pub first_index: u64,
+    /// What each task may use.
+    pub limits: TaskLimits,
+    /// How results are checked.
+    pub policy: Policy,
+    /// No seat costs more than this.
+    pub max_price: Price,
+    /// The execution profile that outcomes are compared under.
+    pub profile: ProfileId,
+    /// What the guest's clock shows at the start of each task, and when the job was made.
+    pub epoch: UnixTime,
+    /// Tells apart two jobs that are alike in all else.
+    pub nonce: [u8; 16],
+}
+
+/// What one task may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskLimits {
+    /// Fuel; running out is an outcome.
+    pub fuel: Fuel,
+    /// Linear memory and tables, in bytes.
+    pub memory: u64,
+    /// Standard output and standard error together, in bytes.
+    pub output: u64,
+    /// Wall clock, in milliseconds: a safety net that never decides an outcome.
+    pub wall_ms: u64,
+}
+
+impl Default for TaskLimits {
+    fn default() -> Self {
+        Self {
+            fuel: Fuel(limits::DEFAULT_TASK_FUEL),
+            memory: limits::DEFAULT_TASK_MEMORY_BYTES,
+            output: limits::DEFAULT_TASK_OUTPUT_BYTES,
+            wall_ms: limits::DEFAULT_TASK_WALL_MS,
+        }
+    }
+}
+
+/// How results are checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Policy {
+    /// Every task is run by this many unrelated peers. With two or more, digests are committed before any is shown.
+    Replicas(u8),
+}
+
+impl Policy {
+    /// How many seats each task has at first.
+    pub fn seats(self) -> u8 {
+        match self {
+            Self::Replicas(count) => count,
+        }
+    }
+}
+
+/// Why a job was refused before anything was done with it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Invalid {
+    /// There is nothing to do.
+    #[error("the job has no tasks")]
+    NoTasks,
+    /// More tasks than a job may have.
+    #[error("the job has {0} tasks; a job has at most {max}", max = limits::TASKS_PER_JOB_MAX)]
+    TooManyTasks(TaskIndex),
+    /// Zero or absurdly many replicas.
+    #[error("replicas must be between 1 and {max}", max = limits::REPLICAS_MAX)]
+    Replicas,
+    /// The program is empty or too large.
+    #[error("the program has {0} bytes; it needs 1 to {max}", max = limits::PROGRAM_BYTES_MAX)]
+    Program(u64),
+    /// Arguments, environment and name together are too large.
+    #[error("name, arguments and environment take {0} bytes; at most {max} are allowed", max = limits::JOB_TEXT_BYTES_MAX)]
+    Text(usize),
+    /// A limit is out of range.
+    #[error("the {0} limit is out of range: {1} allows {2} to {3}")]
+    Limit(&'static str, &'static str, u64, u64),
+}
+
+impl Job {
+    /// Checks every bound that does not depend on who asks.
+    pub fn check(&self) -> Result<(), Invalid> {
+        match self.tasks {
+            0 => return Err(Invalid::NoTasks),
+            n if n > limits::TASKS_PER_JOB_MAX => return Err(Invalid::TooManyTasks(n)),
+            _ => {}
+        }
+        if !(1..=limits::REPLICAS_MAX).contains(&self.policy.seats()) {
+            return Err(Invalid::Replicas);
+        }
+        if !(1..=limits::PROGRAM_BYTES_MAX).contains(&self.program_len) {
+            return Err(Invalid::Program(self.program_len));
+        }
+        let text = self.name.len()
+            + self.args.iter().map(String::len).sum::<usize>()
+            + self.env.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>()
+            + (self.args.len() + self.env.len()) * 8;
+        if text > limits::JOB_TEXT_BYTES_MAX {
+            return Err(Invalid::Text(text));
+        }
+        let ranges = [
+            ("fuel", self.limits.fuel.0, 1, limits::TASK_FUEL_MAX),
+            ("memory", self.limits.memory, limits::WASM_PAGE_BYTES, limits::TASK_MEMORY_BYTES_MAX),
+            ("output", self.limits.output, 0, limits::TASK_OUTPUT_BYTES_MAX),
+            ("timeout", self.limits.wall_ms, 1, limits::TASK_WALL_MS_MAX),
+        ];
+        for (name, value, low, high) in ranges {
+            if !(low..=high).contains(&value) {
+                return Err(Invalid::Limit(name, "a task", low, high));
+            }
+        }
+        Ok(())
+    }
+
+    /// The arguments of one task: `{index}` filled in.
+    pub fn args_of(&self, task: TaskIndex) -> Vec<String> {
+        let index = self.first_index.saturating_add(u64::from(task)).to_string();
+        self.args.iter().map(|arg| arg.replace("{index}", &index)).collect()
+    }
+
+    /// The wall-clock limit of a task.
+    pub fn wall(&self) -> Duration {
+        Duration::from_millis(self.limits.wall_ms)
+    }
+}
+
+/// A task's standard input.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TaskInput {
+    /// Nothing: the task is told its index by its arguments.
+    #[default]
+    None,
+    /// A few bytes, sent along.
+    Inline(Bytes),
+    /// A blob, to be fetched.
+    Blob(BlobId, u64),
+}

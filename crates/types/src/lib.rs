@@ -1,0 +1,25 @@
+//! The vocabulary of the mesh: ids, time, credits, jobs, outcomes and limits.
+//!
+//! Every other crate imports this one and it imports none of ours. Nothing here reads a clock, rolls dice, opens a
+//! file or talks to anybody: these are the nouns, and the few rules that belong to a noun alone.
+#![no_std]
+extern crate alloc;
+
+pub mod bytes;
+pub mod credits;
+pub mod id;
+pub mod job;
+pub mod limits;
+pub mod outcome;
+pub mod peer;
+pub mod range_set;
+pub mod time;
+
+pub use bytes::Bytes;
+pub use credits::{Credits, Fuel, Price};
+pub use id::{BlobId, ClaimId, Hash, JobId, LeaseId, NetworkId, OfferId, ProfileId};
+pub use job::{Job, Policy, TaskIndex, TaskInput};
+pub use outcome::{Exit, Outcome, Output};
+pub use peer::PeerId;
+pub use range_set::RangeSet;
+pub use time::{Instant, UnixTime};

@@ -1,0 +1,70 @@
+//! Every bound in one table: the unit in the name, the reason beside it.
+
+use core::time::Duration;
+
+/// An offer as gossiped: it must stay cheap to forward to everybody.
+pub const OFFER_BYTES_MAX: usize = 16 << 10;
+/// A bid: a few numbers.
+pub const BID_BYTES_MAX: usize = 4 << 10;
+/// A direct message, framing included.
+pub const MESSAGE_BYTES_MAX: usize = 1 << 20;
+/// What a sender aims at when it fills a message with many small things: well under the cap, large enough to amortise.
+pub const MESSAGE_BYTES_TARGET: usize = 128 << 10;
+/// Inputs and outputs up to this travel inside messages; larger ones as blobs.
+pub const INLINE_BYTES_MAX: usize = 4 << 10;
+/// A program: twice what the largest interpreters compiled to WASI need.
+pub const PROGRAM_BYTES_MAX: u64 = 64 << 20;
+/// One blob. Whole blobs are checked before they become visible, so this bounds a temporary file.
+pub const BLOB_BYTES_MAX: u64 = 1 << 30;
+/// Nesting of CBOR: our deepest message has 7 levels.
+pub const CBOR_DEPTH_MAX: usize = 16;
+/// Tasks of a job; they are held as ranges, not rows.
+pub const TASKS_PER_JOB_MAX: u32 = 10_000_000;
+/// Task inputs that are parts of a split: these are rows.
+pub const PARTS_PER_JOB_MAX: usize = 1_000_000;
+/// Tasks named in one message: keeps one message's work under a few milliseconds.
+pub const TASKS_PER_MESSAGE_MAX: usize = 1024;
+/// Name, arguments and environment of a job together: they travel in every lease.
+pub const JOB_TEXT_BYTES_MAX: usize = 12 << 10;
+/// Replicas of a task: above 2 the requester's own run is cheaper (verification.md §3.6); 16 is generous.
+pub const REPLICAS_MAX: u8 = 16;
+/// Offers held by a worker while it waits for its round.
+pub const OFFERS_HELD_MAX: usize = 10_000;
+/// Bids that one auction takes.
+pub const BIDS_PER_OFFER_MAX: usize = 256;
+/// Bids that an auction waits for when so many peers are known.
+pub const BIDS_WANTED: u32 = 64;
+/// Leases that a worker holds at once.
+pub const LEASES_PER_WORKER_MAX: usize = 64;
+/// Leases that a job has at once.
+pub const LEASES_PER_JOB_MAX: usize = 64;
+/// Connections in all, those still being set up, and those of one public /24.
+pub const CONNECTIONS_MAX: u32 = 256;
+/// Connections being set up.
+pub const CONNECTIONS_PENDING_MAX: u32 = 32;
+/// Messages waiting for one peer's stream; when full, the peer is too slow and is disconnected.
+pub const SEND_QUEUE_MESSAGES_MAX: usize = 4096;
+
+/// How far another's wall clock may be from ours before its statements are stale.
+pub const CLOCK_SKEW: Duration = Duration::from_secs(120);
+/// The longest life of an offer.
+pub const OFFER_LIFE_MAX: Duration = Duration::from_secs(600);
+
+/// One WebAssembly page.
+pub const WASM_PAGE_BYTES: u64 = 64 << 10;
+/// About five minutes of one desktop core.
+pub const DEFAULT_TASK_FUEL: u64 = 1_000_000_000_000;
+/// Fits beside others on a phone.
+pub const DEFAULT_TASK_MEMORY_BYTES: u64 = 256 << 20;
+/// Default output of a task.
+pub const DEFAULT_TASK_OUTPUT_BYTES: u64 = 16 << 20;
+/// Ten minutes.
+pub const DEFAULT_TASK_WALL_MS: u64 = 600_000;
+/// A day or so of one core.
+pub const TASK_FUEL_MAX: u64 = 1 << 50;
+/// All that 32-bit WebAssembly can address.
+pub const TASK_MEMORY_BYTES_MAX: u64 = 4 << 30;
+/// Output of a task.
+pub const TASK_OUTPUT_BYTES_MAX: u64 = 1 << 30;
+/// A day.
+pub const TASK_WALL_MS_MAX: u64 = 86_400_000;

@@ -1,0 +1,162 @@
+//! Leases, the tasks streamed into them, and all the ways out of them. specs/execution.md, specs/jobs.md.
+
+use super::{BoundError, Check, Ext, bounded};
+use alloc::vec::Vec;
+use pocketmesh_types::{Bytes, LeaseId, OfferId, PeerId, Price, TaskIndex, TaskInput, limits};
+use serde::{Deserialize, Serialize};
+
+/// The right to work on a job at a price, for a time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lease {
+    /// The offer that was bid for.
+    pub offer: OfferId,
+    /// To whom.
+    pub worker: PeerId,
+    /// The job, in its sealed envelope.
+    pub job: Bytes,
+    /// The price paid.
+    pub price: Price,
+    /// A sign of life is due this often, in milliseconds.
+    pub heartbeat_ms: u32,
+    /// Results are kept hidden until they are asked for.
+    pub commit_first: bool,
+    /// Later versions' fields.
+    pub ext: Ext,
+}
+
+impl Check for Lease {
+    fn check(&self) -> Result<(), BoundError> {
+        bounded("the heartbeat", (100..=600_000).contains(&self.heartbeat_ms))
+    }
+}
+
+/// A lease turned down: no stain on the worker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Decline {
+    /// Which lease.
+    pub lease: LeaseId,
+    /// Why.
+    pub reason: DeclineReason,
+}
+
+/// Why a lease is turned down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DeclineReason {
+    /// Its slots went to others meanwhile.
+    Busy,
+    /// The device may not work now.
+    DevicePaused,
+    /// The lease or the job in it is not what was offered.
+    NotAsOffered,
+    /// The program could not be fetched.
+    ProgramUnavailable,
+    /// The program is not one that this profile runs.
+    ProgramRefused,
+}
+
+impl Check for Decline {
+    fn check(&self) -> Result<(), BoundError> {
+        Ok(())
+    }
+}
+
+/// Tasks for a lease.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Assign {
+    /// Which lease.
+    pub lease: LeaseId,
+    /// The tasks.
+    pub tasks: Vec<Assigned>,
+}
+
+/// One task and its input.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Assigned {
+    /// Which task.
+    pub task: TaskIndex,
+    /// Its standard input.
+    pub input: TaskInput,
+}
+
+impl Check for Assign {
+    fn check(&self) -> Result<(), BoundError> {
+        bounded("the number of tasks", self.tasks.len() <= limits::TASKS_PER_MESSAGE_MAX)
+    }
+}
+
+/// Tasks given back undone: no stain on the worker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HandBack {
+    /// Which lease.
+    pub lease: LeaseId,
+    /// Which tasks.
+    pub tasks: Vec<TaskIndex>,
+    /// Why.
+    pub reason: HandBackReason,
+}
+
+/// Why tasks are handed back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HandBackReason {
+    /// The device may not work now.
+    DevicePaused,
+    /// The daemon is being stopped.
+    Stopping,
+    /// The input could not be fetched.
+    InputUnavailable,
+    /// The program could not be fetched.
+    ProgramUnavailable,
+    /// The program is not one that this profile runs.
+    ProgramRefused,
+    /// The execution came to no outcome on this host.
+    NoOutcome,
+}
+
+impl Check for HandBack {
+    fn check(&self) -> Result<(), BoundError> {
+        bounded("the number of tasks", self.tasks.len() <= limits::TASKS_PER_MESSAGE_MAX)
+    }
+}
+
+/// The worker is alive.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Heartbeat {
+    /// The leases it holds of the receiver, and how many tasks it has still to run in each.
+    pub leases: Vec<(LeaseId, u32)>,
+}
+
+impl Check for Heartbeat {
+    fn check(&self) -> Result<(), BoundError> {
+        bounded("the number of leases", self.leases.len() <= limits::LEASES_PER_WORKER_MAX)
+    }
+}
+
+/// The requester ends a lease.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaseEnd {
+    /// Which lease.
+    pub lease: LeaseId,
+    /// Why.
+    pub reason: EndReason,
+}
+
+/// Why a lease ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum EndReason {
+    /// The job is complete.
+    JobDone,
+    /// Its owner stopped it.
+    JobStopped,
+    /// The worker was silent too long.
+    Silent,
+    /// A claim of the worker was refuted.
+    Refuted,
+    /// The requester knows no such lease, or knows it no more.
+    Unknown,
+}
+
+impl Check for LeaseEnd {
+    fn check(&self) -> Result<(), BoundError> {
+        Ok(())
+    }
+}

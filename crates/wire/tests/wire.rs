@@ -77,7 +77,7 @@ fn samples(worker: PeerId) -> Vec<Message> {
         Lease {
             offer,
             worker,
-            job: Bytes(vec![1, 2, 3]),
+            job: job(),
             price: Price(950),
             heartbeat_ms: 5_000,
             commit_first: true,

@@ -128,6 +128,8 @@ pub enum Standing {
     Late,
     /// There was a bid from the same public prefix already.
     SamePrefix,
+    /// The requester has refuted a claim of this bidder before.
+    Distrusted,
 }
 
 impl Check for Closing {

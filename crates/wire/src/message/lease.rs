@@ -2,7 +2,7 @@
 
 use super::{BoundError, Check, Ext, bounded};
 use alloc::vec::Vec;
-use pocketmesh_types::{Bytes, LeaseId, OfferId, PeerId, Price, TaskIndex, TaskInput, limits};
+use pocketmesh_types::{Job, LeaseId, OfferId, PeerId, Price, TaskIndex, TaskInput, limits};
 use serde::{Deserialize, Serialize};
 
 /// The right to work on a job at a price, for a time.
@@ -12,8 +12,8 @@ pub struct Lease {
     pub offer: OfferId,
     /// To whom.
     pub worker: PeerId,
-    /// The job, in its sealed envelope.
-    pub job: Bytes,
+    /// The job; its id is the one that was offered.
+    pub job: Job,
     /// The price paid.
     pub price: Price,
     /// A sign of life is due this often, in milliseconds.
@@ -26,6 +26,7 @@ pub struct Lease {
 
 impl Check for Lease {
     fn check(&self) -> Result<(), BoundError> {
+        bounded("the job", self.job.check().is_ok())?;
         bounded("the heartbeat", (100..=600_000).contains(&self.heartbeat_ms))
     }
 }

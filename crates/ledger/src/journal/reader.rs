@@ -33,6 +33,11 @@ pub struct Record {
     pub payload: Vec<u8>,
 }
 
+enum Frame {
+    Seal,
+    Data(Record),
+}
+
 /// How a journal ends that is whole, or that a crash may have left.
 #[derive(Debug)]
 pub struct End {
@@ -125,8 +130,8 @@ impl Reader {
             }
             match self.read_frame() {
                 Ok(None) => return Ok(None),
-                Ok(Some((head, _))) if head.seal => {}
-                Ok(Some((head, payload))) => return Ok(Some(Record { sequence: head.sequence, payload })),
+                Ok(Some(Frame::Seal)) => {}
+                Ok(Some(Frame::Data(record))) => return Ok(Some(record)),
                 Err(fault) => self.give_up(fault),
             }
         }
@@ -154,7 +159,7 @@ impl Reader {
         Ok(true)
     }
 
-    fn read_frame(&mut self) -> Result<Option<(Head, Vec<u8>)>, Fault> {
+    fn read_frame(&mut self) -> Result<Option<Frame>, Fault> {
         let chain = self.chain.as_mut().expect("the header is read before any frame");
         let rest = &self.buffer[self.taken..];
         let Some(head_bytes) = rest.first_chunk::<HEAD_BYTES>() else { return Ok(None) };
@@ -170,9 +175,13 @@ impl Reader {
         }
         chain.value = value;
         chain.next += 1;
-        let payload = payload.to_vec();
+        let frame = if head.seal {
+            Frame::Seal
+        } else {
+            Frame::Data(Record { sequence: head.sequence, payload: payload.to_vec() })
+        };
         self.advance(head.frame_bytes());
-        Ok(Some((head, payload)))
+        Ok(Some(frame))
     }
 
     fn advance(&mut self, bytes: usize) {

@@ -1,0 +1,86 @@
+//! Reading a journal back when it is opened, and cutting off what a crash tore.
+
+use super::{OpenError, Recovered};
+use pocketmesh_ledger::journal::{Chain, End, ReadError, Reader};
+use pocketmesh_types::Hash;
+use std::{
+    error::Error,
+    fs::File,
+    io::{self, Read, Seek, SeekFrom},
+    path::Path,
+};
+
+/// Read at once: large enough for sequential speed, small enough for a phone.
+const PIECE_BYTES: usize = 256 << 10;
+
+/// An [`OpenError`] that does not know its path yet.
+#[derive(Debug)]
+pub(super) enum ReplayError {
+    Io(io::Error),
+    Unreadable(ReadError),
+    Rejected(u64, Box<dyn Error + Send + Sync>),
+}
+
+impl ReplayError {
+    pub(super) fn at(self, path: &Path) -> OpenError {
+        let path = path.to_owned();
+        match self {
+            Self::Io(source) => OpenError::Io { path, source },
+            Self::Unreadable(source) => OpenError::Unreadable { path, source },
+            Self::Rejected(sequence, source) => OpenError::Rejected { path, sequence, source },
+        }
+    }
+}
+
+impl From<io::Error> for ReplayError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<ReadError> for ReplayError {
+    fn from(error: ReadError) -> Self {
+        Self::Unreadable(error)
+    }
+}
+
+/// Hands every record to `replay`, cuts off a torn tail, and leaves the file ready for the chain's next frame.
+pub(super) fn replay(
+    mut file: &File,
+    context: Hash,
+    mut replay: impl FnMut(u64, &[u8]) -> Result<(), Box<dyn Error + Send + Sync>>,
+) -> Result<(Recovered, Chain), ReplayError> {
+    settle(file)?;
+    let mut reader = Reader::new(context);
+    let mut records = 0;
+    let mut piece = vec![0; PIECE_BYTES];
+    loop {
+        let count = file.read(&mut piece)?;
+        if count == 0 {
+            break;
+        }
+        reader.feed(&piece[..count]);
+        while let Some(record) = reader.next()? {
+            replay(record.sequence, &record.payload)
+                .map_err(|source| ReplayError::Rejected(record.sequence, source))?;
+            records += 1;
+        }
+    }
+    let End { chain, good_bytes, torn_bytes } = reader.finish()?;
+    if torn_bytes > 0 {
+        tracing::warn!(good_bytes, torn_bytes, "cut off a batch that was being written when the daemon stopped");
+        file.set_len(good_bytes)?;
+        file.sync_all()?;
+    }
+    file.seek(SeekFrom::Start(good_bytes))?;
+    let (next_sequence, value) = (chain.next_sequence(), chain.value());
+    Ok((Recovered { records, truncated_bytes: torn_bytes, next_sequence, chain: value, created: false }, chain))
+}
+
+/// Makes what is read now be what is on the disk: specs/journal.md §5.2.
+fn settle(file: &File) -> io::Result<()> {
+    file.sync_all()?;
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed)?;
+    Ok(())
+}

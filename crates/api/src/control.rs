@@ -17,7 +17,8 @@ pub type Answer<T> = Result<T, Failure>;
 
 /// The daemon's side. Write the methods as `async fn`; their futures must be `Send`. The server takes care of bounds on
 /// request bodies, of timeouts while reading them, and of resolving job id prefixes: a job id that arrives here was
-/// given in full, or is the one job of [`jobs`](Self::jobs) that the prefix fits.
+/// given in full, or is the one job of [`jobs`](Self::jobs) that the prefix fits. A future is dropped where it stands
+/// when its caller goes away or the daemon stops.
 pub trait Control: Send + Sync + 'static {
     /// The whole daemon at a glance.
     fn status(&self) -> impl Future<Output = Answer<Status>> + Send;

@@ -13,6 +13,12 @@ pub struct Failure {
     pub message: String,
 }
 
+/// The body of every failed request.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Problem {
+    pub(crate) error: Failure,
+}
+
 /// The kinds of failure. Scripts may rely on these names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -5,19 +5,25 @@
 //! works, touches the data folder beyond the socket, or listens on a network.
 
 pub mod blob;
+pub mod client;
 pub mod control;
 pub mod failure;
 pub mod job;
 pub mod peer;
 pub mod report;
+pub mod server;
+pub mod socket;
 pub mod status;
 pub mod submit;
 
 pub use blob::{Blob, Chunk, Chunks};
+pub use client::{Client, ClientError};
 pub use control::{Answer, Control, Updates};
 pub use failure::{Code, Failure, Refusal};
 pub use job::{JobDetail, JobEvent, JobState, JobSummary, OfferRow, Update, WorkerRow, WorkerState};
 pub use peer::{Bootstrap, Connect, Connected, Direction, Peer, Via};
 pub use report::{FailedTask, Report};
+pub use server::serve;
+pub use socket::{BindError, Listener, SOCKET_PATH_BYTES_MAX};
 pub use status::{JobCounts, Offers, Provide, Status, Work};
 pub use submit::{Input, Limits, Reduce, Source, Split, SubmitJob, Submitted};

@@ -1,0 +1,150 @@
+//! What every machine of a peer needs while it handles one input: the time, the dice, the timers, a place for effects.
+
+use crate::{
+    effect::{Effect, Event},
+    input::{Prefix, RecordId, RunId},
+    record::Record,
+    reputation::Reputation,
+    timers::Timers,
+};
+use alloc::{collections::BTreeMap, vec::Vec};
+use core::time::Duration;
+use pocketmesh_types::{BlobId, Bytes, Hash, Instant, PeerId, Price, ProfileId, UnixTime};
+use pocketmesh_wire::Message;
+use rand_chacha::{
+    ChaCha20Rng,
+    rand_core::{Rng, SeedableRng},
+};
+
+/// What a peer is told once.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Its own name.
+    pub me: PeerId,
+    /// The profile that its sandbox runs.
+    pub profile: ProfileId,
+    /// What it asks for its work.
+    pub ask: Price,
+    /// How many tasks it runs at once; none if it gives nothing.
+    pub slots: u16,
+    /// The largest memory limit of a task that it takes, in bytes.
+    pub memory_max: u64,
+    /// Where its dice start; every run with the same seed and inputs is the same.
+    pub seed: [u8; 32],
+    /// What salts are derived from, so that a restarted worker commits alike. A secret.
+    pub salt_key: [u8; 32],
+}
+
+/// The shared part of a peer.
+#[derive(Debug)]
+pub struct Context {
+    /// What it was told once.
+    pub config: Config,
+    /// The time of the input being handled.
+    pub now: Instant,
+    /// The timers.
+    pub timers: Timers,
+    /// What this peer has seen of others.
+    pub reputation: Reputation,
+    /// Connected peers, with their public prefixes.
+    pub peers: BTreeMap<PeerId, Option<Prefix>>,
+    /// How many tasks this device runs at once, now.
+    pub slots: u16,
+    effects: Vec<Effect>,
+    rng: ChaCha20Rng,
+    wall_at_zero: u64,
+    runs: u64,
+    records: u64,
+}
+
+impl Context {
+    /// A peer that has just started.
+    pub fn new(config: Config) -> Self {
+        Self {
+            rng: ChaCha20Rng::from_seed(config.seed),
+            slots: config.slots,
+            config,
+            now: Instant::default(),
+            timers: Timers::default(),
+            reputation: Reputation::default(),
+            peers: BTreeMap::new(),
+            effects: Vec::new(),
+            wall_at_zero: 0,
+            runs: 0,
+            records: 0,
+        }
+    }
+
+    /// Adds an effect.
+    pub fn emit(&mut self, effect: Effect) {
+        self.effects.push(effect);
+    }
+
+    /// Says something to one peer.
+    pub fn send(&mut self, to: PeerId, message: impl Into<Message>) {
+        self.send_with(to, message, Vec::new());
+    }
+
+    /// Says something to one peer, with small blobs attached.
+    pub fn send_with(&mut self, to: PeerId, message: impl Into<Message>, attached: Vec<Bytes>) {
+        self.emit(Effect::Send { to, message: message.into(), attached });
+    }
+
+    /// Tells people.
+    pub fn notify(&mut self, event: Event) {
+        self.emit(Effect::Notify(event));
+    }
+
+    /// Puts a record on its way to the disk.
+    pub fn store(&mut self, record: Record) -> RecordId {
+        self.records += 1;
+        let id = RecordId(self.records);
+        self.emit(Effect::Store { id, record });
+        id
+    }
+
+    /// Asks for a blob.
+    pub fn fetch(&mut self, blob: BlobId, len: u64, from: Vec<PeerId>) {
+        self.emit(Effect::Fetch { blob, len, from });
+    }
+
+    /// A number for an execution.
+    pub fn next_run(&mut self) -> RunId {
+        self.runs += 1;
+        RunId(self.runs)
+    }
+
+    /// A number below `bound`, which is at least 1. The bias, below 2⁻³², is harmless for the choices made here.
+    pub fn below(&mut self, bound: usize) -> usize {
+        debug_assert!(bound > 0, "a choice among nothing");
+        ((u128::from(self.rng.next_u64()) * bound as u128) >> 64) as usize
+    }
+
+    /// Thirty-two bytes that nobody can guess.
+    pub fn secret(&mut self) -> Hash {
+        let mut bytes = [0; 32];
+        self.rng.fill_bytes(&mut bytes);
+        Hash(bytes)
+    }
+
+    /// Learns what the wall clock shows now.
+    pub fn set_wall_clock(&mut self, wall: UnixTime) {
+        self.wall_at_zero = wall.0.saturating_sub(self.now.0 / 1000);
+    }
+
+    /// The wall clock, for statements and filters.
+    pub fn wall(&self) -> UnixTime {
+        UnixTime(self.wall_at_zero.saturating_add(self.now.0 / 1000))
+    }
+
+    /// Whether a statement that expires then is still good, and not from a clock far ahead of ours.
+    pub fn is_current(&self, expires: UnixTime, life_max: Duration) -> bool {
+        let skew = pocketmesh_types::limits::CLOCK_SKEW;
+        expires + skew >= self.wall() && expires <= self.wall() + life_max + skew
+    }
+
+    /// Everything that was to be done, in order.
+    pub fn take_effects(&mut self) -> Vec<Effect> {
+        core::mem::take(&mut self.effects)
+    }
+}

@@ -1,0 +1,236 @@
+//! What a peer does: the right side of the seam.
+
+use crate::{
+    input::{CommandId, RecordId, RunId},
+    record::Record,
+};
+use alloc::{string::String, vec::Vec};
+use pocketmesh_types::{BlobId, Bytes, JobId, LeaseId, OfferId, PeerId, Price, TaskIndex, TaskInput, UnixTime};
+use pocketmesh_types::{job::TaskLimits, outcome::Output};
+use pocketmesh_wire::{
+    Message,
+    message::{EndReason, Standing},
+};
+
+/// Something for the driver to do, in this order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Say this to one peer.
+    Send {
+        /// To whom.
+        to: PeerId,
+        /// What; the driver seals it if its kind asks for it.
+        message: Message,
+        /// Small blobs to send along.
+        attached: Vec<Bytes>,
+    },
+    /// Gossip this.
+    Publish(Message),
+    /// Pass gossip on, drop it, or hold it against whoever sent it.
+    Judge {
+        /// The network's handle.
+        token: u64,
+        /// Which of the three.
+        judgement: Judgement,
+    },
+    /// Run a task.
+    Execute(Run),
+    /// Do not bother to finish this execution.
+    Cancel(RunId),
+    /// Get a blob from one of these peers.
+    Fetch {
+        /// Which.
+        blob: BlobId,
+        /// How long it is.
+        len: u64,
+        /// Who should have it, best first.
+        from: Vec<PeerId>,
+    },
+    /// Put a record on the disk, and say [`Stored`](crate::Input::Stored) once it is there to stay.
+    Store {
+        /// Comes back with `Stored`.
+        id: RecordId,
+        /// What.
+        record: Record,
+    },
+    /// Answer a command.
+    Reply {
+        /// Which.
+        command: CommandId,
+        /// The answer.
+        reply: Reply,
+    },
+    /// Have no more to do with this peer for a while.
+    Disconnect {
+        /// Who.
+        peer: PeerId,
+        /// Why, for the log.
+        reason: &'static str,
+    },
+    /// Something that people may want to know.
+    Notify(Event),
+}
+
+/// What becomes of gossip.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Judgement {
+    /// Good: pass it on.
+    PassOn,
+    /// Stale or seen: drop it.
+    Drop,
+    /// Against the rules: drop it and remember who sent it.
+    Reject,
+}
+
+/// One execution, with everything that its outcome depends on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run {
+    /// Comes back with the result.
+    pub run: RunId,
+    /// The program.
+    pub program: BlobId,
+    /// The first argument: the job's name.
+    pub name: String,
+    /// The other arguments.
+    pub args: Vec<String>,
+    /// The environment.
+    pub env: Vec<(String, String)>,
+    /// Standard input; a blob is in the store already.
+    pub stdin: TaskInput,
+    /// What it may use.
+    pub limits: TaskLimits,
+    /// What the guest's clock shows at the start.
+    pub epoch: UnixTime,
+    /// What the guest's random numbers come from.
+    pub seed: [u8; 32],
+}
+
+/// The answer to a command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    /// The job is on disk and under way.
+    Submitted(JobId),
+    /// The job is stopped, or was over already.
+    Stopped,
+    /// There is no such job.
+    UnknownJob,
+    /// The job was refused.
+    Refused(String),
+}
+
+/// Something that people may want to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A job was offered.
+    Offered {
+        /// Which job.
+        job: JobId,
+        /// Under which offer.
+        offer: OfferId,
+        /// For how many leases.
+        seats: u16,
+        /// To how many connected peers.
+        peers: usize,
+    },
+    /// Its auction was closed.
+    AuctionClosed {
+        /// Which job.
+        job: JobId,
+        /// Bids that counted.
+        bids: usize,
+        /// Leases granted.
+        leases: usize,
+    },
+    /// A lease was granted.
+    Leased {
+        /// Which job.
+        job: JobId,
+        /// To whom.
+        worker: PeerId,
+        /// At which price.
+        price: Price,
+    },
+    /// A lease of ours is over.
+    LeaseOver {
+        /// Which job.
+        job: JobId,
+        /// Whose.
+        worker: PeerId,
+        /// Why.
+        reason: LeaseOver,
+    },
+    /// Two peers disagree on a task; this peer runs it itself.
+    Disputed {
+        /// Which job.
+        job: JobId,
+        /// Which task.
+        task: TaskIndex,
+    },
+    /// A claim was refuted.
+    Refuted {
+        /// Which job.
+        job: JobId,
+        /// Which task.
+        task: TaskIndex,
+        /// Whose claim.
+        worker: PeerId,
+    },
+    /// A job is over.
+    JobClosed {
+        /// Which.
+        job: JobId,
+        /// How.
+        end: crate::record::End,
+    },
+    /// An offer of somebody was heard for the first time.
+    OfferHeard {
+        /// Which.
+        offer: OfferId,
+        /// Whose.
+        requester: PeerId,
+    },
+    /// This peer has bid.
+    BidSent {
+        /// For which offer.
+        offer: OfferId,
+    },
+    /// This peer's bid was answered.
+    BidAnswered {
+        /// For which offer.
+        offer: OfferId,
+        /// How.
+        standing: Standing,
+        /// Whether the answer could be recomputed from what was disclosed.
+        honest: bool,
+    },
+    /// This peer works under a new lease.
+    LeaseTaken {
+        /// Which.
+        lease: LeaseId,
+        /// Whose.
+        requester: PeerId,
+    },
+    /// Another peer says that it refuted a claim of ours.
+    Accused {
+        /// Who.
+        requester: PeerId,
+        /// In which job.
+        job: JobId,
+        /// On which task.
+        task: TaskIndex,
+    },
+}
+
+/// Why a lease that we granted is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LeaseOver {
+    /// We ended it.
+    Ended(EndReason),
+    /// The worker turned it down.
+    Declined(pocketmesh_wire::message::DeclineReason),
+    /// The worker is gone.
+    Disconnected,
+}
+
+/// Where an output's bytes are.
+pub type OutputBytes = (Output, Option<Bytes>);

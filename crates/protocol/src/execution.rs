@@ -1,0 +1,302 @@
+//! The worker's side of a lease: tasks in, commitments and claims out. specs/leases.md.
+//!
+//! A result is kept until the requester has said what became of it, so anything that was lost on the way is sent
+//! again when the requester asks again: every message here may come twice.
+
+pub mod lease;
+
+use crate::{
+    context::Context,
+    effect::{Effect, Event},
+    input::{Executed, NoOutcome, RunId},
+    timers::Timer,
+};
+use alloc::{collections::BTreeMap, vec::Vec};
+use core::time::Duration;
+use lease::{Fetching, WorkLease};
+use pocketmesh_types::{BlobId, JobId, LeaseId, PeerId, limits};
+use pocketmesh_wire::message::{
+    Assign, Decline, DeclineReason, HandBack, HandBackReason, Heartbeat, Lease, Offer, Reveal, Verdicts,
+};
+
+/// Results wait this long for company, so that one signature serves many.
+const FLUSH_AFTER: Duration = Duration::from_millis(10);
+/// Executions handed to the sandbox beyond those that run, so that no slot waits for this event loop.
+const QUEUED_PER_SLOT: usize = 1;
+/// Heartbeats that may be missed.
+pub const HEARTBEATS_MISSED_MAX: u32 = 3;
+
+/// The working side of a peer.
+#[derive(Debug, Default)]
+pub struct Execution {
+    leases: BTreeMap<LeaseId, WorkLease>,
+    runs: BTreeMap<RunId, (LeaseId, u32)>,
+    /// Whose turn it is: leases are served in turn.
+    turn: LeaseId,
+    counters: Counters,
+}
+
+/// What the working side has done since the peer started.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Tasks brought to an outcome.
+    pub executed: u64,
+    /// Tasks whose outcome a requester accepted.
+    pub accepted: u64,
+    /// Claims that a requester says it refuted.
+    pub refuted: u64,
+}
+
+impl Execution {
+    /// What this side has done since the peer started.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// How many leases are held.
+    pub fn leases(&self) -> usize {
+        self.leases.len()
+    }
+
+    /// Whether a lease of this job is held already.
+    pub fn serves(&self, job: &JobId) -> bool {
+        self.leases.values().any(|lease| lease.job_id == *job)
+    }
+
+    /// Executions under way.
+    pub fn running(&self) -> usize {
+        self.runs.len()
+    }
+
+    /// A lease for an offer that we bid for, or did not.
+    pub fn on_lease(&mut self, context: &mut Context, from: PeerId, id: LeaseId, lease: Lease, offer: Option<Offer>) {
+        if self.leases.contains_key(&id) {
+            return;
+        }
+        let refusal = match &offer {
+            None => Some(DeclineReason::NotAsOffered),
+            Some(offer) if !lease::is_as_offered(context, offer, &lease) => Some(DeclineReason::NotAsOffered),
+            Some(_) if context.slots == 0 => Some(DeclineReason::DevicePaused),
+            Some(_) if self.leases.len() >= limits::LEASES_PER_WORKER_MAX => Some(DeclineReason::Busy),
+            Some(_) => None,
+        };
+        if let Some(reason) = refusal {
+            context.send(from, Decline { lease: id, reason });
+            return;
+        }
+        let work = WorkLease::new(from, lease);
+        context.fetch(work.job.program, work.job.program_len, alloc::vec![from]);
+        context.timers.set_sooner(Timer::Heartbeat, context.now + work.heartbeat);
+        context.notify(Event::LeaseTaken { lease: id, requester: from });
+        self.leases.insert(id, work);
+    }
+
+    /// More tasks; known ones are answered again.
+    pub fn on_assign(&mut self, context: &mut Context, from: PeerId, assign: Assign) {
+        let Some(lease) = self.lease_of(from, &assign.lease) else { return };
+        let fetches = lease.take_tasks(assign.tasks);
+        for (blob, len) in fetches {
+            context.fetch(blob, len, alloc::vec![from]);
+        }
+        context.timers.set_sooner(Timer::Flush(assign.lease), context.now + FLUSH_AFTER);
+        self.start_runs(context);
+    }
+
+    /// A program or an input is here, or is not to be had.
+    pub fn on_blob(&mut self, context: &mut Context, blob: BlobId, found: bool) {
+        let ids: Vec<LeaseId> = self.leases.keys().copied().collect();
+        for id in ids {
+            let Some(lease) = self.leases.get_mut(&id) else { continue };
+            if lease.job.program == blob && lease.program == Fetching::Under {
+                lease.program = if found { Fetching::Here } else { Fetching::Failed };
+                if !found {
+                    self.give_up(context, id, HandBackReason::ProgramUnavailable);
+                    continue;
+                }
+            }
+            let lost = self.leases.get_mut(&id).map(|lease| lease.on_input(&blob, found)).unwrap_or_default();
+            self.hand_back(context, id, lost, HandBackReason::InputUnavailable);
+        }
+        self.start_runs(context);
+    }
+
+    /// Keeps the sandbox busy, lease by lease in turn.
+    pub fn start_runs(&mut self, context: &mut Context) {
+        let slots = usize::from(context.slots) * (1 + QUEUED_PER_SLOT);
+        while self.runs.len() < slots {
+            let ready = |(_, lease): &(&LeaseId, &WorkLease)| lease.has_ready_task();
+            let next = self.leases.range(self.turn..).find(ready).or_else(|| self.leases.iter().find(ready));
+            let Some((&id, _)) = next else { return };
+            self.turn = next_after(id);
+            let run = context.next_run();
+            let Some((task, effect)) = self.leases.get_mut(&id).and_then(|lease| lease.start(run)) else { return };
+            self.runs.insert(run, (id, task));
+            context.emit(Effect::Execute(effect));
+        }
+    }
+
+    /// Whether this run was ours; if so it is dealt with.
+    pub fn on_finished(&mut self, context: &mut Context, run: RunId, result: &Result<Executed, NoOutcome>) -> bool {
+        let Some((id, task)) = self.runs.remove(&run) else { return false };
+        match result {
+            Ok(executed) => {
+                self.counters.executed += 1;
+                let Some(lease) = self.leases.get_mut(&id) else { return true };
+                lease.finish(task, executed.clone());
+                if lease.is_idle() || lease.has_full_batch() {
+                    self.flush(context, id);
+                } else {
+                    context.timers.set_sooner(Timer::Flush(id), context.now + FLUSH_AFTER);
+                }
+            }
+            Err(NoOutcome::ProgramRefused) => self.give_up(context, id, HandBackReason::ProgramRefused),
+            Err(NoOutcome::HostFailed) => {
+                self.hand_back(context, id, alloc::vec![task], HandBackReason::NoOutcome);
+            }
+        }
+        self.start_runs(context);
+        true
+    }
+
+    /// Sends what has come together: commitments, or claims where none were asked for.
+    pub fn flush(&mut self, context: &mut Context, id: LeaseId) {
+        context.timers.cancel(Timer::Flush(id));
+        let Some(lease) = self.leases.get_mut(&id) else { return };
+        while let Some((message, attached)) = lease.next_batch(id, context) {
+            context.send_with(lease.requester, message, attached);
+        }
+    }
+
+    /// The requester asks for what was committed to.
+    pub fn on_reveal(&mut self, context: &mut Context, from: PeerId, reveal: Reveal) {
+        let Some(lease) = self.lease_of(from, &reveal.lease) else { return };
+        lease.reveal(&reveal.tasks);
+        self.flush(context, reveal.lease);
+    }
+
+    /// Work was accepted: it need not be kept.
+    pub fn on_verdicts(&mut self, from: PeerId, verdicts: &Verdicts) {
+        let Some(lease) = self.lease_of(from, &verdicts.lease) else { return };
+        let accepted = lease.settle(&verdicts.accepted);
+        self.counters.accepted += accepted;
+    }
+
+    /// The requester says that it refuted a claim of ours.
+    pub fn on_void(&mut self, context: &mut Context, from: PeerId, job: JobId, task: u32) {
+        self.counters.refuted += 1;
+        context.notify(Event::Accused { requester: from, job, task });
+    }
+
+    /// The requester has ended a lease.
+    pub fn on_end(&mut self, context: &mut Context, from: PeerId, id: LeaseId) {
+        if self.leases.get(&id).is_some_and(|lease| lease.requester == from) {
+            self.drop_lease(context, id);
+            self.start_runs(context);
+        }
+    }
+
+    /// A requester is gone: its leases wait for it a while.
+    pub fn on_disconnected(&mut self, context: &mut Context, peer: PeerId) {
+        for (&id, lease) in self.leases.iter().filter(|(_, lease)| lease.requester == peer) {
+            context.timers.set(Timer::RequesterGone(id), context.now + lease.heartbeat * HEARTBEATS_MISSED_MAX);
+        }
+    }
+
+    /// A requester is back.
+    pub fn on_connected(&mut self, context: &mut Context, peer: PeerId) {
+        for (&id, _) in self.leases.iter().filter(|(_, lease)| lease.requester == peer) {
+            context.timers.cancel(Timer::RequesterGone(id));
+        }
+        self.heartbeat(context);
+    }
+
+    /// A requester did not come back.
+    pub fn on_requester_gone(&mut self, context: &mut Context, id: LeaseId) {
+        self.drop_lease(context, id);
+        self.start_runs(context);
+    }
+
+    /// Tells all requesters that we are alive.
+    pub fn heartbeat(&mut self, context: &mut Context) {
+        let mut by_requester: BTreeMap<PeerId, Vec<(LeaseId, u32)>> = BTreeMap::new();
+        for (&id, lease) in &self.leases {
+            by_requester.entry(lease.requester).or_default().push((id, lease.backlog()));
+        }
+        for (requester, leases) in by_requester {
+            context.send(requester, Heartbeat { leases });
+        }
+        if let Some(every) = self.leases.values().map(|lease| lease.heartbeat).min() {
+            context.timers.set(Timer::Heartbeat, context.now + every);
+        }
+    }
+
+    /// The device may work less than it did: with no slots left, everything unfinished goes back.
+    pub fn on_device_changed(&mut self, context: &mut Context) {
+        if context.slots == 0 {
+            let ids: Vec<LeaseId> = self.leases.keys().copied().collect();
+            for id in ids {
+                let undone = self.leases.get_mut(&id).map(WorkLease::undone).unwrap_or_default();
+                self.hand_back(context, id, undone, HandBackReason::DevicePaused);
+            }
+        }
+        self.start_runs(context);
+    }
+
+    /// Gives tasks back; executions of theirs that run are not finished.
+    fn hand_back(&mut self, context: &mut Context, id: LeaseId, tasks: Vec<u32>, reason: HandBackReason) {
+        let Some(lease) = self.leases.get_mut(&id).filter(|_| !tasks.is_empty()) else { return };
+        let given: alloc::collections::BTreeSet<u32> = tasks.iter().copied().collect();
+        lease.forget(&given);
+        for chunk in tasks.chunks(limits::TASKS_PER_MESSAGE_MAX) {
+            context.send(lease.requester, HandBack { lease: id, tasks: chunk.to_vec(), reason });
+        }
+        self.cancel_runs(context, |lease, task| lease == id && given.contains(&task));
+    }
+
+    /// Gives a whole lease up.
+    fn give_up(&mut self, context: &mut Context, id: LeaseId, reason: HandBackReason) {
+        let Some(lease) = self.leases.get_mut(&id) else { return };
+        let (requester, undone) = (lease.requester, lease.undone());
+        self.hand_back(context, id, undone, reason);
+        let reason = match reason {
+            HandBackReason::ProgramRefused => DeclineReason::ProgramRefused,
+            _ => DeclineReason::ProgramUnavailable,
+        };
+        context.send(requester, Decline { lease: id, reason });
+        self.drop_lease(context, id);
+    }
+
+    fn drop_lease(&mut self, context: &mut Context, id: LeaseId) {
+        self.leases.remove(&id);
+        context.timers.cancel(Timer::Flush(id));
+        context.timers.cancel(Timer::RequesterGone(id));
+        self.cancel_runs(context, |lease, _| lease == id);
+    }
+
+    fn cancel_runs(&mut self, context: &mut Context, which: impl Fn(LeaseId, u32) -> bool) {
+        self.runs.retain(|&run, &mut (lease, task)| {
+            let cancelled = which(lease, task);
+            if cancelled {
+                context.emit(Effect::Cancel(run));
+            }
+            !cancelled
+        });
+    }
+
+    fn lease_of(&mut self, from: PeerId, id: &LeaseId) -> Option<&mut WorkLease> {
+        self.leases.get_mut(id).filter(|lease| lease.requester == from)
+    }
+}
+
+/// The smallest id above this one; after the last comes the first again.
+fn next_after(id: LeaseId) -> LeaseId {
+    let mut bytes = id.0.0;
+    for byte in bytes.iter_mut().rev() {
+        let (next, carried) = byte.overflowing_add(1);
+        *byte = next;
+        if !carried {
+            break;
+        }
+    }
+    LeaseId(pocketmesh_types::Hash(bytes))
+}

@@ -1,0 +1,155 @@
+//! What a peer is told: the left side of the seam.
+
+use alloc::{boxed::Box, vec::Vec};
+use pocketmesh_types::{BlobId, Bytes, Job, JobId, Outcome, PeerId, TaskInput, UnixTime};
+use pocketmesh_wire::{Message, Verified};
+
+/// Numbers an execution that was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RunId(pub u64);
+
+/// Numbers a record that is on its way to the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RecordId(pub u64);
+
+/// Numbers a command, so that its reply finds the person who gave it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CommandId(pub u64);
+
+/// A public address prefix (/24 or /48): peers behind one count as one owner. `None` for private addresses.
+pub type Prefix = [u8; 6];
+
+/// Everything that can happen to a peer.
+#[derive(Debug, Clone)]
+pub enum Input {
+    /// Direct messages to and from this peer can flow.
+    PeerConnected {
+        /// Who.
+        peer: PeerId,
+        /// Its public prefix, if it has one.
+        prefix: Option<Prefix>,
+    },
+    /// They can no longer.
+    PeerDisconnected {
+        /// Who.
+        peer: PeerId,
+    },
+    /// A peer said something to us alone.
+    MessageReceived {
+        /// Who sent it; a seal, if there is one, is its own.
+        from: PeerId,
+        /// What it said.
+        message: Verified<Message>,
+    },
+    /// Something gossiped; it is not passed on before [`Effect::Judge`](crate::Effect::Judge) says so.
+    GossipHeard {
+        /// The network's handle for it.
+        token: u64,
+        /// What its author said.
+        message: Verified<Message>,
+    },
+    /// An execution ended.
+    ExecutionFinished {
+        /// Which.
+        run: RunId,
+        /// What it came to; nothing, if this host could not bring it to an outcome.
+        result: Result<Executed, NoOutcome>,
+    },
+    /// A fetch ended.
+    BlobReady {
+        /// Which blob.
+        blob: BlobId,
+        /// Whether it is here now.
+        found: bool,
+    },
+    /// A record is on the disk to stay.
+    Stored {
+        /// Which.
+        record: RecordId,
+    },
+    /// What this device gives has changed.
+    DeviceChanged {
+        /// How many tasks it runs at once; none while it may not work.
+        slots: u16,
+    },
+    /// The wall clock, told at the start and now and then. It filters stale statements and decides nothing.
+    WallClock(UnixTime),
+    /// The owner wants something.
+    Command {
+        /// Comes back with the reply.
+        id: CommandId,
+        /// What.
+        command: Command,
+    },
+    /// The time of `next_deadline` has come.
+    DeadlineReached,
+}
+
+/// What an execution came to, and the outputs that are small enough to be sent along.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Executed {
+    /// The outcome.
+    pub outcome: Outcome,
+    /// Outputs of at most [`limits::INLINE_BYTES_MAX`](pocketmesh_types::limits::INLINE_BYTES_MAX); larger ones are
+    /// blobs in this peer's store.
+    pub inline: Vec<Bytes>,
+}
+
+/// Why an execution came to no outcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoOutcome {
+    /// The program is not one that this profile runs.
+    ProgramRefused,
+    /// Stack exhaustion, the wall-clock limit, or a failure of this host.
+    HostFailed,
+}
+
+/// What the owner can ask for.
+#[derive(Debug, Clone)]
+pub enum Command {
+    /// Run this job. Program and inputs are in the blob store already.
+    Submit {
+        /// The job.
+        job: Box<Job>,
+        /// The tasks' inputs.
+        inputs: Inputs,
+    },
+    /// Stop this job; what was accepted stays.
+    Stop(JobId),
+}
+
+/// The inputs of all tasks of a job.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Inputs {
+    /// None: tasks are told apart by their index.
+    #[default]
+    None,
+    /// One a task, in order.
+    Parts(Vec<TaskInput>),
+}
+
+impl Inputs {
+    /// The input of one task.
+    pub fn of(&self, task: u32) -> TaskInput {
+        match self {
+            Self::None => TaskInput::None,
+            Self::Parts(parts) => parts.get(task as usize).cloned().unwrap_or_default(),
+        }
+    }
+
+    /// All of them together, in bytes.
+    pub fn bytes(&self) -> u64 {
+        match self {
+            Self::None => 0,
+            Self::Parts(parts) => parts.iter().map(len_of).sum(),
+        }
+    }
+}
+
+fn len_of(input: &TaskInput) -> u64 {
+    match input {
+        TaskInput::None => 0,
+        TaskInput::Inline(bytes) => bytes.len() as u64,
+        TaskInput::Blob(_, len) => *len,
+    }
+}

@@ -1,0 +1,107 @@
+//! The bidding lottery: who may bid when, so that an offer gets as many bids from ten peers as from ten million.
+//! specs/lottery.md.
+//!
+//! It spares honest peers useless bids and nothing else: whoever mints names wins it at will. Seats are defended by
+//! the auction.
+
+use alloc::collections::BTreeSet;
+use core::time::Duration;
+use pocketmesh_types::{Hash, OfferId, PeerId, limits};
+
+/// After each round, four times as many may bid.
+pub const ROUND: Duration = Duration::from_millis(200);
+
+/// The fraction that stands for everybody.
+pub const EVERYBODY: u64 = u64::MAX;
+
+/// Each round's share of the peers is this many times the one before, as a power of 2.
+const GROWTH_BITS: u32 = 2;
+/// No fraction is so small that it takes more rounds until everybody may bid.
+const ROUNDS_MAX: u32 = 64 / GROWTH_BITS;
+
+/// Where `peer` stands in the lottery of this offer: uniform over all of `u64`, low is early.
+pub fn ticket(offer: OfferId, peer: PeerId) -> u64 {
+    Hash::of_parts("pocketmesh lottery 1", &[offer.as_bytes(), &peer.0]).to_u64()
+}
+
+/// The first round in which a ticket may bid: the least r with `ticket < fraction · 4^r`, where `fraction` (in 2⁻⁶⁴) is
+/// the offer's; zero counts as the least fraction there is.
+pub fn round_of(ticket: u64, fraction: u64) -> u32 {
+    let may_bid = |round: &u32| u128::from(ticket) < u128::from(fraction.max(1)) << (round * GROWTH_BITS);
+    (0..=ROUNDS_MAX).find(may_bid).expect("in the last round the share is at least 1, so that every ticket may bid")
+}
+
+/// How long after hearing an offer a ticket may bid, if no `closed` is heard before.
+pub fn wait(ticket: u64, fraction: u64) -> Duration {
+    ROUND * round_of(ticket, fraction)
+}
+
+/// How many bids a requester aims at in round 0 when it wants so many: a quarter more, because a second round quadruples
+/// the bids. Measured: tests/lottery.rs.
+fn aim(wanted: u16) -> u64 {
+    u64::from(wanted) * 5 / 4
+}
+
+/// The fraction for a requester that has held no auction yet and has heard of so many peers.
+pub fn first_fraction(wanted: u16, peers: usize) -> u64 {
+    share(u128::from(EVERYBODY), u64::from(wanted), peers as u64)
+}
+
+/// The fraction for the next offer when `answered` peers of round 0 answered one with `used` that wanted `wanted` bids.
+/// It changes by a round's factor at most, so that one odd auction (a partition, a flood) costs one round.
+pub fn next_fraction(used: u64, answered: usize, wanted: u16) -> u64 {
+    let used = used.max(1);
+    let (least, most) = (used >> GROWTH_BITS, used.saturating_mul(1 << GROWTH_BITS));
+    share(u128::from(used), aim(wanted), answered as u64).clamp(least.max(1), most)
+}
+
+/// `whole · part / of`, at most everybody.
+fn share(whole: u128, part: u64, of: u64) -> u64 {
+    u64::try_from(whole * u128::from(part) / u128::from(of.max(1))).unwrap_or(EVERYBODY)
+}
+
+/// Who answered one offer in its first round, as the requester hears it, late bids included.
+///
+/// One peer and public prefix counts once, as in the auction: a flood of names from one place must not persuade the
+/// requester that the mesh is large and so keep honest peers waiting.
+#[derive(Debug, Clone)]
+pub struct Turnout {
+    offer: OfferId,
+    fraction: u64,
+    wanted: u16,
+    peers: BTreeSet<PeerId>,
+    prefixes: BTreeSet<[u8; 6]>,
+}
+
+impl Turnout {
+    /// Nobody yet.
+    pub fn new(offer: OfferId, fraction: u64, wanted: u16) -> Self {
+        let wanted = wanted.min(limits::BIDS_PER_OFFER_MAX as u16);
+        Self { offer, fraction, wanted, peers: BTreeSet::new(), prefixes: BTreeSet::new() }
+    }
+
+    /// A bid has come, whatever became of it.
+    pub fn on_bid(&mut self, bidder: PeerId, prefix: Option<[u8; 6]>) {
+        let is_known = self.peers.contains(&bidder) || prefix.is_some_and(|prefix| self.prefixes.contains(&prefix));
+        let is_first_round = round_of(ticket(self.offer, bidder), self.fraction) == 0;
+        if is_first_round && !is_known && !self.is_enough() {
+            self.peers.insert(bidder);
+            self.prefixes.extend(prefix);
+        }
+    }
+
+    /// More would not change the next fraction.
+    fn is_enough(&self) -> bool {
+        self.answered() as u64 >= aim(self.wanted) << GROWTH_BITS
+    }
+
+    /// How many answered.
+    pub fn answered(&self) -> usize {
+        self.peers.len()
+    }
+
+    /// The fraction for the next offer.
+    pub fn next_fraction(&self) -> u64 {
+        next_fraction(self.fraction, self.answered(), self.wanted)
+    }
+}

@@ -1,0 +1,194 @@
+//! One peer: the machines put together, and nothing else.
+//!
+//! [`Peer::handle`] is all there is. It is told what happened and says, in order, what is to be done. It has no
+//! sockets, clock, files, threads or dice of its own, so the daemon and the simulator run the same peer.
+
+use crate::{
+    bidding::{self, Bidding},
+    context::{Config, Context},
+    effect::{Effect, Judgement},
+    execution::{self, Execution},
+    input::Input,
+    jobs::Jobs,
+    offers::Gate,
+    record::Record,
+    timers::Timer,
+};
+use alloc::vec::Vec;
+use pocketmesh_types::{ClaimId, Instant, LeaseId, PeerId};
+use pocketmesh_wire::{Message, Verified};
+
+/// One peer as a state machine.
+#[derive(Debug)]
+pub struct Peer {
+    context: Context,
+    gate: Gate,
+    bidding: Bidding,
+    execution: Execution,
+    jobs: Jobs,
+}
+
+impl Peer {
+    /// A peer that has just started and knows nobody.
+    pub fn new(config: Config) -> Self {
+        Self {
+            context: Context::new(config),
+            gate: Gate::default(),
+            bidding: Bidding::default(),
+            execution: Execution::default(),
+            jobs: Jobs::default(),
+        }
+    }
+
+    /// Takes a fact from the journal of the run before, in order, before the first input.
+    pub fn restore(&mut self, record: Record) {
+        self.jobs.restore(&mut self.context, record);
+    }
+
+    /// Goes on where the run before was.
+    #[must_use]
+    pub fn resume(&mut self, now: Instant) -> Vec<Effect> {
+        self.context.now = now;
+        self.jobs.resume(&mut self.context);
+        self.context.take_effects()
+    }
+
+    /// Tells the peer what happened; says what is to be done, in this order.
+    #[must_use]
+    pub fn handle(&mut self, now: Instant, input: Input) -> Vec<Effect> {
+        self.context.now = self.context.now.max(now);
+        match input {
+            Input::PeerConnected { peer, prefix } => self.on_connected(peer, prefix),
+            Input::PeerDisconnected { peer } => self.on_disconnected(peer),
+            Input::MessageReceived { from, message } => self.on_message(from, message),
+            Input::GossipHeard { token, message } => self.on_gossip(token, message),
+            Input::ExecutionFinished { run, result } => {
+                if !self.execution.on_finished(&mut self.context, run, &result) {
+                    self.jobs.on_finished(&mut self.context, run, result);
+                }
+            }
+            Input::BlobReady { blob, found } => {
+                self.execution.on_blob(&mut self.context, blob, found);
+                self.jobs.on_blob(&mut self.context, blob, found);
+            }
+            Input::Stored { record } => self.jobs.on_stored(&mut self.context, record),
+            Input::DeviceChanged { slots } => {
+                self.context.slots = slots;
+                self.execution.on_device_changed(&mut self.context);
+            }
+            Input::WallClock(wall) => self.context.set_wall_clock(wall),
+            Input::Command { id, command } => self.jobs.on_command(&mut self.context, id, command),
+            Input::DeadlineReached => {}
+        }
+        while let Some(timer) = self.context.timers.pop_due(self.context.now) {
+            self.on_timer(timer);
+        }
+        self.context.take_effects()
+    }
+
+    /// When [`Input::DeadlineReached`] is due.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.context.timers.next_deadline()
+    }
+
+    /// The jobs of this peer, to look at.
+    pub fn jobs(&self) -> &Jobs {
+        &self.jobs
+    }
+
+    /// What the bidding side has done.
+    pub fn bidding(&self) -> bidding::Counters {
+        self.bidding.counters()
+    }
+
+    /// What the working side has done.
+    pub fn execution(&self) -> execution::Counters {
+        self.execution.counters()
+    }
+
+    /// Leases held as a worker, and executions under way.
+    pub fn load(&self) -> (usize, usize) {
+        (self.execution.leases(), self.execution.running())
+    }
+
+    /// Connected peers.
+    pub fn peers(&self) -> impl Iterator<Item = &PeerId> {
+        self.context.peers.keys()
+    }
+
+    fn on_connected(&mut self, peer: PeerId, prefix: Option<crate::input::Prefix>) {
+        self.context.peers.insert(peer, prefix);
+        self.execution.on_connected(&mut self.context, peer);
+        self.jobs.on_connected(&mut self.context, peer);
+    }
+
+    fn on_disconnected(&mut self, peer: PeerId) {
+        self.context.peers.remove(&peer);
+        self.execution.on_disconnected(&mut self.context, peer);
+        self.jobs.on_disconnected(&mut self.context, peer);
+    }
+
+    fn on_gossip(&mut self, token: u64, message: Verified<Message>) {
+        let (id, author) = (message.id, message.signer);
+        let expires = match &message.content {
+            Message::Offer(offer) => offer.expires,
+            Message::OfferClosed(closed) => closed.expires,
+            _ => return self.context.emit(Effect::Judge { token, judgement: Judgement::Reject }),
+        };
+        let judgement = self.gate.judge(&self.context, id, author, expires);
+        self.context.emit(Effect::Judge { token, judgement });
+        if judgement != Judgement::PassOn || author == self.context.config.me {
+            return;
+        }
+        match message.content {
+            Message::Offer(offer) if !self.execution.serves(&offer.job) => {
+                let offer = Verified { signer: author, id, content: offer, attached: message.attached };
+                self.bidding.on_offer(&mut self.context, offer, self.execution.leases());
+            }
+            Message::OfferClosed(closed) => self.bidding.on_closed(&mut self.context, author, &closed),
+            _ => {}
+        }
+    }
+
+    fn on_message(&mut self, from: PeerId, message: Verified<Message>) {
+        let context = &mut self.context;
+        match message.content {
+            Message::Bid(bid) => self.jobs.on_bid(context, from, message.id, &bid),
+            Message::Closing(closing) => self.bidding.on_closing(context, from, &closing),
+            Message::Lease(lease) => {
+                let offer = self.bidding.take_won(from, &lease.offer).map(|(offer, _)| offer);
+                self.execution.on_lease(context, from, LeaseId(message.id), lease, offer);
+            }
+            Message::Decline(decline) => self.jobs.on_decline(context, from, &decline),
+            Message::Assign(assign) => self.execution.on_assign(context, from, assign),
+            Message::HandBack(back) => self.jobs.on_hand_back(context, from, &back),
+            Message::Heartbeat(heartbeat) => self.jobs.on_heartbeat(context, from, &heartbeat),
+            Message::Commit(commit) => self.jobs.on_commit(context, from, commit),
+            Message::Reveal(reveal) => self.execution.on_reveal(context, from, reveal),
+            Message::Claim(claim) => {
+                self.jobs.on_claim(context, from, ClaimId(message.id), &claim, message.attached);
+            }
+            Message::ClaimAck(_) => {}
+            Message::Verdicts(verdicts) => self.execution.on_verdicts(from, &verdicts),
+            Message::Void(void) => self.execution.on_void(context, from, void.job, void.task),
+            Message::LeaseEnd(end) => self.execution.on_end(context, from, end.lease),
+            Message::Job(_) | Message::Offer(_) | Message::OfferClosed(_) => {
+                context.emit(Effect::Disconnect { peer: from, reason: "a gossip message sent directly" });
+            }
+        }
+    }
+
+    fn on_timer(&mut self, timer: Timer) {
+        let context = &mut self.context;
+        match timer {
+            Timer::BidTurn(offer) => self.bidding.on_turn(context, offer, self.execution.leases()),
+            Timer::OffersStale => self.bidding.on_stale(context),
+            Timer::AuctionCloses(job) => self.jobs.on_auction_closes(context, job),
+            Timer::OfferAgain(job) => self.jobs.on_offer_again(context, job),
+            Timer::Overdue(job) => self.jobs.on_overdue(context, job),
+            Timer::RequesterGone(lease) => self.execution.on_requester_gone(context, lease),
+            Timer::Flush(lease) => self.execution.flush(context, lease),
+            Timer::Heartbeat => self.execution.heartbeat(context),
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! What goes into the journal: facts that a restart must not lose. specs/journal.md lists the kinds.
+
+use alloc::vec::Vec;
+use pocketmesh_types::{Bytes, ClaimId, Job, JobId, Outcome, PeerId, TaskIndex, TaskInput, UnixTime};
+use serde::{Deserialize, Serialize};
+
+/// One fact. A record is written before anything that relies on it leaves the peer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Record {
+    /// A job of ours; its program and inputs are in the blob store.
+    Submitted {
+        /// The job.
+        job: Job,
+        /// Inputs, one a task; empty if the tasks have none.
+        parts: Vec<TaskInput>,
+        /// When, by the wall clock.
+        at: UnixTime,
+    },
+    /// Tasks whose outcome is final.
+    Final {
+        /// Which job.
+        job: JobId,
+        /// The tasks.
+        tasks: Vec<FinalTask>,
+    },
+    /// A claim that this peer refuted by its own run.
+    Refuted {
+        /// Which job.
+        job: JobId,
+        /// Which task.
+        task: TaskIndex,
+        /// Whose claim.
+        worker: PeerId,
+        /// The claim.
+        claim: ClaimId,
+        /// What it claimed.
+        claimed: Outcome,
+        /// What our own run came to.
+        outcome: Outcome,
+    },
+    /// A job is over.
+    Closed {
+        /// Which.
+        job: JobId,
+        /// How.
+        end: End,
+        /// When, by the wall clock.
+        at: UnixTime,
+    },
+}
+
+/// A task that is done for good.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FinalTask {
+    /// Which.
+    pub task: TaskIndex,
+    /// What it came to; nothing if it could not be decided.
+    pub outcome: Option<Outcome>,
+    /// Standard output, if it is small; else it is a blob, unless it is empty.
+    pub stdout: Option<Bytes>,
+    /// Standard error, likewise.
+    pub stderr: Option<Bytes>,
+    /// Whose claims agreed with it.
+    pub workers: Vec<PeerId>,
+}
+
+/// How a job ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum End {
+    /// Every task has a final outcome.
+    Complete,
+    /// Some tasks could not be decided.
+    Partial,
+    /// Its owner stopped it.
+    Stopped,
+}

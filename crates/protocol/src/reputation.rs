@@ -1,0 +1,63 @@
+//! What this peer has seen of others. It orders bids; it never decides whether a result is right.
+
+use alloc::collections::BTreeMap;
+use pocketmesh_types::PeerId;
+
+/// What was seen of one peer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Leases that it served until they ended.
+    pub served: u32,
+    /// Leases under which it fell silent or withheld what it had committed to.
+    pub failed: u32,
+    /// Claims of it that were refuted by our own run.
+    pub refuted: u32,
+}
+
+/// What was seen of all peers.
+#[derive(Debug, Default)]
+pub struct Reputation {
+    peers: BTreeMap<PeerId, Seen>,
+}
+
+/// An unknown peer counts as one that has served nine leases out of ten. Guess.
+const PRIOR: (u64, u64) = (9, 10);
+
+impl Reputation {
+    /// A lease was served to its end.
+    pub fn served(&mut self, peer: PeerId) {
+        self.change(peer, |seen| seen.served = seen.served.saturating_add(1));
+    }
+
+    /// A lease was not served.
+    pub fn failed(&mut self, peer: PeerId) {
+        self.change(peer, |seen| seen.failed = seen.failed.saturating_add(1));
+    }
+
+    /// A claim was refuted.
+    pub fn refuted(&mut self, peer: PeerId) {
+        self.change(peer, |seen| seen.refuted = seen.refuted.saturating_add(1));
+    }
+
+    /// What was seen of `peer`.
+    pub fn of(&self, peer: &PeerId) -> Seen {
+        self.peers.get(peer).copied().unwrap_or_default()
+    }
+
+    /// Whether a claim of `peer` was ever refuted.
+    pub fn is_distrusted(&self, peer: &PeerId) -> bool {
+        self.of(peer).refuted > 0
+    }
+
+    /// The chance that `peer` delivers, in parts per million.
+    pub fn delivery_ppm(&self, peer: &PeerId) -> u32 {
+        let seen = self.of(peer);
+        let good = u64::from(seen.served) + PRIOR.0;
+        let all = u64::from(seen.served) + u64::from(seen.failed) + PRIOR.1;
+        u32::try_from(good * 1_000_000 / all).expect("a share of a million")
+    }
+
+    fn change(&mut self, peer: PeerId, change: impl FnOnce(&mut Seen)) {
+        change(self.peers.entry(peer).or_default());
+    }
+}

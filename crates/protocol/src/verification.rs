@@ -1,0 +1,241 @@
+//! From claims to a decision, one task at a time. specs/verification.md.
+//!
+//! A [`Ballot`] holds what is known of a task: who has a seat, who has committed, who has claimed what, what our own
+//! run came to. A [`Rule`] looks at it and says what is to be done next. The rule here is [`Replicas`]; rules that
+//! audit after delivery look at the same ballots. Nothing here talks to anybody.
+
+use alloc::{collections::BTreeMap, vec::Vec};
+use pocketmesh_types::{BlobId, Bytes, ClaimId, Hash, Instant, JobId, LeaseId, Outcome, PeerId, job::Policy, limits};
+use pocketmesh_wire::message::{Claimed, verdict::commitment};
+
+/// What is known of one task.
+#[derive(Debug, Default)]
+pub struct Ballot {
+    /// Who has a seat.
+    pub seats: BTreeMap<LeaseId, Seat>,
+    /// What our own run came to, if there was one.
+    pub own: Option<Outcome>,
+    /// What was decided, if it was.
+    pub decided: Option<Outcome>,
+    /// Small outputs that came with claims, by their hash.
+    pub inline: BTreeMap<BlobId, Bytes>,
+    /// Whether our own run is under way.
+    pub checking: bool,
+    /// How often a host came to no outcome.
+    pub without_outcome: u8,
+}
+
+/// One worker's part in a task.
+#[derive(Debug, Clone)]
+pub struct Seat {
+    /// Whose.
+    pub worker: PeerId,
+    /// Since when.
+    pub assigned: Instant,
+    /// How far it is.
+    pub stage: Stage,
+}
+
+/// How far a seat is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stage {
+    /// At work.
+    Running,
+    /// Done, and bound to a digest that we do not know yet.
+    Committed(Hash),
+    /// Asked, since then, for what it committed to.
+    Asked(Hash, Instant),
+    /// Stated for good.
+    Claimed(ClaimId, Outcome),
+}
+
+/// What is to be done with a task next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Nothing now.
+    Wait,
+    /// Another seat is needed.
+    Seat,
+    /// Ask these leases for what they committed to.
+    Ask(Vec<LeaseId>),
+    /// Claims differ: run the task here.
+    RunHere,
+    /// This is the outcome.
+    Decide(Outcome),
+}
+
+/// How a job's results are checked.
+pub trait Rule {
+    /// Whether digests are committed before any is shown.
+    fn commits_first(&self) -> bool;
+    /// What is to be done with a task next.
+    fn step(&self, ballot: &Ballot) -> Step;
+}
+
+/// The rule of a policy.
+pub fn rule_of(policy: Policy) -> Replicas {
+    match policy {
+        Policy::Replicas(seats) => Replicas(seats),
+    }
+}
+
+/// A fixed number of seats that must agree; where they do not, our own run decides.
+#[derive(Debug, Clone, Copy)]
+pub struct Replicas(pub u8);
+
+impl Rule for Replicas {
+    fn commits_first(&self) -> bool {
+        self.0 > 1
+    }
+
+    fn step(&self, ballot: &Ballot) -> Step {
+        if let Some(own) = ballot.own {
+            return if ballot.decided == Some(own) { Step::Wait } else { Step::Decide(own) };
+        }
+        let wanted = usize::from(self.0);
+        let committed: Vec<LeaseId> = ballot.in_stage(|stage| matches!(stage, Stage::Committed(_)));
+        let asked = ballot.count(|stage| matches!(stage, Stage::Asked(..)));
+        let claims: Vec<Outcome> = ballot.claims().map(|(_, _, outcome)| outcome).collect();
+        // specs/verification.md §3: nothing is shown before as many as are wanted are bound; a later one may follow.
+        if !committed.is_empty() && committed.len() + asked + claims.len() >= wanted {
+            return Step::Ask(committed);
+        }
+        if asked > 0 {
+            return Step::Wait;
+        }
+        let settled = ballot.decided.into_iter().chain(claims.iter().copied());
+        let agreed = settled.clone().all(|outcome| Some(outcome) == settled.clone().next());
+        match (agreed, ballot.decided) {
+            (false, _) => Step::RunHere,
+            (true, Some(_)) => Step::Wait,
+            (true, None) if claims.len() >= wanted => Step::Decide(claims[0]),
+            (true, None) if ballot.seats.len() < wanted => Step::Seat,
+            (true, None) => Step::Wait,
+        }
+    }
+}
+
+/// A claim does not fit what was agreed on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClaimError {
+    /// No seat, or not at the point where a claim is due.
+    NotDue,
+    /// It does not open the commitment.
+    NotAsCommitted,
+    /// It is about outputs larger than the job allows.
+    TooLarge,
+}
+
+impl Ballot {
+    /// Whether this worker has, or had and did not lose, a seat here.
+    pub fn has(&self, worker: &PeerId) -> bool {
+        self.seats.values().any(|seat| seat.worker == *worker)
+    }
+
+    /// Takes note of a commitment. Only the first of a seat counts.
+    pub fn commit(&mut self, lease: LeaseId, commitment: Hash) -> bool {
+        match self.seats.get_mut(&lease) {
+            Some(seat) if seat.stage == Stage::Running => {
+                seat.stage = Stage::Committed(commitment);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Takes note that these leases were asked for their claims.
+    pub fn asked(&mut self, leases: &[LeaseId], now: Instant) {
+        for lease in leases {
+            if let Some(seat) = self.seats.get_mut(lease)
+                && let Stage::Committed(commitment) = seat.stage
+            {
+                seat.stage = Stage::Asked(commitment, now);
+            }
+        }
+    }
+
+    /// Takes a claim, if it is due and opens its commitment.
+    pub fn claim(
+        &mut self,
+        job: &JobId,
+        lease: LeaseId,
+        claim: ClaimId,
+        row: &Claimed,
+        output_max: u64,
+        commits_first: bool,
+    ) -> Result<(), ClaimError> {
+        let seat = self.seats.get_mut(&lease).ok_or(ClaimError::NotDue)?;
+        let outcome = row.outcome;
+        if outcome.stdout.len.saturating_add(outcome.stderr.len) > output_max {
+            return Err(ClaimError::TooLarge);
+        }
+        match (&seat.stage, commits_first) {
+            (Stage::Running, false) => {}
+            (Stage::Asked(bound, _), true) => {
+                let opened = row.salt.map(|salt| commitment(&salt, job, &seat.worker, row.task, &outcome));
+                if opened != Some(*bound) {
+                    return Err(ClaimError::NotAsCommitted);
+                }
+            }
+            _ => return Err(ClaimError::NotDue),
+        }
+        seat.stage = Stage::Claimed(claim, outcome);
+        Ok(())
+    }
+
+    /// Keeps those of the attached blobs that a claim here names.
+    pub fn keep_inline(&mut self, outcome: &Outcome, attached: &BTreeMap<BlobId, Bytes>) {
+        for output in [outcome.stdout, outcome.stderr] {
+            if output.len <= limits::INLINE_BYTES_MAX as u64
+                && let Some(bytes) = attached.get(&output.id)
+            {
+                self.inline.insert(output.id, bytes.clone());
+            }
+        }
+    }
+
+    /// All claims: whose, which, and what they say.
+    pub fn claims(&self) -> impl Iterator<Item = (PeerId, ClaimId, Outcome)> + '_ {
+        self.seats.values().filter_map(|seat| match seat.stage {
+            Stage::Claimed(claim, outcome) => Some((seat.worker, claim, outcome)),
+            _ => None,
+        })
+    }
+
+    /// Leases that claim something other than `outcome`, and the claims.
+    pub fn dissenters(&self, outcome: &Outcome) -> Vec<(LeaseId, ClaimId, Outcome)> {
+        let dissents = |(&lease, seat): (&LeaseId, &Seat)| match seat.stage {
+            Stage::Claimed(claim, said) if said != *outcome => Some((lease, claim, said)),
+            _ => None,
+        };
+        self.seats.iter().filter_map(dissents).collect()
+    }
+
+    /// Leases whose claim is `outcome`, in order of their peers' names.
+    pub fn agreeing(&self, outcome: &Outcome) -> Vec<(LeaseId, PeerId)> {
+        let agrees = |(&lease, seat): (&LeaseId, &Seat)| match seat.stage {
+            Stage::Claimed(_, said) if said == *outcome => Some((lease, seat.worker)),
+            _ => None,
+        };
+        self.seats.iter().filter_map(agrees).collect()
+    }
+
+    /// Since when the longest-running seat has been at work.
+    pub fn running_since(&self) -> Option<Instant> {
+        let running = |seat: &&Seat| seat.stage == Stage::Running;
+        self.seats.values().filter(running).map(|seat| seat.assigned).min()
+    }
+
+    /// Whether somebody is still to be heard.
+    pub fn is_open(&self) -> bool {
+        self.decided.is_none() || self.count(|stage| !matches!(stage, Stage::Claimed(..))) > 0
+    }
+
+    fn count(&self, holds: impl Fn(&Stage) -> bool) -> usize {
+        self.seats.values().filter(|seat| holds(&seat.stage)).count()
+    }
+
+    fn in_stage(&self, holds: impl Fn(&Stage) -> bool) -> Vec<LeaseId> {
+        self.seats.iter().filter(|(_, seat)| holds(&seat.stage)).map(|(&lease, _)| lease).collect()
+    }
+}

@@ -8,8 +8,10 @@ use alloc::collections::BTreeSet;
 use core::time::Duration;
 use pocketmesh_types::{Hash, OfferId, PeerId, limits};
 
-/// After each round, four times as many may bid.
-pub const ROUND: Duration = Duration::from_millis(200);
+/// After each round, four times as many may bid. A round must outlast the way of an offer, of the bids and of the
+/// `closed` notice, or the next round's bids are on their way already. Measured with seven hops of 5 to 75 ms to 100,000
+/// peers, 64 bids wanted: 900 bids are sent with rounds of 200 ms, 225 with 400 ms, 100 with 600 ms and with 800 ms.
+pub const ROUND: Duration = Duration::from_millis(600);
 
 /// The fraction that stands for everybody.
 pub const EVERYBODY: u64 = u64::MAX;
@@ -36,10 +38,17 @@ pub fn wait(ticket: u64, fraction: u64) -> Duration {
     ROUND * round_of(ticket, fraction)
 }
 
-/// How many bids a requester aims at in round 0 when it wants so many: a quarter more, because a second round quadruples
-/// the bids. Measured: tests/lottery.rs.
+/// How long a requester should take bids for an offer with this fraction: until everybody has had a turn and a bid of the
+/// last round has arrived, but no more than four rounds.
+pub fn window(fraction: u64) -> Duration {
+    const ROUNDS_WAITED_MAX: u32 = 4;
+    ROUND * (round_of(EVERYBODY - 1, fraction) + 1).min(ROUNDS_WAITED_MAX)
+}
+
+/// How many bids a requester aims at in round 0 when it wants so many: half more, because a second round quadruples the
+/// bids. Measured: a second round is needed in 47 of 100 auctions without it, in 7 with a quarter more, in none with this.
 fn aim(wanted: u16) -> u64 {
-    u64::from(wanted) * 5 / 4
+    u64::from(wanted) * 3 / 2
 }
 
 /// The fraction for a requester that has held no auction yet and has heard of so many peers.
@@ -60,7 +69,9 @@ fn share(whole: u128, part: u64, of: u64) -> u64 {
     u64::try_from(whole * u128::from(part) / u128::from(of.max(1))).unwrap_or(EVERYBODY)
 }
 
-/// Who answered one offer in its first round, as the requester hears it, late bids included.
+/// Who answered one offer in its first round, as the requester hears it. Bids that come after the auction has closed
+/// must be told too, until the next offer: those that counted are never more than were wanted, and say nothing about how
+/// many there were.
 ///
 /// One peer and public prefix counts once, as in the auction: a flood of names from one place must not persuade the
 /// requester that the mesh is large and so keep honest peers waiting.

@@ -128,6 +128,8 @@ pub enum Standing {
     Late,
     /// There was a bid from the same public prefix already.
     SamePrefix,
+    /// There was another bid of the same peer already, which is the one that counts.
+    SecondBid,
     /// The requester has refuted a claim of this bidder before.
     Distrusted,
 }

@@ -1,1 +1,15 @@
-//! Content-addressed data on disk and its exchange over a stream.
+//! Content-addressed data: on this disk, and to and from other peers.
+//!
+//! A blob is bytes named by their BLAKE3 hash. The [`Store`] keeps them as files under a quota; [`serve`] and [`fetch`]
+//! exchange them over one stream. A blob is visible only when its hash has been checked, so whatever a peer or a crash
+//! does, a name never yields other bytes. Nothing here knows what a blob is for, or which peers there are.
+
+mod exchange;
+mod offload;
+pub mod store;
+
+pub use exchange::{
+    fetch::{FetchError, Wanted, fetch},
+    serve::{ServeError, Served, serve},
+};
+pub use store::{Durability, Store};

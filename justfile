@@ -1,0 +1,40 @@
+# Short commands. `just` alone lists them.
+
+set positional-arguments
+
+_list:
+    @just --list --unsorted
+
+# A mesh of real processes, a job, a cheat, and a picture.
+demo *args:
+    cargo run --release --locked -- demo "$@"
+
+# Everything that README promises to pass.
+test *args:
+    cargo test --release --locked --workspace "$@"
+
+# Architecture and style alone.
+tidy:
+    cargo test --release --locked -p pocketmesh-tidy
+
+# Formatting and lints, as CI asks for them.
+lint:
+    cargo fmt --all --check
+    cargo clippy --release --locked --workspace --all-targets -- -D warnings
+
+# All that CI runs, in its order.
+ci:
+    bash .ci/run
+
+# Licences and advisories; fetches the advisory database. Needs `cargo install --locked cargo-deny`.
+deny:
+    cargo deny check
+
+# Rebuild the WebAssembly programs that we ship; their hashes are checked by a test.
+guests:
+    rustup target add wasm32-wasip1
+    sh crates/guests/build.sh
+
+# The binary that is handed out.
+dist:
+    cargo build --profile dist --locked --bin pocketmesh

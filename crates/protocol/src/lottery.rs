@@ -38,11 +38,11 @@ pub fn wait(ticket: u64, fraction: u64) -> Duration {
     ROUND * round_of(ticket, fraction)
 }
 
-/// How long a requester should take bids for an offer with this fraction: until everybody has had a turn and a bid of the
-/// last round has arrived, but no more than four rounds.
+/// How long a requester should take bids for an offer with this fraction: until all but one peer in 64 have had a turn and
+/// the bids of that round are in, but no more than four rounds.
 pub fn window(fraction: u64) -> Duration {
     const ROUNDS_WAITED_MAX: u32 = 4;
-    ROUND * (round_of(EVERYBODY - 1, fraction) + 1).min(ROUNDS_WAITED_MAX)
+    ROUND * (round_of(EVERYBODY / 64 * 63, fraction) + 1).min(ROUNDS_WAITED_MAX)
 }
 
 /// How many bids a requester aims at in round 0 when it wants so many: half more, because a second round quadruples the

@@ -1,1 +1,23 @@
 //! The event loop that lends the protocol a network, a sandbox, blobs, a disk and a clock.
+//!
+//! [`run`] is a whole daemon. The decisions are all made in `pocketmesh-protocol`; here its effects are carried out
+//! and what comes of them is told to it. Nothing here decides who works, what is right or what is owed.
+
+mod blobs;
+mod clock;
+mod control;
+mod detail;
+mod driver;
+mod executor;
+mod gossip;
+pub mod home;
+mod jobs;
+mod journal;
+mod peers;
+mod reduce;
+mod results;
+mod run;
+mod split;
+
+pub use home::Home;
+pub use run::{Options, Ready, RunError, run};

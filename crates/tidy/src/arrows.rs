@@ -57,7 +57,7 @@ const NOUNS: &[&str] = &[TYPES, WIRE, LEDGER];
 const ALL_OF_THE_DAEMON: &[&str] = &[TYPES, WIRE, LEDGER, PROTOCOL, NETWORK, SANDBOX, BLOBS, STORE, DEVICE, API];
 const WHY_IO: &str = "crates that do IO know the nouns alone, and `node` carries values between them";
 
-/// specs: the arrows of the house, one line for each crate.
+/// One line for each crate of ours; a new crate gets its line before it gets its first import.
 const RULES: &[Rule] = &[
     Rule { package: TYPES, may_import: &[], why: "the vocabulary stands alone" },
     Rule { package: WIRE, may_import: &[TYPES], why: "bytes know the nouns alone" },

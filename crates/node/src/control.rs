@@ -1,0 +1,385 @@
+//! The daemon as its owner's tools see it: the control API's requests, answered from the loop.
+
+mod submit;
+
+use crate::{
+    detail,
+    driver::{Driver, Question},
+    home::Home,
+    results::{Results, stdout_of},
+};
+use futures::{StreamExt, TryStreamExt, stream};
+use pocketmesh_api::{
+    Answer, Blob, Bootstrap, Chunk, Chunks, Code, Connected, Control, Direction, Failure, JobCounts, JobDetail,
+    JobState, JobSummary, Offers, Peer, Provide, Report, Status, SubmitJob, Submitted, Update, Updates, Via, Work,
+};
+use pocketmesh_blobs::{
+    Durability, Store,
+    store::{GetError, PutError},
+};
+use pocketmesh_network::{Handle, Multiaddr, PeerInfo};
+use pocketmesh_protocol::{Command, Effect};
+use pocketmesh_sandbox::executor::Executor;
+use pocketmesh_types::{BlobId, JobId, UnixTime, limits, outcome::Output};
+use std::{
+    io::{self, Read},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// Who watches a job is told of changes at most this often; of its end at once.
+const UPDATE_EVERY: Duration = Duration::from_millis(50);
+/// A blob passes the socket in pieces of this size.
+const PIECE_BYTES: usize = 64 << 10;
+
+/// Answers the control API.
+pub struct Desk {
+    /// The data folder; its configuration can be edited.
+    pub home: Mutex<Home>,
+    /// The way to the loop.
+    pub questions: mpsc::Sender<Question>,
+    /// The network.
+    pub network: Handle,
+    /// The blobs on this disk.
+    pub store: Store,
+    /// Final results.
+    pub results: Results,
+    /// The sandbox, to check programs with.
+    pub executor: Arc<dyn Executor>,
+    /// Counts changes of jobs.
+    pub changes: watch::Receiver<u64>,
+}
+
+fn stopping() -> Failure {
+    Failure::new(Code::Busy, "the daemon is stopping")
+}
+
+impl Desk {
+    /// Asks the loop something between two of its inputs.
+    async fn ask<T: Send + 'static>(&self, question: impl FnOnce(&mut Driver) -> T + Send + 'static) -> Answer<T> {
+        self.ask_and_act(|driver| (question(driver), Vec::new())).await
+    }
+
+    /// The same; the effects are carried out.
+    async fn ask_and_act<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&mut Driver) -> (T, Vec<Effect>) + Send + 'static,
+    ) -> Answer<T> {
+        let (sender, receiver) = oneshot::channel();
+        let question: Question = Box::new(move |driver| {
+            let (answer, effects) = question(driver);
+            // Whoever asked may have gone meanwhile.
+            let _ = sender.send(answer);
+            effects
+        });
+        self.questions.send(question).await.map_err(|_| stopping())?;
+        receiver.await.map_err(|_| stopping())
+    }
+
+    async fn summary(&self, id: JobId) -> Answer<JobSummary> {
+        self.ask(move |driver| detail::summary(driver, &id)).await?.ok_or_else(|| Failure::no_job(&id))
+    }
+
+    async fn with_result(&self, id: JobId) -> Answer<JobSummary> {
+        let summary = self.summary(id).await?;
+        if !summary.state.is_final() {
+            return Err(Failure::new(
+                Code::NotFinished,
+                format!("job {} is not finished: {}", id.short(), summary.message),
+            ));
+        }
+        if !summary.state.has_result() {
+            return Err(Failure::new(Code::NoResult, format!("job {} has no result: {}", id.short(), summary.message)));
+        }
+        Ok(summary)
+    }
+
+    fn home(&self) -> std::sync::MutexGuard<'_, Home> {
+        self.home.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn addresses(&self) -> Bootstrap {
+        Bootstrap { addresses: self.home().config().bootstrap.clone() }
+    }
+}
+
+impl Control for Desk {
+    async fn status(&self) -> Answer<Status> {
+        let network = self.home().config().network.clone();
+        self.ask(move |driver| status_of(driver, network)).await
+    }
+
+    async fn peers(&self) -> Answer<Vec<Peer>> {
+        let peers = self.network.peers().await.map_err(|_| stopping())?;
+        Ok(peers.into_iter().map(peer_of).collect())
+    }
+
+    async fn connect(&self, address: String) -> Answer<Connected> {
+        let address = parse(&address)?;
+        let peer = self.network.dial(address).await;
+        peer.map(|peer| Connected { peer }).map_err(|error| Failure::new(Code::Unreachable, error.to_string()))
+    }
+
+    async fn put_blob(&self, mut bytes: Chunks) -> Answer<Blob> {
+        let mut writer = self.store.writer(limits::BLOB_BYTES_MAX).map_err(|error| put_failure(&error))?;
+        while let Some(chunk) = bytes.next().await {
+            let chunk = chunk.map_err(|error| Failure::new(Code::Invalid, format!("the upload broke off: {error}")))?;
+            let written = tokio::task::spawn_blocking(move || writer.write(&chunk).map(|()| writer)).await;
+            writer = written.map_err(Failure::internal)?.map_err(|error| put_failure(&error))?;
+        }
+        let finished = tokio::task::spawn_blocking(move || {
+            let len = writer.len();
+            writer.finish(Durability::Durable).map(|id| Blob { id, len })
+        });
+        finished.await.map_err(Failure::internal)?.map_err(|error| put_failure(&error))
+    }
+
+    async fn get_blob(&self, id: BlobId) -> Answer<Chunks> {
+        blob_chunks(&self.store, id).map_err(|error| match error {
+            GetError::Missing(_) => Failure::new(Code::NotFound, format!("no blob {id} here")),
+            error => Failure::internal(error),
+        })
+    }
+
+    async fn submit(&self, job: SubmitJob) -> Answer<Submitted> {
+        submit::submit(self, job).await
+    }
+
+    async fn jobs(&self) -> Answer<Vec<JobSummary>> {
+        let list = |driver: &mut Driver| -> Vec<JobSummary> {
+            driver.peer.jobs().iter().filter_map(|job| detail::summary(driver, &job.id)).collect()
+        };
+        let mut jobs = self.ask(list).await?;
+        jobs.sort_by_key(|job| std::cmp::Reverse((job.created, job.id)));
+        Ok(jobs)
+    }
+
+    async fn job(&self, id: JobId) -> Answer<JobDetail> {
+        self.ask(move |driver| detail::detail(driver, &id)).await?.ok_or_else(|| Failure::no_job(&id))
+    }
+
+    async fn job_events(&self, id: JobId) -> Answer<Updates> {
+        self.summary(id).await?;
+        let watch =
+            Watch { id, questions: self.questions.clone(), changes: self.changes.clone(), seen: 0, over: false };
+        Ok(stream::unfold(watch, Watch::next).flat_map(stream::iter).boxed())
+    }
+
+    async fn job_stdout(&self, id: JobId) -> Answer<Chunks> {
+        self.with_result(id).await?;
+        let reduced = self.ask(move |driver| reduced_output(driver, &id)).await?;
+        match reduced {
+            Some(output) => self.get_blob(output.id).await,
+            None => {
+                let tasks = self.ask(move |driver| driver.peer.jobs().get(&id).map(|job| job.job.tasks)).await?;
+                Ok(joined(self.results.clone(), self.store.clone(), id, tasks.unwrap_or(0)))
+            }
+        }
+    }
+
+    async fn job_report(&self, id: JobId) -> Answer<Report> {
+        self.with_result(id).await?;
+        let report = self.ask(move |driver| detail::report(driver, &id)).await?;
+        let report = report.ok_or_else(|| Failure::no_job(&id))?;
+        let (results, store) = (self.results.clone(), self.store.clone());
+        let completed = tokio::task::spawn_blocking(move || detail::complete(report, &results, &store)).await;
+        completed.map_err(Failure::internal)?.map_err(Failure::internal)
+    }
+
+    async fn job_stop(&self, id: JobId) -> Answer<JobSummary> {
+        self.summary(id).await?;
+        let reply = self.ask_and_act(move |driver| driver.command(Command::Stop(id))).await?;
+        reply.await.map_err(|_| stopping())?;
+        self.summary(id).await
+    }
+
+    async fn bootstrap_list(&self) -> Answer<Bootstrap> {
+        Ok(self.addresses())
+    }
+
+    async fn bootstrap_add(&self, address: String) -> Answer<Bootstrap> {
+        let target = parse(&address)?;
+        self.home().bootstrap_add(&address).map_err(|error| Failure::new(Code::Invalid, error.to_string()))?;
+        let network = self.network.clone();
+        tokio::spawn(async move {
+            if let Err(error) = network.dial(target).await {
+                tracing::warn!(%error, "a new bootstrap address does not answer");
+            }
+        });
+        Ok(self.addresses())
+    }
+
+    async fn bootstrap_rm(&self, address: String) -> Answer<Bootstrap> {
+        self.home().bootstrap_rm(&address).map_err(|error| Failure::new(Code::NotFound, error.to_string()))?;
+        Ok(self.addresses())
+    }
+
+    async fn stop(&self) -> Answer<()> {
+        self.ask(|driver| driver.stopping = true).await
+    }
+}
+
+fn parse(address: &str) -> Answer<Multiaddr> {
+    address.parse().map_err(|_| {
+        let shown: String = address.chars().take(100).collect();
+        Failure::new(
+            Code::Invalid,
+            format!("{shown:?} is no address: give /ip4/ADDRESS/tcp/PORT, with or without /p2p/PEER"),
+        )
+    })
+}
+
+fn put_failure(error: &PutError) -> Failure {
+    let code = match error {
+        PutError::TooLong { .. } => Code::TooLarge,
+        PutError::QuotaExceeded { .. } | PutError::DiskFull { .. } => Code::Quota,
+        _ => Code::Internal,
+    };
+    Failure::new(code, error.to_string())
+}
+
+fn status_of(driver: &mut Driver, network: String) -> Status {
+    let provide = &driver.home.config().provide;
+    let (offers, work) = (driver.peer.bidding(), driver.peer.execution());
+    let (leases, running) = driver.peer.load();
+    let finished = |job: &JobId| detail::summary(driver, job).is_some_and(|summary| summary.state.is_final());
+    let ids: Vec<JobId> = driver.peer.jobs().iter().map(|job| job.id).collect();
+    let over = ids.iter().filter(|job| finished(job)).count();
+    Status {
+        peer: driver.network.peer_id(),
+        network,
+        version: env!("CARGO_PKG_VERSION").into(),
+        addresses: driver.network.listen_addrs().iter().map(Multiaddr::to_string).collect(),
+        uptime_ms: driver.clock.now().0 / 1000,
+        peers: u32::try_from(driver.peer.peers().count()).unwrap_or(u32::MAX),
+        provide: Provide {
+            active: provide.enabled,
+            cores: provide.cores(),
+            memory: provide.memory(),
+            price: provide.price,
+            running: u32::try_from(running).unwrap_or(u32::MAX),
+            reason: match (provide.enabled, leases) {
+                (false, _) => "switched off in the configuration: provide.enabled = false".into(),
+                (true, 0) => "ready: no lease at present".into(),
+                (true, leases) => format!("working under {leases} leases"),
+            },
+        },
+        offers: Offers { heard: offers.heard, bid: offers.bid, won: offers.won },
+        work: Work { executed: work.executed, accepted: work.accepted, voided: work.refuted },
+        jobs: JobCounts {
+            active: u32::try_from(ids.len() - over).unwrap_or(u32::MAX),
+            finished: u32::try_from(over).unwrap_or(u32::MAX),
+        },
+    }
+}
+
+fn peer_of(info: PeerInfo) -> Peer {
+    let connected_for = u64::try_from(info.connected_for.as_millis()).unwrap_or(u64::MAX);
+    Peer {
+        peer: info.peer,
+        address: info.address.to_string(),
+        direction: match info.direction {
+            pocketmesh_network::Direction::Inbound => Direction::Inbound,
+            pocketmesh_network::Direction::Outbound => Direction::Outbound,
+        },
+        via: match info.via {
+            pocketmesh_network::Via::Bootstrap => Via::Bootstrap,
+            pocketmesh_network::Via::Kademlia { from } => Via::Kademlia { from },
+            pocketmesh_network::Via::Mdns => Via::Mdns,
+            pocketmesh_network::Via::Inbound => Via::Inbound,
+            pocketmesh_network::Via::Saved => Via::Saved,
+            pocketmesh_network::Via::Manual => Via::Manual,
+        },
+        rtt_ms: info.round_trip.map(|time| time.as_secs_f64() * 1e3),
+        agent: Some(info.agent).filter(|agent| !agent.is_empty()),
+        since: UnixTime(crate::clock::wall().0.saturating_sub(connected_for)),
+    }
+}
+
+fn reduced_output(driver: &mut Driver, id: &JobId) -> Option<Output> {
+    match &driver.ledger.of(id)?.reduce.as_ref()?.outcome {
+        Some(Ok(outcome)) => Some(outcome.stdout),
+        _ => None,
+    }
+}
+
+/// A blob in pieces.
+fn blob_chunks(store: &Store, id: BlobId) -> Result<Chunks, GetError> {
+    let (file, _) = store.open_file(id)?;
+    let pieces = stream::try_unfold(file, |mut file| async move {
+        let read = tokio::task::spawn_blocking(move || {
+            let mut piece = vec![0; PIECE_BYTES];
+            let len = file.read(&mut piece)?;
+            piece.truncate(len);
+            io::Result::Ok((piece, file))
+        });
+        let (piece, file) = read.await.map_err(io::Error::other)??;
+        Ok(if piece.is_empty() { None } else { Some((Chunk::from(piece), file)) })
+    });
+    Ok(pieces.boxed())
+}
+
+/// All tasks' standard output, in task order, read as it is sent.
+fn joined(results: Results, store: Store, id: JobId, tasks: u32) -> Chunks {
+    let chunks = stream::iter(0..tasks).map(Ok::<u32, io::Error>).try_filter_map(move |task| {
+        let (results, store) = (results.clone(), store.clone());
+        async move {
+            let read = tokio::task::spawn_blocking(move || match results.get(&id, task).map_err(io::Error::other)? {
+                Some(done) => stdout_of(&done, &store).map_err(io::Error::other),
+                None => Ok(Vec::new()),
+            });
+            let bytes = read.await.map_err(io::Error::other)??;
+            Ok(if bytes.is_empty() { None } else { Some(Chunk::from(bytes)) })
+        }
+    });
+    chunks.boxed()
+}
+
+/// One reader of a job's updates.
+struct Watch {
+    id: JobId,
+    questions: mpsc::Sender<Question>,
+    changes: watch::Receiver<u64>,
+    seen: usize,
+    over: bool,
+}
+
+impl Watch {
+    /// The next updates: a snapshot and the events since the last one; none after the final snapshot.
+    async fn next(mut self) -> Option<(Vec<Update>, Self)> {
+        if self.over {
+            return None;
+        }
+        if self.seen > 0 {
+            tokio::time::sleep(UPDATE_EVERY).await;
+            self.changes.changed().await.ok()?;
+        }
+        let (id, seen) = (self.id, self.seen);
+        let (sender, receiver) = oneshot::channel();
+        let question: Question = Box::new(move |driver| {
+            let _ = sender.send(look(driver, &id, seen));
+            Vec::new()
+        });
+        self.questions.send(question).await.ok()?;
+        let (updates, seen, state) = receiver.await.ok()??;
+        (self.seen, self.over) = (seen, state.is_final());
+        Some((updates, self))
+    }
+}
+
+/// A job's events after the first `seen`, and its progress; last, so that a final snapshot ends it all.
+fn look(driver: &mut Driver, id: &JobId, seen: usize) -> Option<(Vec<Update>, usize, JobState)> {
+    let summary = detail::summary(driver, id)?;
+    let state = summary.state;
+    let mut updates = Vec::new();
+    let mut total = 0;
+    if let Some(notes) = driver.ledger.of(id) {
+        total = notes.dropped + notes.events.len();
+        let fresh = total.saturating_sub(seen).min(notes.events.len());
+        let events = notes.events.iter().skip(notes.events.len() - fresh);
+        updates.extend(events.cloned().map(Update::Event));
+    }
+    updates.push(Update::Progress(summary));
+    Some((updates, total.max(1), state))
+}

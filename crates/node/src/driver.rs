@@ -1,0 +1,363 @@
+//! The event loop: one input at a time into the protocol, its effects carried out in order.
+
+use crate::{
+    blobs::{Exchange, Fetched},
+    clock::{Clock, wall},
+    executor::{Finished, Sandbox},
+    gossip::{self, Pending},
+    home::Home,
+    jobs::{Ledger, line_of},
+    journal::{Appender, Entry},
+    peers, reduce,
+    results::Results,
+};
+use futures::future::BoxFuture;
+use pocketmesh_blobs::Store;
+use pocketmesh_network::{DisconnectReason, Event, Events, Handle, Prefix};
+use pocketmesh_protocol::jobs::active::{Active, Phase};
+use pocketmesh_protocol::{Command, CommandId, Effect, End, Event as Notice, Input, Peer, Record, Reply};
+use pocketmesh_sandbox::executor::Executor;
+use pocketmesh_store::{Index, journal};
+use pocketmesh_types::{Hash, JobId, PeerId, outcome::Outcome};
+use pocketmesh_wire::{Envelope, Key, Message, OpenError};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// How often the protocol is told the wall clock, and known peers are saved.
+const HOUSEKEEPING: Duration = Duration::from_secs(15);
+/// The same once after the first connection, so that a short life is enough to be remembered.
+const FIRST_SAVE: Duration = Duration::from_secs(2);
+/// Questions of the control API that wait.
+pub const QUESTIONS_MAX: usize = 256;
+
+/// Something that the control API wants to know or do, between two inputs; what it returns is carried out.
+pub type Question = Box<dyn FnOnce(&mut Driver) -> Vec<Effect> + Send>;
+
+/// Where everything that happens comes from.
+pub struct Sources {
+    /// The network.
+    pub network: Events,
+    /// The journal.
+    pub journal: journal::Events,
+    /// The sandbox.
+    pub finished: mpsc::Receiver<Finished>,
+    /// Fetched blobs.
+    pub fetched: mpsc::Receiver<Fetched>,
+    /// The control API.
+    pub questions: mpsc::Receiver<Question>,
+    /// Reduce programs that have ended.
+    pub reduced: mpsc::Receiver<(JobId, Result<Outcome, String>)>,
+}
+
+/// What the daemon works with.
+pub struct Driver {
+    /// The data folder.
+    pub home: Home,
+    /// The protocol.
+    pub peer: Peer,
+    /// Our identity.
+    pub key: Key,
+    /// Time since the start.
+    pub clock: Clock,
+    /// The network.
+    pub network: Handle,
+    /// The blobs on this disk.
+    pub store: Store,
+    /// The exchange of blobs.
+    pub exchange: Exchange,
+    /// What runs tasks.
+    pub sandbox: Sandbox,
+    /// The same, for the reduce step and for checks.
+    pub executor: Arc<dyn Executor>,
+    /// The journal.
+    pub journal: Appender,
+    /// The index.
+    pub index: Arc<Index>,
+    /// Final results.
+    pub results: Results,
+    /// Notes on our jobs.
+    pub ledger: Ledger,
+    /// Commands whose reply somebody waits for.
+    pub replies: BTreeMap<CommandId, oneshot::Sender<Reply>>,
+    /// Tells of reduce programs that have ended.
+    pub reduced: mpsc::Sender<(JobId, Result<Outcome, String>)>,
+    /// Counts changes of jobs, for whoever watches one.
+    pub changes: watch::Sender<u64>,
+    /// Gossip that is being judged.
+    pub pending: Pending,
+    /// Numbers commands.
+    pub commands: u64,
+    /// Whether the daemon was asked to stop.
+    pub stopping: bool,
+}
+
+/// Why the loop ended before it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum LoopError {
+    /// The journal failed: nothing may be promised any more.
+    #[error(transparent)]
+    Journal(#[from] journal::Failure),
+    /// The network's task ended.
+    #[error("the network stopped unexpectedly; start the daemon again")]
+    Network,
+}
+
+impl Driver {
+    /// Runs until `stop`, or until a question asks for the end.
+    pub async fn run(&mut self, mut sources: Sources, mut stop: BoxFuture<'_, ()>) -> Result<(), LoopError> {
+        let effects = self.peer.handle(self.clock.now(), Input::WallClock(wall()));
+        self.perform(effects).await?;
+        let effects = self.peer.resume(self.clock.now());
+        self.perform(effects).await?;
+        self.resume_reductions();
+        let mut housekeeping = tokio::time::interval_at(tokio::time::Instant::now() + FIRST_SAVE, HOUSEKEEPING);
+        while !self.stopping {
+            let deadline = self.peer.next_deadline().map(|at| self.clock.at(at));
+            tokio::select! {
+                () = &mut stop => return Ok(()),
+                event = sources.network.recv() => self.on_network(event.ok_or(LoopError::Network)?).await?,
+                event = sources.journal.recv() => self.on_journal(event).await?,
+                Some((run, result)) = sources.finished.recv() => {
+                    self.tell(Input::ExecutionFinished { run, result }).await?;
+                }
+                Some((blob, found)) = sources.fetched.recv() => self.tell(Input::BlobReady { blob, found }).await?,
+                Some(question) = sources.questions.recv() => {
+                    let effects = question(self);
+                    self.perform(effects).await?;
+                }
+                Some((job, outcome)) = sources.reduced.recv() => self.on_reduced(job, outcome)?,
+                () = sleep_until(deadline) => self.tell(Input::DeadlineReached).await?,
+                _ = housekeeping.tick() => self.keep_house().await?,
+            }
+            self.changes.send_modify(|count| *count += 1);
+        }
+        Ok(())
+    }
+
+    /// Tells the protocol something and does what it says.
+    pub async fn tell(&mut self, input: Input) -> Result<(), LoopError> {
+        let effects = self.peer.handle(self.clock.now(), input);
+        self.perform(effects).await
+    }
+
+    async fn perform(&mut self, effects: Vec<Effect>) -> Result<(), LoopError> {
+        for effect in effects {
+            match effect {
+                Effect::Send { to, message, attached } => {
+                    let bytes = Envelope::seal(&message, attached, &self.key).encode();
+                    if let Err(error) = self.network.send(to, bytes) {
+                        tracing::debug!(peer = %to, %error, "a message was not sent");
+                    }
+                }
+                Effect::Publish(message) => self.publish(&message).await,
+                Effect::Judge { token, judgement } => {
+                    if let Some(token) = self.pending.take(token) {
+                        // It fails only when the network has ended, which the loop sees by itself.
+                        let _ = self.network.report(token, gossip::verdict_of(judgement)).await;
+                    }
+                }
+                Effect::Execute(run) => self.sandbox.execute(run),
+                Effect::Cancel(run) => self.sandbox.cancel(run),
+                Effect::Fetch { blob, len, from } => self.exchange.fetch(blob, len, from),
+                Effect::Store { id, record } => self.store_record(id, record)?,
+                Effect::Reply { command, reply } => {
+                    if let Some(waiting) = self.replies.remove(&command) {
+                        // Whoever asked may have gone meanwhile.
+                        let _ = waiting.send(reply);
+                    }
+                }
+                Effect::Disconnect { peer, reason } => self.shun(peer, reason).await,
+                Effect::Notify(event) => self.on_notice(event),
+            }
+        }
+        Ok(())
+    }
+
+    async fn publish(&self, message: &Message) {
+        let bytes = Envelope::seal(message, Vec::new(), &self.key).encode();
+        if let Err(error) = self.network.publish(gossip::SHARD, bytes).await {
+            tracing::warn!(%error, "an offer was not gossiped");
+        }
+    }
+
+    /// Results go to the index too, from where they are read; it can be made anew from the journal.
+    fn store_record(&mut self, id: pocketmesh_protocol::RecordId, record: Record) -> Result<(), LoopError> {
+        if let Record::Final { job, tasks } = &record {
+            for output in tasks.iter().filter_map(|task| task.outcome).flat_map(|o| [o.stdout, o.stderr]) {
+                self.store.pin(output.id, job.0);
+            }
+            if let Err(error) = self.results.put(job, tasks) {
+                tracing::error!(%error, "results could not be indexed");
+            }
+        }
+        Ok(self.journal.append_record(id, record)?)
+    }
+
+    async fn on_network(&mut self, event: Event) -> Result<(), LoopError> {
+        match event {
+            Event::Connected { peer, prefix, .. } => {
+                let prefix = prefix.map(bytes_of);
+                self.tell(Input::PeerConnected { peer, prefix }).await
+            }
+            Event::Disconnected { peer } => {
+                self.exchange.forget(&peer);
+                self.tell(Input::PeerDisconnected { peer }).await
+            }
+            Event::Message { from, bytes } => match gossip::open_direct(from, &bytes) {
+                Ok(message) => self.tell(Input::MessageReceived { from, message }).await,
+                Err(error) => Ok(self.shun(from, fault_of(&error)).await),
+            },
+            Event::Gossip { token, bytes, .. } => match gossip::open_gossip(&bytes) {
+                Ok(message) => {
+                    let token = self.pending.put(token);
+                    self.tell(Input::GossipHeard { token, message }).await
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "gossip was rejected");
+                    let _ = self.network.report(token, pocketmesh_network::Verdict::Reject).await;
+                    Ok(())
+                }
+            },
+            Event::Stream { peer, stream, .. } => Ok(self.exchange.serve(peer, stream)),
+            Event::Learned { peer, via } => {
+                tracing::info!(%peer, ?via, "learned of a peer");
+                Ok(())
+            }
+            Event::Misbehaved { .. } => Ok(()),
+            Event::Listening(address) => {
+                tracing::info!(%address, "listening");
+                Ok(())
+            }
+        }
+    }
+
+    async fn on_journal(&mut self, event: Option<journal::Event>) -> Result<(), LoopError> {
+        match event {
+            Some(journal::Event::Stored(tokens)) => {
+                self.journal.push_waiting()?;
+                for record in Appender::records(&tokens) {
+                    self.tell(Input::Stored { record }).await?;
+                }
+                Ok(())
+            }
+            Some(journal::Event::Failed(failure)) => Err(failure.into()),
+            None => {
+                Err(journal::Failure { step: "written", reason: "its writer has ended".into(), disk_full: false }
+                    .into())
+            }
+        }
+    }
+
+    async fn shun(&self, peer: PeerId, reason: &'static str) {
+        let _ = self.network.disconnect(peer, DisconnectReason::Misbehaved(reason)).await;
+    }
+
+    fn on_notice(&mut self, event: Notice) {
+        if let Some((job, text)) = line_of(&event) {
+            self.ledger.note(job, text);
+        }
+        match event {
+            Notice::JobClosed { job, end: End::Complete | End::Partial } => self.reduce(job),
+            Notice::BidAnswered { offer, standing, honest } => {
+                tracing::info!(offer = %offer.short(), ?standing, "bid answered");
+                if !honest {
+                    tracing::warn!(offer = %offer.short(), "the auction's disclosure does not add up");
+                }
+            }
+            Notice::Accused { requester, job, task } => {
+                tracing::warn!(%requester, job = %job.short(), task, "a requester says that it refuted our result");
+            }
+            other => tracing::debug!(?other, "protocol"),
+        }
+    }
+
+    /// Runs the reduce program of a job whose tasks are over, unless it has run.
+    fn reduce(&mut self, id: JobId) {
+        let Some(job) = self.peer.jobs().get(&id).map(|active| active.job.clone()) else { return };
+        let notes = self.ledger.of_mut(id);
+        let Some(plan) = notes.reduce.clone().filter(|plan| plan.outcome.is_none() && !notes.reducing) else { return };
+        notes.reducing = true;
+        self.ledger.note(id, "the reduce program runs here".into());
+        let (executor, store, results) = (Arc::clone(&self.executor), self.store.clone(), self.results.clone());
+        let done = self.reduced.clone();
+        tokio::spawn(async move {
+            let outcome = reduce::run(executor, store, results, id, job, plan).await;
+            // The receiver is gone only when the daemon stops; then the next run reduces again.
+            let _ = done.send((id, outcome)).await;
+        });
+    }
+
+    fn resume_reductions(&mut self) {
+        let over: Vec<JobId> = self.peer.jobs().iter().filter(|job| has_result(job)).map(|job| job.id).collect();
+        over.into_iter().for_each(|job| self.reduce(job));
+    }
+
+    fn on_reduced(&mut self, job: JobId, outcome: Result<Outcome, String>) -> Result<(), LoopError> {
+        let line = match &outcome {
+            Ok(outcome) => {
+                self.store.pin(outcome.stdout.id, job.0);
+                "the reduce program is done".into()
+            }
+            Err(error) => format!("the reduce program failed: {error}"),
+        };
+        self.journal.append_entry(&Entry::Reduced { job, outcome: outcome.clone() })?;
+        self.ledger.note(job, line);
+        let notes = self.ledger.of_mut(job);
+        notes.reducing = false;
+        if let Some(plan) = &mut notes.reduce {
+            plan.outcome = Some(outcome);
+        }
+        Ok(())
+    }
+
+    async fn keep_house(&mut self) -> Result<(), LoopError> {
+        tokio::spawn(peers::save(self.network.clone(), Arc::clone(&self.index)));
+        self.tell(Input::WallClock(wall())).await
+    }
+
+    /// Gives the protocol a command; the reply comes through the returned channel, once the effects, which a
+    /// [`Question`] hands back to the loop, are carried out.
+    pub fn command(&mut self, command: Command) -> (oneshot::Receiver<Reply>, Vec<Effect>) {
+        self.commands += 1;
+        let id = CommandId(self.commands);
+        let (sender, receiver) = oneshot::channel();
+        self.replies.insert(id, sender);
+        (receiver, self.peer.handle(self.clock.now(), Input::Command { id, command }))
+    }
+}
+
+fn bytes_of(prefix: Prefix) -> [u8; 6] {
+    match prefix {
+        Prefix::V4([a, b, c]) => [4, a, b, c, 0, 0],
+        Prefix::V6(bytes) => bytes,
+    }
+}
+
+/// What a peer did wrong, for the log.
+fn fault_of(error: &OpenError) -> &'static str {
+    match error {
+        OpenError::Decode(_) => "sent what cannot be decoded",
+        OpenError::Version(_) => "speaks another version of the wire format",
+        OpenError::Seal(_) => "sent a message without the seal of its kind",
+        OpenError::Signature => "sent a wrong signature",
+        OpenError::Signer => "sent a message sealed by somebody else",
+        OpenError::Bounds(_) => "sent a message out of bounds",
+    }
+}
+
+/// Whether all that a reduce program reads is there.
+fn has_result(job: &Active) -> bool {
+    matches!(job.phase, Phase::Over(End::Complete | End::Partial))
+}
+
+async fn sleep_until(deadline: Option<tokio::time::Instant>) {
+    match deadline {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The journal's context: a data folder belongs to one network and one peer.
+pub fn journal_context(network: &str, peer: &PeerId) -> Hash {
+    Hash::of_parts("pocketmesh journal 1", &[network.as_bytes(), &peer.0])
+}

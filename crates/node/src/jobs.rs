@@ -1,0 +1,92 @@
+//! What the daemon knows of its jobs beside the protocol: the reduce step, and what happened lately.
+
+use crate::{clock::wall, reduce::Plan};
+use pocketmesh_api::JobEvent;
+use pocketmesh_protocol::{Event, effect::LeaseOver};
+use pocketmesh_types::JobId;
+use pocketmesh_wire::message::EndReason;
+use std::collections::{BTreeMap, VecDeque};
+
+/// Events kept of a job.
+const EVENTS_MAX: usize = 256;
+
+/// What is known of all jobs.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    jobs: BTreeMap<JobId, Notes>,
+}
+
+/// What is known of one job.
+#[derive(Debug, Default)]
+pub struct Notes {
+    /// The reduce step, if there is one.
+    pub reduce: Option<Plan>,
+    /// Whether it runs now.
+    pub reducing: bool,
+    /// What happened lately, and how many events there were before.
+    pub events: VecDeque<JobEvent>,
+    /// Events that the ring has let go.
+    pub dropped: usize,
+}
+
+impl Ledger {
+    /// The notes of a job.
+    pub fn of(&self, job: &JobId) -> Option<&Notes> {
+        self.jobs.get(job)
+    }
+
+    /// The notes of a job, made if there are none.
+    pub fn of_mut(&mut self, job: JobId) -> &mut Notes {
+        self.jobs.entry(job).or_default()
+    }
+
+    /// Takes note of something that happened.
+    pub fn note(&mut self, job: JobId, text: String) {
+        tracing::info!(job = %job.short(), "{text}");
+        let notes = self.of_mut(job);
+        if notes.events.len() == EVENTS_MAX {
+            notes.events.pop_front();
+            notes.dropped += 1;
+        }
+        notes.events.push_back(JobEvent { time: wall(), text });
+    }
+}
+
+/// What an event of the protocol says about a job of ours, if it does.
+pub fn line_of(event: &Event) -> Option<(JobId, String)> {
+    let (job, text) = match event {
+        Event::Offered { job, seats, peers, .. } => {
+            (job, format!("offered to {peers} {} for up to {seats} leases", plural(*peers, "neighbour")))
+        }
+        Event::AuctionClosed { job, bids, leases } => {
+            (job, format!("auction closed: {bids} {}, {leases} {}", plural(*bids, "bid"), plural(*leases, "lease")))
+        }
+        Event::Leased { job, worker, price } => {
+            (job, format!("{} works for {} nano-credits per gigafuel", worker.short(), price.0))
+        }
+        Event::LeaseOver { job, worker, reason } => (job, format!("{} {}", worker.short(), farewell(*reason))),
+        Event::Disputed { job, task } => (job, format!("task {task}: claims differ, so it is run here")),
+        Event::Refuted { job, task, worker } => {
+            (job, format!("task {task}: the claim of {} is refuted and void", worker.short()))
+        }
+        Event::JobClosed { job, end } => (job, format!("all tasks are over: {end:?}").to_lowercase()),
+        _ => return None,
+    };
+    Some((*job, text))
+}
+
+fn plural(count: usize, noun: &str) -> String {
+    if count == 1 { noun.into() } else { format!("{noun}s") }
+}
+
+fn farewell(reason: LeaseOver) -> &'static str {
+    match reason {
+        LeaseOver::Ended(EndReason::JobDone) => "has served its lease to the end",
+        LeaseOver::Ended(EndReason::JobStopped) => "is told that the job is stopped",
+        LeaseOver::Ended(EndReason::Silent) => "was silent too long: its tasks go to others",
+        LeaseOver::Ended(EndReason::Refuted) => "is out: all its open claims are void",
+        LeaseOver::Ended(EndReason::Unknown) => "has no lease any more",
+        LeaseOver::Declined(_) => "turned its lease down",
+        LeaseOver::Disconnected => "is gone: its tasks go to others",
+    }
+}

@@ -1,0 +1,96 @@
+//! The daemon's journal: the protocol's records and our own, in one chain.
+
+use pocketmesh_protocol::{Record, RecordId};
+use pocketmesh_store::{Journal, journal::AppendError, journal::Failure};
+use pocketmesh_types::{BlobId, JobId, outcome::Outcome};
+use pocketmesh_wire::cbor;
+use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
+
+/// The largest record that is read back: as large as a journal takes.
+const ENTRY_BYTES_MAX: usize = usize::MAX;
+/// The token of entries that nobody waits for.
+const NOBODY: u64 = 0;
+
+/// One entry of the journal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Entry {
+    /// A fact of the protocol.
+    Protocol(Record),
+    /// Once all tasks of a job are done, this program makes one output of theirs.
+    Reduce {
+        /// The job.
+        job: JobId,
+        /// The program.
+        program: BlobId,
+        /// Its arguments.
+        args: Vec<String>,
+    },
+    /// What the reduce program came to; its standard output is a blob here.
+    Reduced {
+        /// The job.
+        job: JobId,
+        /// The outcome, or why there is none.
+        outcome: Result<Outcome, String>,
+    },
+}
+
+impl Entry {
+    /// Reads an entry of ours back.
+    pub fn decode(bytes: &[u8]) -> Result<Self, cbor::DecodeError> {
+        cbor::decode(bytes, ENTRY_BYTES_MAX)
+    }
+}
+
+/// The appending side: what the journal cannot take at once waits here, in order.
+#[derive(Debug)]
+pub struct Appender {
+    journal: Journal,
+    waiting: VecDeque<(Vec<u8>, u64)>,
+}
+
+impl Appender {
+    /// Appends to this journal.
+    pub fn new(journal: Journal) -> Self {
+        Self { journal, waiting: VecDeque::new() }
+    }
+
+    /// Appends a record of the protocol; its id comes back when it is on disk.
+    pub fn append_record(&mut self, id: RecordId, record: Record) -> Result<(), Failure> {
+        self.append(&Entry::Protocol(record), id.0)
+    }
+
+    /// Appends an entry that nobody waits for.
+    pub fn append_entry(&mut self, entry: &Entry) -> Result<(), Failure> {
+        self.append(entry, NOBODY)
+    }
+
+    fn append(&mut self, entry: &Entry, token: u64) -> Result<(), Failure> {
+        self.waiting.push_back((cbor::encode(entry), token));
+        self.push_waiting()
+    }
+
+    /// Hands over what waits, as far as there is room.
+    pub fn push_waiting(&mut self) -> Result<(), Failure> {
+        while let Some((payload, token)) = self.waiting.pop_front() {
+            match self.journal.append(payload, token) {
+                Ok(()) => {}
+                Err(AppendError::Full { payload }) => {
+                    self.waiting.push_front((payload, token));
+                    return Ok(());
+                }
+                Err(AppendError::TooLong(bytes)) => {
+                    let reason = format!("a record of {bytes} bytes is longer than the journal takes");
+                    return Err(Failure { step: "written", reason, disk_full: false });
+                }
+                Err(AppendError::Failed(failure)) => return Err(failure),
+            }
+        }
+        Ok(())
+    }
+
+    /// The records of these tokens are on disk.
+    pub fn records(tokens: &[u64]) -> impl Iterator<Item = RecordId> + '_ {
+        tokens.iter().filter(|&&token| token != NOBODY).map(|&token| RecordId(token))
+    }
+}

@@ -1,0 +1,323 @@
+//! A whole daemon, from its data folder to its last word.
+
+use crate::{
+    blobs::{self, Exchange},
+    clock::Clock,
+    control::Desk,
+    driver::{Driver, LoopError, QUESTIONS_MAX, Sources, journal_context},
+    executor::{QUEUE, Sandbox},
+    gossip::Pending,
+    home::{Home, KeyError, PlaceError},
+    jobs::Ledger,
+    journal::{Appender, Entry},
+    peers,
+    reduce::Plan,
+    results::Results,
+};
+use futures::FutureExt;
+use pocketmesh_api::{BindError, Listener};
+use pocketmesh_blobs::Store;
+use pocketmesh_network::{Multiaddr, StartError};
+use pocketmesh_protocol::{Config, Peer, Record};
+use pocketmesh_sandbox::{Engine, EngineError, executor::Executor, pool::Pool, pool::PoolConfig};
+use pocketmesh_store::{FolderLock, Index, Journal, LockError, index, journal};
+use pocketmesh_types::{Hash, JobId, PeerId, TaskInput};
+use pocketmesh_wire::{Key, Signer};
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    num::NonZeroUsize,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+};
+use tokio::sync::{mpsc, watch};
+
+/// What sled may keep in memory.
+const INDEX_CACHE_BYTES: u64 = 16 << 20;
+
+/// What a daemon is started with.
+#[derive(Debug)]
+pub struct Options {
+    /// Its data folder.
+    pub home: Home,
+    /// Addresses to listen on in place of the configuration's.
+    pub listen: Vec<String>,
+    /// Bootstrap addresses besides the configuration's.
+    pub bootstrap: Vec<String>,
+    /// Whether to look for peers by multicast.
+    pub mdns: bool,
+    /// A test aid: return wrong results.
+    pub sabotage: bool,
+}
+
+/// A daemon that can be talked to.
+#[derive(Debug, Clone)]
+pub struct Ready {
+    /// Its name.
+    pub peer: PeerId,
+    /// Where it listens, each with `/p2p/…`.
+    pub addresses: Vec<String>,
+    /// Its control socket.
+    pub socket: PathBuf,
+}
+
+/// Why a daemon did not start, or ended by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The folder is in use.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The identity cannot be read.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// An address is none.
+    #[error("{0:?} is no address: give /ip4/ADDRESS/tcp/PORT, with or without /p2p/PEER")]
+    Address(String),
+    /// The journal cannot be read.
+    #[error(transparent)]
+    Journal(#[from] journal::OpenError),
+    /// The index cannot be made.
+    #[error(transparent)]
+    Index(#[from] index::OpenError),
+    /// The index cannot be used.
+    #[error("cannot use the index: {0}")]
+    Tree(#[from] index::UseError),
+    /// The blob store cannot be opened.
+    #[error(transparent)]
+    Blobs(#[from] pocketmesh_blobs::store::OpenError),
+    /// The sandbox does not start.
+    #[error(transparent)]
+    Sandbox(#[from] EngineError),
+    /// The sandbox's threads do not start.
+    #[error("cannot start the sandbox: {0}")]
+    Threads(#[source] std::io::Error),
+    /// The network does not start.
+    #[error(transparent)]
+    Network(#[from] StartError),
+    /// There is no place for the control socket.
+    #[error(transparent)]
+    Place(#[from] PlaceError),
+    /// The control socket cannot be bound.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The system gives no randomness.
+    #[error("the system gives no random numbers: {0}")]
+    Entropy(getrandom::Error),
+    /// The loop ended.
+    #[error(transparent)]
+    Loop(#[from] LoopError),
+}
+
+/// What was read back from the disk.
+struct Recovered {
+    peer: Peer,
+    ledger: Ledger,
+    results: Results,
+    journal: Appender,
+    events: journal::Events,
+    index: Arc<Index>,
+}
+
+/// Runs a daemon until `stop`, or until it is told to stop over its socket.
+pub async fn run(
+    options: Options,
+    on_ready: impl FnOnce(&Ready),
+    stop: impl Future<Output = ()> + Send,
+) -> Result<(), RunError> {
+    let home = options.home.clone();
+    let lock = FolderLock::acquire(home.dir())?;
+    let seed = home.seed()?;
+    let key = Key::from_seed(seed.bytes());
+    let store = Store::open(home.blobs(), home.config().storage.quota.0)?;
+    let executor = start_executor(&home, &store)?;
+    let config = protocol_config(&home, &key, seed.bytes(), executor.as_ref())?;
+    let recovered = recover(&home, &lock, config, &store)?;
+    drop(lock);
+
+    let mut network_config = network_config(&options)?;
+    network_config.seed = zeroize::Zeroizing::new(*seed.bytes());
+    network_config.known = peers::load(&recovered.index.tree(peers::TREE)?);
+    let (network, network_events) = pocketmesh_network::start(network_config).await?;
+    let socket = home.place_socket()?;
+    let listener = Listener::bind(&socket)?;
+
+    let sabotage = options.sabotage.then(|| key.peer());
+    let (sandbox, finished) = Sandbox::new(Arc::clone(&executor), store.clone(), sabotage);
+    let (exchange, fetched) = Exchange::new(store.clone(), network.clone());
+    let (questions, asked) = mpsc::channel(QUESTIONS_MAX);
+    let (reduced, reductions) = mpsc::channel(QUESTIONS_MAX);
+    let (changes, changed) = watch::channel(0);
+    let ready = Ready {
+        peer: key.peer(),
+        addresses: network.listen_addrs().iter().map(Multiaddr::to_string).collect(),
+        socket,
+    };
+    let desk = Arc::new(Desk {
+        home: Mutex::new(home.clone()),
+        questions,
+        network: network.clone(),
+        store: store.clone(),
+        results: recovered.results.clone(),
+        executor: Arc::clone(&executor),
+        changes: changed,
+    });
+    let sources = Sources {
+        network: network_events,
+        journal: recovered.events,
+        finished,
+        fetched,
+        questions: asked,
+        reduced: reductions,
+    };
+    let mut driver = Driver {
+        home,
+        peer: recovered.peer,
+        key,
+        clock: Clock::start(),
+        network: network.clone(),
+        store,
+        exchange,
+        sandbox,
+        executor,
+        journal: recovered.journal,
+        index: Arc::clone(&recovered.index),
+        results: recovered.results,
+        ledger: recovered.ledger,
+        replies: BTreeMap::new(),
+        reduced,
+        changes,
+        pending: Pending::default(),
+        commands: 0,
+        stopping: false,
+    };
+    let (end_serving, serving_ends) = tokio::sync::oneshot::channel::<()>();
+    let served = tokio::spawn(pocketmesh_api::serve(listener, desk, serving_ends.map(drop)));
+    on_ready(&ready);
+    let ended = driver.run(sources, stop.boxed()).await;
+    drop(end_serving);
+    peers::save(network.clone(), recovered.index).await;
+    network.shutdown().await;
+    drop(driver);
+    // The server's task ends with its channel; how does not matter any more.
+    let _ = served.await;
+    Ok(ended?)
+}
+
+fn start_executor(home: &Home, store: &Store) -> Result<Arc<dyn Executor>, RunError> {
+    let slots = home.config().provide.cores().max(1);
+    let sandbox_config = pocketmesh_sandbox::Config {
+        cache_dir: Some(home.cache()),
+        slots: slots + 1,
+        ..pocketmesh_sandbox::Config::default()
+    };
+    let engine = Engine::new(&sandbox_config)?;
+    let loader_store = store.clone();
+    let loader = Arc::new(move |id| {
+        loader_store.get(id, pocketmesh_types::limits::PROGRAM_BYTES_MAX).map_err(std::io::Error::other)
+    });
+    let threads = NonZeroUsize::new(slots as usize).expect("at least one");
+    let pool = Pool::start(PoolConfig { threads, queue: QUEUE - threads.get() }, engine, loader);
+    Ok(Arc::new(pool.map_err(RunError::Threads)?))
+}
+
+fn protocol_config(home: &Home, key: &Key, seed: &[u8; 32], executor: &dyn Executor) -> Result<Config, RunError> {
+    let provide = &home.config().provide;
+    let mut dice = [0; 32];
+    getrandom::fill(&mut dice).map_err(RunError::Entropy)?;
+    Ok(Config {
+        me: key.peer(),
+        profile: executor.profile(),
+        ask: provide.price,
+        slots: if provide.enabled { u16::try_from(provide.cores()).unwrap_or(u16::MAX) } else { 0 },
+        memory_max: provide.memory() / u64::from(provide.cores().max(1)),
+        seed: dice,
+        salt_key: Hash::of_parts("pocketmesh salt key 1", &[seed]).0,
+    })
+}
+
+fn network_config(options: &Options) -> Result<pocketmesh_network::Config, RunError> {
+    let config = options.home.config();
+    let listen = if options.listen.is_empty() { &config.listen } else { &options.listen };
+    let mut network = pocketmesh_network::Config::new([0; 32], config.network.clone());
+    network.listen = addresses(listen)?;
+    network.bootstrap = addresses(options.bootstrap.iter().chain(&config.bootstrap))?;
+    network.mdns = options.mdns;
+    network.streams = vec![blobs::PROTOCOL];
+    Ok(network)
+}
+
+fn addresses<'a>(texts: impl IntoIterator<Item = &'a String>) -> Result<Vec<Multiaddr>, RunError> {
+    let parse = |text: &String| text.parse().map_err(|_| RunError::Address(text.chars().take(100).collect()));
+    texts.into_iter().map(parse).collect()
+}
+
+/// Reads the journal into a peer, its jobs' notes, the index and the pins.
+fn recover(home: &Home, lock: &FolderLock, config: Config, store: &Store) -> Result<Recovered, RunError> {
+    let (index, condition) = Index::open(lock, INDEX_CACHE_BYTES)?;
+    if let index::Condition::Rebuilt { reason } = &condition {
+        tracing::warn!(reason, "the index was damaged; it was moved aside and is made anew from the journal");
+    }
+    let results = Results::new(index.tree("results")?);
+    let context = journal_context(&home.config().network, &config.me);
+    let (mut peer, mut ledger) = (Peer::new(config), Ledger::default());
+    let opened = Journal::open(lock, context, |_, payload| {
+        match Entry::decode(payload)? {
+            Entry::Protocol(record) => peer.restore(keep(record, &results, store)?),
+            Entry::Reduce { job, program, args } => {
+                store.pin(program, job.0);
+                ledger.of_mut(job).reduce = Some(Plan { program, args, outcome: None });
+            }
+            Entry::Reduced { job, outcome } => {
+                if let Ok(outcome) = &outcome {
+                    store.pin(outcome.stdout.id, job.0);
+                }
+                if let Some(plan) = &mut ledger.of_mut(job).reduce {
+                    plan.outcome = Some(outcome);
+                }
+            }
+        }
+        Ok(())
+    })?;
+    if opened.recovered.truncated_bytes > 0 {
+        let bytes = opened.recovered.truncated_bytes;
+        tracing::warn!(bytes, "the journal's last batch was torn; it had not been acknowledged");
+    }
+    let journal = Appender::new(opened.journal);
+    Ok(Recovered { peer, ledger, results, journal, events: opened.events, index: Arc::new(index) })
+}
+
+/// What a record of the journal keeps here: pins, and results in the index. A result whose bytes are gone is final no
+/// more: its task runs again.
+fn keep(mut record: Record, results: &Results, store: &Store) -> Result<Record, index::UseError> {
+    match &mut record {
+        Record::Submitted { job, parts, .. } => {
+            let id = JobId(pocketmesh_wire::envelope::id(&job.clone().into()));
+            store.pin(job.program, id.0);
+            for part in parts {
+                if let TaskInput::Blob(blob, _) = part {
+                    store.pin(*blob, id.0);
+                }
+            }
+        }
+        Record::Final { job, tasks } => {
+            tasks.retain(|task| {
+                let outcome = task.outcome.into_iter();
+                let outputs =
+                    outcome.flat_map(|o| [(o.stdout, task.stdout.is_some()), (o.stderr, task.stderr.is_some())]);
+                let mut missing =
+                    outputs.filter(|(output, inline)| output.len > 0 && !inline && !store.contains(output.id));
+                missing.next().is_none()
+            });
+            for output in tasks.iter().filter_map(|task| task.outcome).flat_map(|o| [o.stdout, o.stderr]) {
+                store.pin(output.id, job.0);
+            }
+            for task in tasks.iter() {
+                if results.get(job, task.task)?.as_ref() != Some(task) {
+                    results.put(job, std::slice::from_ref(task))?;
+                }
+            }
+        }
+        Record::Refuted { .. } | Record::Closed { .. } => {}
+    }
+    Ok(record)
+}

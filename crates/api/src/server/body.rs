@@ -22,14 +22,17 @@ const UPLOAD_CHUNKS: usize = 8;
 
 /// Reads and decodes a JSON body.
 pub(super) async fn json<T: DeserializeOwned>(body: Body) -> Answer<T> {
-    let bytes = timeout(JSON_TIMEOUT, collect(body.into_data_stream()))
-        .await
-        .map_err(|_| Failure::new(Code::Timeout, "the request did not arrive in time"))??;
-    serde_json::from_slice(&bytes)
+    let mut body = body.into_data_stream();
+    let collected = timeout(JSON_TIMEOUT, collect(&mut body)).await;
+    let bytes = collected.map_err(|_| Failure::new(Code::Timeout, "the request did not arrive in time"))?;
+    if bytes.is_err() {
+        drain(body).await;
+    }
+    serde_json::from_slice(&bytes?)
         .map_err(|error| Failure::new(Code::Invalid, format!("the request cannot be understood: {error}")))
 }
 
-async fn collect(mut body: BodyDataStream) -> Answer<Vec<u8>> {
+async fn collect(body: &mut BodyDataStream) -> Answer<Vec<u8>> {
     let mut bytes = Vec::new();
     while let Some(chunk) = body.next().await {
         let chunk = chunk.map_err(|error| Failure::new(Code::Invalid, format!("the request broke off: {error}")))?;
@@ -40,6 +43,11 @@ async fn collect(mut body: BodyDataStream) -> Answer<Vec<u8>> {
         bytes.extend_from_slice(&chunk);
     }
     Ok(bytes)
+}
+
+/// Reads the rest and drops it: the sender must get to read why it was refused, or it sees only a broken pipe.
+async fn drain(mut body: BodyDataStream) {
+    let _ = timeout(DRAIN, async { while let Some(Ok(_)) = body.next().await {} }).await;
 }
 
 /// Splits an upload into the stream that is stored and the future that feeds it; run both together.
@@ -69,6 +77,5 @@ async fn feed(mut body: BodyDataStream, sender: mpsc::Sender<io::Result<Chunk>>)
             return;
         }
     }
-    // The sender must get to read why it was refused, or it sees only a broken pipe.
-    let _ = timeout(DRAIN, async { while let Some(Ok(_)) = body.next().await {} }).await;
+    drain(body).await;
 }

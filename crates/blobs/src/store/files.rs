@@ -5,7 +5,7 @@ use std::{
     fs::{self, File, OpenOptions},
     io,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
     time::SystemTime,
 };
 
@@ -18,6 +18,8 @@ pub struct Files {
     incoming: PathBuf,
     damaged: PathBuf,
     count: AtomicU64,
+    /// Whether the name of the folder `ab/` has been synced since opening, by its number.
+    folder_synced: [AtomicBool; 256],
 }
 
 /// A blob found when the folder was opened.
@@ -36,36 +38,41 @@ impl Files {
             incoming: folder.join("incoming"),
             damaged: folder.join("damaged"),
             count: AtomicU64::new(0),
+            folder_synced: [const { AtomicBool::new(false) }; 256],
         };
         fs::create_dir_all(&files.damaged)?;
         if files.incoming.try_exists()? {
             fs::remove_dir_all(&files.incoming)?;
         }
         fs::create_dir(&files.incoming)?;
-        // All of them now, so that a durable blob never waits for its folder's own name to be synced.
-        for first in 0..=u8::MAX {
-            make_folder(&files.folder.join(format!("{first:02x}")))?;
-        }
-        sync_folder(&files.folder)?;
         Ok(files)
     }
 
     /// All files that have a blob's name in its place. Others are left alone.
     pub fn list(&self) -> io::Result<Vec<Found>> {
         let mut found = Vec::new();
-        for first in 0..=u8::MAX {
-            for file in fs::read_dir(self.folder.join(format!("{first:02x}")))? {
-                let file = file?;
-                let name = file.file_name();
-                let Some(id) = name.to_str().and_then(|name| name.parse::<BlobId>().ok()) else { continue };
-                let about = file.metadata()?;
-                if about.is_file() && file.path() == self.path(id) {
-                    let modified = about.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-                    found.push(Found { id, len: about.len(), modified });
-                }
+        for folder in fs::read_dir(&self.folder)? {
+            let folder = folder?;
+            let named = folder.file_name().to_str().is_some_and(|name| name.len() == 2);
+            if named && folder.file_type()?.is_dir() {
+                self.list_folder(&folder.path(), &mut found)?;
             }
         }
         Ok(found)
+    }
+
+    fn list_folder(&self, folder: &Path, found: &mut Vec<Found>) -> io::Result<()> {
+        for file in fs::read_dir(folder)? {
+            let file = file?;
+            let name = file.file_name();
+            let Some(id) = name.to_str().and_then(|name| name.parse::<BlobId>().ok()) else { continue };
+            let about = file.metadata()?;
+            if about.is_file() && file.path() == self.path(id) {
+                let modified = about.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+                found.push(Found { id, len: about.len(), modified });
+            }
+        }
+        Ok(())
     }
 
     /// A new file to write into.
@@ -75,14 +82,28 @@ impl Files {
         Ok((path, file))
     }
 
-    /// Gives a written file its name.
+    /// Gives a written file its name. Not to be called by two threads at once.
     pub fn admit(&self, incoming: &Path, id: BlobId) -> io::Result<()> {
-        fs::rename(incoming, self.path(id))
+        match fs::rename(incoming, self.path(id)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                fs::create_dir(self.folder_of(id))?;
+                fs::rename(incoming, self.path(id))
+            }
+            result => result,
+        }
     }
 
-    /// Makes a blob's name durable.
+    /// Makes a blob's name durable, and those of the folders it is in.
     pub fn sync_name(&self, id: BlobId) -> io::Result<()> {
-        sync_folder(self.path(id).parent().unwrap_or(&self.folder))
+        let synced = &self.folder_synced[usize::from(id.as_bytes()[0])];
+        if !synced.load(Ordering::Acquire) {
+            sync_folder(&self.folder)?;
+            if let Some(parent) = self.folder.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+                sync_folder(parent)?;
+            }
+            synced.store(true, Ordering::Release);
+        }
+        sync_folder(&self.folder_of(id))
     }
 
     pub fn open_blob(&self, id: BlobId) -> io::Result<File> {
@@ -103,15 +124,11 @@ impl Files {
     }
 
     fn path(&self, id: BlobId) -> PathBuf {
-        let name = id.to_string();
-        self.folder.join(&name[..2]).join(name)
+        self.folder_of(id).join(id.to_string())
     }
-}
 
-fn make_folder(path: &Path) -> io::Result<()> {
-    match fs::create_dir(path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        result => result,
+    fn folder_of(&self, id: BlobId) -> PathBuf {
+        self.folder.join(format!("{:02x}", id.as_bytes()[0]))
     }
 }
 

@@ -113,6 +113,7 @@ fn what_a_crash_left_half_written_is_removed_and_foreign_files_are_left_alone() 
     writer.write(b"half").unwrap();
     std::mem::forget(writer);
     let foreign = home.path().join("blobs/ab/notes.txt");
+    fs::create_dir(home.path().join("blobs/ab")).unwrap();
     fs::write(&foreign, "mine").unwrap();
     fs::write(home.path().join("blobs/ab").join(id.to_string()), "a name in the wrong place").unwrap();
     let store = reopen(&home, PLENTY);

@@ -1,1 +1,27 @@
 //! Deterministic, metered execution of one task in WebAssembly.
+//!
+//! A task is a WASI preview 1 command with its arguments, environment and standard input. Whoever runs it under the same
+//! [profile](Engine::profile) gets the same outcome, down to the fuel: that is what lets strangers check one another.
+//! The program sees nothing of the host: time is fuel, dice come from the task's seed, and there is no file, socket or
+//! path to be had. What ends a task without deciding anything (a stack that is too deep, the wall clock, a fault of the
+//! host) is a [`Failure`] and never an outcome. See `specs/execution.md`.
+
+mod cache;
+mod deadline;
+mod engine;
+mod executor;
+mod limiter;
+mod pool;
+mod profile;
+mod program;
+mod run;
+mod task;
+mod wasi;
+
+pub use deadline::StopFlag;
+pub use engine::{Config, Deadline, Engine, EngineError, LoadError};
+pub use executor::{Executor, Loader, OnDone, OnPrepared, QueueFull, Submission, Ticket};
+pub use pool::{Pool, PoolConfig};
+pub use profile::{Backend, ENGINE_VERSION};
+pub use program::{Program, ProgramError};
+pub use task::{Executed, Failure, Task};

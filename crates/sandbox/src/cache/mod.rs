@@ -1,0 +1,7 @@
+//! Compiled programs, kept: in memory for the next task, on disk for the next run of the daemon.
+
+mod compiled;
+mod programs;
+
+pub(crate) use compiled::Compiled;
+pub(crate) use programs::Programs;

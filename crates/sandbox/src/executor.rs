@@ -1,0 +1,77 @@
+//! What runs tasks, as the rest of the daemon sees it: today threads of the same process, later a sealed child.
+
+use crate::deadline::StopFlag;
+use crate::program::ProgramError;
+use crate::task::{Executed, Failure, Task};
+use pocketmesh_types::job::TaskLimits;
+use pocketmesh_types::{BlobId, ProfileId};
+use std::io;
+use std::sync::Arc;
+
+/// Reads a program's bytes. Not called for a program that is already compiled.
+pub type Loader = Arc<dyn Fn(BlobId) -> io::Result<Vec<u8>> + Send + Sync>;
+
+/// Told how a task ended, once, on a thread of the executor. It must not block.
+pub type OnDone = Box<dyn FnOnce(Result<Executed, Failure>) + Send>;
+
+/// Told whether a program is ready, once, on a thread of the executor. It must not block.
+pub type OnPrepared = Box<dyn FnOnce(Result<(), Failure>) + Send>;
+
+/// A task that is to be run.
+pub struct Submission {
+    /// The task.
+    pub task: Task,
+    /// Whom to tell.
+    pub on_done: OnDone,
+}
+
+impl std::fmt::Debug for Submission {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Submission").field("task", &self.task).finish_non_exhaustive()
+    }
+}
+
+/// The executor has as much to do as it takes on. Nothing was called; try again when a task is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the executor's queue is full")]
+pub struct QueueFull;
+
+/// Runs tasks.
+pub trait Executor: Send + Sync {
+    /// The profile that its outcomes are comparable under.
+    fn profile(&self) -> ProfileId;
+
+    /// Whether these bytes are a program that tasks with these limits can run. Takes as long as compiling it.
+    fn check(&self, wasm: &[u8], limits: &TaskLimits) -> Result<(), ProgramError>;
+
+    /// Gets a program compiled ahead of its first task.
+    fn prepare(&self, program: BlobId, on_prepared: OnPrepared) -> Result<(), QueueFull>;
+
+    /// Queues a task. If there is no room it comes back, and nobody is told anything.
+    fn submit(&self, submission: Submission) -> Result<Ticket, Box<Submission>>;
+}
+
+/// A hold on a submitted task. Dropping it changes nothing.
+#[derive(Clone)]
+pub struct Ticket {
+    stop: StopFlag,
+    wake: Arc<dyn Fn() + Send + Sync>,
+}
+
+impl Ticket {
+    pub(crate) fn new(stop: StopFlag, wake: Arc<dyn Fn() + Send + Sync>) -> Self {
+        Self { stop, wake }
+    }
+
+    /// Stops the task, queued or running: it ends as [`Failure::Stopped`] unless it has ended already.
+    pub fn stop(&self) {
+        self.stop.raise();
+        (self.wake)();
+    }
+}
+
+impl std::fmt::Debug for Ticket {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Ticket").field(&self.stop).finish()
+    }
+}

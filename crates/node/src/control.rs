@@ -19,7 +19,7 @@ use pocketmesh_blobs::{
 };
 use pocketmesh_network::{Handle, Multiaddr, PeerInfo};
 use pocketmesh_protocol::{Command, Effect};
-use pocketmesh_sandbox::executor::Executor;
+use pocketmesh_sandbox::Executor;
 use pocketmesh_types::{BlobId, JobId, UnixTime, limits, outcome::Output};
 use std::{
     io::{self, Read},
@@ -233,7 +233,7 @@ fn parse(address: &str) -> Answer<Multiaddr> {
 fn put_failure(error: &PutError) -> Failure {
     let code = match error {
         PutError::TooLong { .. } => Code::TooLarge,
-        PutError::QuotaExceeded { .. } | PutError::DiskFull { .. } => Code::Quota,
+        PutError::QuotaExceeded { .. } => Code::Quota,
         _ => Code::Internal,
     };
     Failure::new(code, error.to_string())

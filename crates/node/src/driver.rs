@@ -16,7 +16,7 @@ use pocketmesh_blobs::Store;
 use pocketmesh_network::{DisconnectReason, Event, Events, Handle, Prefix};
 use pocketmesh_protocol::jobs::active::{Active, Phase};
 use pocketmesh_protocol::{Command, CommandId, Effect, End, Event as Notice, Input, Peer, Record, Reply};
-use pocketmesh_sandbox::executor::Executor;
+use pocketmesh_sandbox::Executor;
 use pocketmesh_store::{Index, journal};
 use pocketmesh_types::{Hash, JobId, PeerId, outcome::Outcome};
 use pocketmesh_wire::{Envelope, Key, Message, OpenError};

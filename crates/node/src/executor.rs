@@ -2,10 +2,7 @@
 
 use pocketmesh_blobs::Store;
 use pocketmesh_protocol::{Executed, NoOutcome, Run, RunId};
-use pocketmesh_sandbox::{
-    executor::{Executor, Submission, Ticket},
-    task::{self, Failure, Task},
-};
+use pocketmesh_sandbox::{self as sandbox, Executor, Failure, Submission, Task, Ticket};
 use pocketmesh_types::{Bytes, Output, PeerId, TaskInput, limits};
 use std::{
     collections::BTreeMap,
@@ -113,11 +110,11 @@ impl Share {
         }
     }
 
-    fn on_done(&self, run: RunId, result: Result<task::Executed, Failure>) {
+    fn on_done(&self, run: RunId, result: Result<sandbox::Executed, Failure>) {
         self.tickets.lock().unwrap_or_else(PoisonError::into_inner).remove(&run);
         let result = match result {
             Ok(executed) => self.keep_outputs(self.tamper(executed)),
-            Err(Failure::Load(pocketmesh_sandbox::LoadError::Program(error))) => {
+            Err(Failure::Load(sandbox::LoadError::Program(error))) => {
                 tracing::warn!(%error, "a program was refused");
                 Err(NoOutcome::ProgramRefused)
             }
@@ -130,7 +127,7 @@ impl Share {
     }
 
     /// Small outputs go along, large ones into the store, where others can fetch them.
-    fn keep_outputs(&self, executed: task::Executed) -> Result<Executed, NoOutcome> {
+    fn keep_outputs(&self, executed: sandbox::Executed) -> Result<Executed, NoOutcome> {
         let mut inline = Vec::new();
         for bytes in [executed.stdout, executed.stderr] {
             if bytes.is_empty() {
@@ -147,12 +144,11 @@ impl Share {
     }
 
     /// The test aid: a wrong result, wrong in a way of its own, so that two saboteurs never agree.
-    fn tamper(&self, mut executed: task::Executed) -> task::Executed {
+    fn tamper(&self, mut executed: sandbox::Executed) -> sandbox::Executed {
         if let Some(me) = self.sabotage {
-            match executed.stdout.first_mut() {
-                Some(first) => *first ^= me.0[0] | 1,
-                None => executed.stdout.push(me.0[0]),
-            }
+            executed.stdout.extend(me.0);
+            executed.stdout.rotate_right(me.0.len());
+            executed.stdout.truncate(executed.outcome.stdout.len.max(1) as usize);
             executed.outcome.stdout = Output::of(&executed.stdout);
         }
         executed

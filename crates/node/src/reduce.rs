@@ -2,10 +2,7 @@
 
 use crate::results::{Results, stdout_of};
 use pocketmesh_blobs::Store;
-use pocketmesh_sandbox::{
-    executor::{Executor, Submission},
-    task::{Executed, Task},
-};
+use pocketmesh_sandbox::{Executed, Executor, Submission, Task};
 use pocketmesh_types::{BlobId, Hash, Job, JobId, limits, outcome::Outcome};
 use std::sync::Arc;
 use tokio::sync::oneshot;

@@ -19,7 +19,7 @@ use pocketmesh_api::{BindError, Listener};
 use pocketmesh_blobs::Store;
 use pocketmesh_network::{Multiaddr, StartError};
 use pocketmesh_protocol::{Config, Peer, Record};
-use pocketmesh_sandbox::{Engine, EngineError, executor::Executor, pool::Pool, pool::PoolConfig};
+use pocketmesh_sandbox::{Engine, EngineError, Executor, Pool, PoolConfig};
 use pocketmesh_store::{FolderLock, Index, Journal, LockError, index, journal};
 use pocketmesh_types::{Hash, JobId, PeerId, TaskInput};
 use pocketmesh_wire::{Key, Signer};

@@ -4,7 +4,7 @@ use super::{Desk, stopping};
 use crate::{journal::Entry, reduce::Plan, split};
 use pocketmesh_api::{Answer, Code, Failure, Input, Refusal, SubmitJob, Submitted};
 use pocketmesh_protocol::{Command, Inputs, Reply};
-use pocketmesh_sandbox::program::ProgramError;
+use pocketmesh_sandbox::ProgramError;
 use pocketmesh_types::{BlobId, Job, JobId, Policy, Price, TaskInput, job::TaskLimits, limits};
 use pocketmesh_wire::{cbor, envelope};
 use std::sync::Arc;

@@ -1,2 +1,40 @@
-//! The one binary.
-fn main() {}
+//! The one binary: the daemon, and the command line that talks to it.
+//!
+//! Nothing is decided here. Commands check what can be checked before the daemon is asked, ask it through
+//! `pocketmesh-api`, and show the answer. Every failure is one line on standard error and one of five exit codes.
+
+mod cli;
+mod commands;
+mod context;
+mod exit;
+mod mesh;
+mod output;
+mod quantity;
+mod result_folder;
+mod sources;
+mod table;
+mod terminal;
+mod usage;
+mod wait;
+
+use clap::Parser;
+use cli::Cli;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage::show(&error),
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return exit::Error::failed(format!("cannot start: {error}")).report(),
+    };
+    let ended = runtime.block_on(commands::dispatch(cli));
+    // A read of standard input may still wait for its first byte: it must not hold the process.
+    runtime.shutdown_background();
+    match ended {
+        Ok(exit) => exit.into(),
+        Err(error) => error.report(),
+    }
+}

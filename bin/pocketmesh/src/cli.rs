@@ -1,0 +1,271 @@
+//! The command line as clap reads it. The words are those of DESIGN §12; scripts rely on them.
+
+use crate::quantity;
+use clap::{ArgAction, Args, Parser, Subcommand};
+use pocketmesh_api::Split;
+use pocketmesh_node::home::Size;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A fully decentralised compute mesh: give what your devices have to spare, run what you need on those of others.
+#[derive(Debug, Parser)]
+#[command(name = "pocketmesh", version, propagate_version = false, arg_required_else_help = true)]
+pub struct Cli {
+    /// Flags of every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// The command.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Flags of every command.
+#[derive(Debug, Clone, Args)]
+pub struct Global {
+    /// The data folder of the peer [default: pocketmesh in the user's data folder]
+    #[arg(long, global = true, value_name = "DIR", env = "POCKETMESH_HOME")]
+    pub data_dir: Option<PathBuf>,
+    /// Answer in JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Tell more; twice, tell even more
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
+    /// Show answers and errors only
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make a new peer: its identity and its configuration
+    Init {
+        /// The network that the peer belongs to, for good
+        #[arg(long, value_name = "NAME")]
+        network: Option<String>,
+    },
+    /// Run the peer until it is stopped
+    Daemon(Daemon),
+    /// Stop the running daemon
+    Stop,
+    /// Show the peer's id
+    Id,
+    /// Show the version
+    Version,
+    /// Show what the daemon does
+    Status,
+    /// Show and make connections
+    #[command(subcommand)]
+    Peers(Peers),
+    /// Show and change the addresses of peers that introduce this one
+    #[command(subcommand)]
+    Bootstrap(Bootstrap),
+    /// Run a program on the mesh
+    Run(Box<Run>),
+    /// Look after jobs
+    #[command(subcommand)]
+    Job(Job),
+    /// Run a mesh of several peers on this machine until it is stopped
+    Testnet(Testnet),
+    /// Show the mesh at work: real peers, a real job, a cheat, a picture
+    Demo(Demo),
+    /// Print a script that completes commands in a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// `daemon`
+#[derive(Debug, Args)]
+pub struct Daemon {
+    /// Listen here and not where the configuration says; may be repeated
+    #[arg(long, value_name = "MULTIADDR")]
+    pub listen: Vec<String>,
+    /// A peer that introduces this one to the rest; may be repeated
+    #[arg(long, value_name = "MULTIADDR")]
+    pub bootstrap: Vec<String>,
+    /// Refuse to start unless the data folder belongs to this network
+    #[arg(long, value_name = "NAME")]
+    pub network: Option<String>,
+    /// Do not look for peers on the local network
+    #[arg(long)]
+    pub no_mdns: bool,
+    /// A test aid: return wrong results
+    #[arg(long, hide = true)]
+    pub sabotage: bool,
+    /// Stop when standard input ends: how children follow the one who started them
+    #[arg(long, hide = true)]
+    pub until_stdin_ends: bool,
+}
+
+/// `peers`
+#[derive(Debug, Subcommand)]
+pub enum Peers {
+    /// Show the connected peers and who told of them
+    List,
+    /// Connect to a peer
+    Connect {
+        /// Its address, with or without /p2p/…
+        #[arg(value_name = "MULTIADDR")]
+        address: String,
+    },
+}
+
+/// `bootstrap`
+#[derive(Debug, Subcommand)]
+pub enum Bootstrap {
+    /// Show the list
+    List,
+    /// Add an address
+    Add {
+        /// The address, with or without /p2p/…
+        #[arg(value_name = "MULTIADDR")]
+        address: String,
+    },
+    /// Remove an address
+    Rm {
+        /// The address as the list shows it
+        #[arg(value_name = "MULTIADDR")]
+        address: String,
+    },
+}
+
+/// `run`
+#[derive(Debug, Args)]
+pub struct Run {
+    /// The program: a WebAssembly command built for wasm32-wasip1
+    #[arg(value_name = "PROG.wasm")]
+    pub program: PathBuf,
+    /// A file for the tasks' standard input, `-` for this command's; may be repeated
+    #[arg(short, long, value_name = "SRC", conflicts_with = "range")]
+    pub input: Vec<PathBuf>,
+    /// How the input is cut into tasks: lines=N, bytes=SIZE, or file (one task for each)
+    #[arg(long, value_name = "HOW", value_parser = split, requires = "input")]
+    pub split: Option<Split>,
+    /// One task for each number from A up to, not including, B; `{index}` in ARGS becomes the number
+    #[arg(long, value_name = "A..B", value_parser = quantity::range)]
+    pub range: Option<Range<u64>>,
+    /// A program that makes one output of all tasks' output, joined in task order
+    #[arg(long, value_name = "PROG.wasm")]
+    pub reduce: Option<PathBuf>,
+    /// Put the result into this folder, which must be empty or not exist; otherwise it goes to standard output
+    #[arg(short, long, value_name = "DIR", conflicts_with_all = ["detach", "id_only"])]
+    pub output: Option<PathBuf>,
+    /// How many unrelated peers run each task
+    #[arg(long, value_name = "K", default_value_t = 2,
+        value_parser = clap::value_parser!(u8).range(1..=i64::from(pocketmesh_types::limits::REPLICAS_MAX)))]
+    pub replicas: u8,
+    /// Pay no more than this, in nano-credits per gigafuel
+    #[arg(long, value_name = "X")]
+    pub max_price: Option<u64>,
+    /// Memory of a task, as in 64MiB
+    #[arg(long, value_name = "M")]
+    pub memory: Option<Size>,
+    /// Fuel of a task, as in 50G
+    #[arg(long, value_name = "F", value_parser = quantity::fuel)]
+    pub fuel: Option<u64>,
+    /// Time of a task, as in 90s or 10m: a safety net that decides no result
+    #[arg(long, value_name = "T", value_parser = quantity::duration)]
+    pub timeout: Option<Duration>,
+    /// Hand the job over and do not wait
+    #[arg(long)]
+    pub detach: bool,
+    /// Hand the job over and print its id alone
+    #[arg(long)]
+    pub id_only: bool,
+    /// Print the job as TOML and run nothing
+    #[arg(long, conflicts_with_all = ["detach", "id_only"])]
+    pub dry_run: bool,
+    /// Arguments of the program, after `--`
+    #[arg(last = true, value_name = "ARGS")]
+    pub args: Vec<String>,
+}
+
+/// `job`
+#[derive(Debug, Subcommand)]
+pub enum Job {
+    /// Show all jobs, newest first
+    List,
+    /// Show all about a job
+    Describe {
+        /// Its id, or at least six digits of it
+        job: String,
+    },
+    /// Fetch the result of a job
+    Get {
+        /// Its id, or at least six digits of it
+        job: String,
+        /// Put the result into this folder, which must be empty or not exist; otherwise it goes to standard output
+        #[arg(short, long, value_name = "DIR")]
+        output: Option<PathBuf>,
+    },
+    /// Stop a job
+    Stop {
+        /// Its id, or at least six digits of it
+        job: String,
+    },
+}
+
+/// `testnet`
+#[derive(Debug, Args)]
+pub struct Testnet {
+    /// How many peers
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(2..=100))]
+    pub peers: u16,
+    /// Where their data folders go, and stay; otherwise a temporary folder
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// How many of them return wrong results
+    #[arg(long, value_name = "K", default_value_t = 0)]
+    pub saboteurs: u16,
+}
+
+/// `demo`
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// How many peers
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(5..=50))]
+    pub peers: u16,
+    /// Where the picture goes
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub out: PathBuf,
+}
+
+/// Reads `lines=N`, `bytes=SIZE` or `file`.
+fn split(text: &str) -> Result<Split, String> {
+    let how = match text.split_once('=') {
+        None if text == "file" => Some(Split::File),
+        Some(("lines", lines)) => lines.parse().ok().map(Split::Lines),
+        Some(("bytes", size)) => Some(Split::Bytes(size.parse::<Size>().map_err(|error| error.to_string())?.0)),
+        _ => None,
+    };
+    match how {
+        Some(Split::Lines(0) | Split::Bytes(0)) => Err("a part cannot be empty: use 1 or more".into()),
+        Some(how) => Ok(how),
+        None => Err("write lines=N, bytes=SIZE or file".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn splits_are_read() {
+        assert_eq!(split("lines=100"), Ok(Split::Lines(100)));
+        assert_eq!(split("bytes=64KiB"), Ok(Split::Bytes(65_536)));
+        assert_eq!(split("file"), Ok(Split::File));
+        for bad in ["", "lines", "lines=", "lines=0", "bytes=0", "bytes=x", "files", "file=3", "words=3"] {
+            assert!(split(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! `run`: from a program and its inputs to a verified result.
+
+pub mod follow;
+mod plan;
+mod progress;
+
+use crate::cli::Run;
+use crate::context::Context;
+use crate::exit::{Error, Exit, Outcome};
+use crate::{output, quantity, result_folder, wait};
+use plan::Plan;
+use pocketmesh_api::{Client, JobState, JobSummary, Report, Submitted};
+use std::path::Path;
+use std::time::Duration;
+
+/// Digits of a job id in messages: unique in practice, and accepted wherever an id is.
+const ID_DIGITS: usize = 12;
+
+/// Runs a program on the mesh.
+pub async fn run(context: &Context, args: Run) -> Outcome {
+    let plan = Plan::check(&args)?;
+    if args.dry_run {
+        output::text(plan.to_toml()?)?;
+        return Ok(Exit::Complete);
+    }
+    let client = context.client();
+    let mut interrupted = Box::pin(wait::interrupted().map_err(Error::failed)?);
+    let submitted = tokio::select! {
+        submitted = plan.submit(&client) => submitted?,
+        () = &mut interrupted => return Err(Error::failed("interrupted before the job was handed over")),
+    };
+    if args.detach || args.id_only {
+        show_submitted(context, args.id_only, submitted)?;
+        return Ok(Exit::Complete);
+    }
+    let id = submitted.id.to_string();
+    tokio::select! {
+        ended = finish(context, &client, &id, args.output.as_deref()) => ended,
+        () = &mut interrupted => Err(left_behind(context, &id)),
+    }
+}
+
+fn show_submitted(context: &Context, id_only: bool, submitted: Submitted) -> Result<(), Error> {
+    let Submitted { id, tasks } = submitted;
+    match (id_only, context.json) {
+        (true, _) => output::text(id.to_string()),
+        (false, true) => output::json(&submitted),
+        (false, false) => {
+            output::text(format!("{id}"))?;
+            let get = command(context, "job get", &id.to_string());
+            context.note(format!("{tasks} tasks; `{get}` fetches the result"));
+            Ok(())
+        }
+    }
+}
+
+/// Waits for a job's end and fetches what it brought.
+async fn finish(context: &Context, client: &Client, id: &str, folder: Option<&Path>) -> Outcome {
+    let last = follow::follow(context, client, id).await?;
+    if !last.state.has_result() {
+        let describe = command(context, "job describe", id);
+        return Err(Error::failed(format!(
+            "the job {}: {}; `{describe}` tells more",
+            ending(last.state),
+            last.message
+        )));
+    }
+    context.note(summary(&last));
+    fetch(context, client, id, folder).await
+}
+
+/// Fetches the result of a finished job; the exit code says whether it is all of it.
+pub async fn fetch(context: &Context, client: &Client, id: &str, folder: Option<&Path>) -> Outcome {
+    let report = match folder {
+        Some(dir) => result_folder::write(client, id, dir).await?,
+        None => client.job_report(id).await?,
+    };
+    match (folder, context.json) {
+        (_, true) => output::json(&report)?,
+        (Some(dir), false) => context.note(format!("the result is in {}", dir.display())),
+        (None, false) => output::bytes(client.job_stdout(id).await?).await?,
+    }
+    Ok(verdict(context, &report))
+}
+
+fn ending(state: JobState) -> &'static str {
+    if state == JobState::Stopped { "was stopped" } else { "failed" }
+}
+
+fn verdict(context: &Context, report: &Report) -> Exit {
+    if report.state == JobState::Complete {
+        return Exit::Complete;
+    }
+    context.note(format!("partial: {}", crate::terminal::one_line(&report.message)));
+    for task in report.failed.iter().take(10) {
+        context.note(format!("  task {}: {}", task.index, crate::terminal::one_line(&task.exit)));
+    }
+    Exit::Partial
+}
+
+fn summary(last: &JobSummary) -> String {
+    let took = last.finished.map_or(0, |finished| finished.0.saturating_sub(last.created.0));
+    format!(
+        "job {} {}: {} of {} tasks, {} executions, {} voided, {}",
+        &last.id.to_string()[..ID_DIGITS],
+        last.state,
+        last.done,
+        last.tasks,
+        last.executions,
+        last.voided,
+        quantity::span(Duration::from_millis(took)),
+    )
+}
+
+/// What to say when the person leaves and the job stays.
+fn left_behind(context: &Context, id: &str) -> Error {
+    let (get, stop) = (command(context, "job get", id), command(context, "job stop", id));
+    Error::failed(format!("interrupted; the job goes on: `{get} -o DIR` fetches its result later, `{stop}` ends it"))
+}
+
+/// A command about a job, to copy.
+pub fn command(context: &Context, verb: &str, id: &str) -> String {
+    format!("{} {verb} {}", context.program, &id[..ID_DIGITS.min(id.len())])
+}

@@ -1,0 +1,102 @@
+//! Amounts as people write and read them: durations, fuel, ranges, ages.
+
+use std::ops::Range;
+use std::time::Duration;
+
+/// Reads `90s`, `10m`, `2h`, `500ms`.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let factor = match unit {
+        "ms" => Some(1),
+        "s" => Some(1_000),
+        "m" => Some(60_000),
+        "h" => Some(3_600_000),
+        _ => None,
+    };
+    let millis = number.parse::<u64>().ok().zip(factor).and_then(|(number, factor)| number.checked_mul(factor));
+    millis.map(Duration::from_millis).ok_or_else(|| "write a whole number with its unit: 500ms, 90s, 10m, 2h".into())
+}
+
+/// Reads units of fuel: a whole number, or one of thousands (k), millions (M), billions (G) or trillions (T).
+pub fn fuel(text: &str) -> Result<u64, String> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let factor = match unit {
+        "" => Some(1),
+        "k" => Some(1_000),
+        "M" => Some(1_000_000),
+        "G" => Some(1_000_000_000),
+        "T" => Some(1_000_000_000_000),
+        _ => None,
+    };
+    let units = number.parse::<u64>().ok().zip(factor).and_then(|(number, factor)| number.checked_mul(factor));
+    units.ok_or_else(|| "write a whole number of units, or one with k, M, G or T: 5000000, 200M, 50G".into())
+}
+
+/// Reads `A..B`: from A up to, not including, B. An empty one is told apart from one that is no range.
+pub fn range(text: &str) -> Result<Range<u64>, String> {
+    let ends = text.split_once("..").and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
+    let (start, end): (u64, u64) = ends.ok_or("write two whole numbers, as in 0..256: the second is not included")?;
+    if start >= end {
+        return Err(format!(
+            "the range {start}..{end} is empty: it runs from the first up to, not including, the second"
+        ));
+    }
+    Ok(start..end)
+}
+
+/// A span of time, in the two largest units that matter.
+pub fn span(span: Duration) -> String {
+    match span.as_secs() {
+        0 => format!("{} ms", span.as_millis()),
+        seconds @ 1..60 => format!("{seconds}.{} s", span.subsec_millis() / 100),
+        seconds @ 60..3_600 => format!("{} min {:02} s", seconds / 60, seconds % 60),
+        seconds @ 3_600..172_800 => format!("{} h {:02} min", seconds / 3_600, seconds / 60 % 60),
+        seconds => format!("{} days", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_need_a_unit() {
+        assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("2h"), Ok(Duration::from_secs(7200)));
+        for bad in ["", "90", "s", "-1s", "1.5h", "1 d", "99999999999999999999s", "18446744073709551615h"] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn fuel_may_be_counted_in_billions() {
+        assert_eq!(fuel("50G"), Ok(50_000_000_000));
+        assert_eq!(fuel("7"), Ok(7));
+        for bad in ["", "G", "5g", "-5", "20000000000G"] {
+            assert!(fuel(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn ranges_are_half_open_and_not_empty() {
+        assert_eq!(range("0..256"), Ok(0..256));
+        for empty in ["5..5", "9..3"] {
+            assert!(range(empty).expect_err("empty").contains("is empty"), "{empty}");
+        }
+        for bad in ["", "5", "..", "1..", "..2", "a..b", "1..=2", "-1..2", "0..99999999999999999999"] {
+            assert!(range(bad).expect_err("bad").contains("two whole numbers"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn spans_are_short() {
+        let cases =
+            [(0.25, "250 ms"), (7.24, "7.2 s"), (75.0, "1 min 15 s"), (7_260.0, "2 h 01 min"), (1e6, "11 days")];
+        for (seconds, text) in cases {
+            assert_eq!(span(Duration::from_secs_f64(seconds)), text);
+        }
+    }
+}

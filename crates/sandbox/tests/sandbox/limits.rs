@@ -1,6 +1,6 @@
 //! Limits: which ends are outcomes and which are none.
 
-use crate::rig::{command, exit_of, outcome, run, task, wat};
+use crate::rig::{PULLEY, command, exit_of, load, outcome, run, task, wat};
 use pocketmesh_sandbox::{Failure, LoadError, ProgramError, Task};
 use pocketmesh_types::job::TaskLimits;
 use pocketmesh_types::{Exit, Fuel, limits};
@@ -62,6 +62,7 @@ fn stack_exhaustion_is_no_outcome() {
             (i32.add (call $deep (i32.add (local.get 0) (i32.const 1))) (i32.const 1)))
         (func (export "_start") (drop (call $deep (i32.const 0)))))"#);
     assert!(matches!(run(&wasm, task()), Err(Failure::StackExhausted)));
+    assert!(matches!(PULLEY.run(&load(&PULLEY, &wasm), task()), Err(Failure::StackExhausted)));
 }
 
 /// Grows by `pages` until that fails, and exits with how often it did not.
@@ -151,4 +152,21 @@ fn a_start_function_counts_as_part_of_the_program() {
 fn data_that_does_not_fit_is_a_trap() {
     let wasm = wat(r#"(module (memory 1) (data (i32.const 65536) "x") (func (export "_start")))"#);
     assert_eq!(outcome(&wasm, task()).outcome.exit, Exit::Trap);
+}
+
+#[test]
+fn a_task_finds_no_trace_of_the_one_before() {
+    // Exits with 1 if any byte of 12 pages or the table's second element is not as it was at first; then writes to all.
+    let soil = "(drop (memory.grow (i32.const 10)))
+        (loop $more
+            (if (i64.ne (i64.load (local.get $i)) (i64.const 0)) (then (call $exit (i32.const 1))))
+            (i64.store (local.get $i) (i64.const -1))
+            (br_if $more (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 8))) (i32.const 786432))))
+        (if (i32.ne (table.grow (ref.func $put) (i32.const 3)) (i32.const 1)) (then (call $exit (i32.const 2))))";
+    let (one, other) = (command(soil), command(&format!("{soil} (drop (i32.const 0))")));
+    for _ in 0..40 {
+        for wasm in [&one, &other] {
+            assert_eq!(outcome(wasm, task()).outcome.exit, Exit::Code(0));
+        }
+    }
 }

@@ -76,6 +76,7 @@ pub fn command(body: &str) -> Vec<u8> {
             (import "wasi_snapshot_preview1" "sched_yield" (func $yield (result i32)))
             (memory (export "memory") 2)
             (table 1 8 funcref)
+            (elem declare func $put)
             ;; Writes `len` bytes at `at` to `fd`. The vector is at 16, the count goes to 24.
             (func $put (param $fd i32) (param $at i32) (param $len i32)
                 (i32.store (i32.const 16) (local.get $at))

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 const GUESTS: [&str; 6] = ["noop", "mandelbrot", "primes", "textgen", "wordcount", "wordmerge"];
 const NOOPS: u32 = 5_000;
-/// Every tenth of the 200 tasks that `../shared/peers` defines, so that a pass takes a second.
+/// Every tenth of the 200 tasks of either work, so that a pass takes a second.
 const TASKS: [u32; 20] = [0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 110, 120, 130, 140, 150, 160, 170, 180, 190];
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -1,5 +1,6 @@
 //! Amounts as people write and read them: durations, fuel, ranges, ages.
 
+use pocketmesh_types::Credits;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -46,6 +47,11 @@ pub fn range(text: &str) -> Result<Range<u64>, String> {
     Ok(start..end)
 }
 
+/// An amount in nano-credits, the unit of prices, rounded down.
+pub fn nano(amount: Credits) -> String {
+    format!("{}.{:03}", amount.0 / 1_000_000_000, amount.0 / 1_000_000 % 1_000)
+}
+
 /// A span of time, in the two largest units that matter.
 pub fn span(span: Duration) -> String {
     match span.as_secs() {
@@ -89,6 +95,12 @@ mod tests {
         for bad in ["", "5", "..", "1..", "..2", "a..b", "1..=2", "-1..2", "0..99999999999999999999"] {
             assert!(range(bad).expect_err("bad").contains("two whole numbers"), "{bad}");
         }
+    }
+
+    #[test]
+    fn amounts_are_in_the_unit_of_prices() {
+        assert_eq!(nano(Credits(1_234_567_890)), "1.234");
+        assert_eq!(nano(Credits(999_999)), "0.000");
     }
 
     #[test]

@@ -5,7 +5,7 @@ mod mandelbrot;
 mod picture;
 mod story;
 
-use super::run::follow;
+use super::{job, run::follow};
 use crate::cli::Demo;
 use crate::context::Context;
 use crate::exit::{Error, Exit, Outcome};
@@ -68,7 +68,7 @@ async fn show(context: &Context, mesh: &Mesh, native: Native, out: &Path) -> Out
     let last = follow::follow(context, &requester.client, &id).await?;
     let took = start.elapsed();
     if !last.state.has_result() {
-        return Err(Error::failed(format!("the job {}: {}", last.state, last.message)));
+        return Err(Error::failed(format!("the job ended as {}", job::standing(&last))));
     }
     let detail = requester.client.job(&id).await?;
     context.note(story::market(&detail, took));

@@ -52,9 +52,8 @@ async fn get(context: &Context, job: &str, folder: Option<&Path>) -> Outcome {
     let summary = client.job(job).await?.summary;
     let id = summary.id.to_string();
     if !summary.state.has_result() {
-        let message = one_line(&summary.message);
         let hint = if summary.state.is_final() { "it has no result" } else { "it has no result yet: try again later" };
-        return Err(Error::failed(format!("the job is {}: {message}; {hint}", summary.state)));
+        return Err(Error::failed(format!("the job is {}; {hint}", standing(&summary))));
     }
     let interrupted = wait::interrupted().map_err(Error::failed)?;
     tokio::select! {
@@ -71,6 +70,15 @@ async fn stop(context: &Context, job: &str) -> Outcome {
         output::text(format!("job {} is {}", summary.id, summary.state))?;
     }
     Ok(Exit::Complete)
+}
+
+/// A job's state and why, once.
+pub fn standing(job: &JobSummary) -> String {
+    let message = one_line(&job.message);
+    if message.is_empty() || message.starts_with(job.state.name()) {
+        return if message.is_empty() { job.state.to_string() } else { message };
+    }
+    format!("{}: {message}", job.state)
 }
 
 fn jobs_table(jobs: &[JobSummary]) -> Table {
@@ -93,12 +101,11 @@ fn jobs_table(jobs: &[JobSummary]) -> Table {
 fn description(detail: &JobDetail) -> String {
     let job = &detail.summary;
     let mut text = format!(
-        "job         {}\nname        {}\nstate       {}: {}\ntasks       {} of {} done, {} running, {} failed\n\
+        "job         {}\nname        {}\nstate       {}\ntasks       {} of {} done, {} running, {} failed\n\
          executions  {}, {} voided\nage         {}\n",
         job.id,
         one_line(&job.name),
-        job.state,
-        one_line(&job.message),
+        standing(job),
         job.done,
         job.tasks,
         job.running,
@@ -127,8 +134,18 @@ fn description(detail: &JobDetail) -> String {
 }
 
 fn workers_table(workers: &[WorkerRow]) -> Table {
-    let mut table =
-        Table::new(&["worker", ">price", ">done", ">accepted", ">voided", ">running", ">late", ">owed", "state", ""]);
+    let mut table = Table::new(&[
+        "worker",
+        ">price",
+        ">done",
+        ">accepted",
+        ">voided",
+        ">running",
+        ">late",
+        ">owed, nano",
+        "state",
+        "",
+    ]);
     for worker in workers {
         table.row([
             worker.peer.to_string(),
@@ -138,7 +155,7 @@ fn workers_table(workers: &[WorkerRow]) -> Table {
             worker.voided.to_string(),
             worker.running.to_string(),
             worker.late.to_string(),
-            worker.owed.to_string(),
+            quantity::nano(worker.owed),
             worker.state.to_string(),
             worker.note.as_deref().map(one_line).unwrap_or_default(),
         ]);

@@ -4,6 +4,7 @@ pub mod follow;
 mod plan;
 mod progress;
 
+use super::job;
 use crate::cli::Run;
 use crate::context::Context;
 use crate::exit::{Error, Exit, Outcome};
@@ -59,11 +60,7 @@ async fn finish(context: &Context, client: &Client, id: &str, folder: Option<&Pa
     let last = follow::follow(context, client, id).await?;
     if !last.state.has_result() {
         let describe = command(context, "job describe", id);
-        return Err(Error::failed(format!(
-            "the job {}: {}; `{describe}` tells more",
-            ending(last.state),
-            last.message
-        )));
+        return Err(Error::failed(format!("the job ended as {}; `{describe}` tells more", job::standing(&last))));
     }
     context.note(summary(&last));
     fetch(context, client, id, folder).await
@@ -81,10 +78,6 @@ pub async fn fetch(context: &Context, client: &Client, id: &str, folder: Option<
         (None, false) => output::bytes(client.job_stdout(id).await?).await?,
     }
     Ok(verdict(context, &report))
-}
-
-fn ending(state: JobState) -> &'static str {
-    if state == JobState::Stopped { "was stopped" } else { "failed" }
 }
 
 fn verdict(context: &Context, report: &Report) -> Exit {

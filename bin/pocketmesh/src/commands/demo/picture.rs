@@ -5,19 +5,20 @@ use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Write};
 use std::path::Path;
 
-/// Colours along the gradient, from its start to its end and back to the start: night, sea, foam, sun, ember.
-const STOPS: [(f64, [f64; 3]); 6] = [
-    (0.0, [6.0, 8.0, 46.0]),
-    (0.18, [26.0, 92.0, 178.0]),
-    (0.42, [232.0, 250.0, 255.0]),
-    (0.64, [255.0, 178.0, 32.0]),
-    (0.86, [92.0, 18.0, 28.0]),
-    (1.0, [6.0, 8.0, 46.0]),
+/// Colours along the gradient: night far outside, then sea, foam and sun, and embers where it is deepest.
+const STOPS: [(f64, [f64; 3]); 9] = [
+    (0.0, [2.0, 3.0, 20.0]),
+    (0.16, [8.0, 20.0, 66.0]),
+    (0.28, [22.0, 84.0, 170.0]),
+    (0.39, [146.0, 212.0, 244.0]),
+    (0.47, [255.0, 250.0, 226.0]),
+    (0.57, [255.0, 186.0, 48.0]),
+    (0.71, [198.0, 66.0, 28.0]),
+    (0.86, [88.0, 16.0, 52.0]),
+    (1.0, [22.0, 8.0, 44.0]),
 ];
 /// What is inside the set.
-const INSIDE: [u8; 3] = [4, 4, 12];
-/// How often the gradient is run through up to the last round.
-const TURNS: f64 = 2.2;
+const INSIDE: [u8; 3] = [0, 0, 0];
 
 /// The colours of some escape times: three bytes a pixel, red, green, blue.
 pub fn colours(times: &[u16]) -> Vec<u8> {
@@ -30,8 +31,7 @@ fn colour(time: u16) -> [u8; 3] {
         return INSIDE;
     }
     // Escape times thin out as they grow: their logarithm spreads the gradient evenly over the picture.
-    let depth = f64::from(time).ln_1p() / f64::from(ROUNDS).ln_1p();
-    gradient((depth * TURNS).fract())
+    gradient(f64::from(time).ln_1p() / f64::from(ROUNDS).ln_1p())
 }
 
 /// The colour at `position`, from 0 to 1.

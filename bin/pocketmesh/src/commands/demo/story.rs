@@ -27,7 +27,10 @@ pub fn acquaintances(mesh: &Mesh, known: &[Vec<Peer>], took: Duration) -> String
                 None => sources.push((source, vec![name])),
             }
         }
-        let sources = sources.into_iter().map(|(source, names)| format!("{} ({source})", names.join(", ")));
+        let sources = sources.into_iter().map(|(source, mut names)| {
+            names.sort();
+            format!("{} ({source})", names.join(", "))
+        });
         text += &format!("     {:<8} {}\n", format!("peer-{index}"), sources.collect::<Vec<_>>().join("; "));
     }
     text
@@ -67,7 +70,7 @@ pub fn table(context: &Context, mesh: &Mesh, detail: &JobDetail) -> Result<(), E
         });
         return output::json(&json!({ "job": detail.summary, "peers": peers.collect::<Vec<_>>() }));
     }
-    let mut table = Table::new(&["", "peer", ">tiles done", ">accepted", ">voided", ">owed", "verdict"]);
+    let mut table = Table::new(&["", "peer", ">tiles done", ">accepted", ">voided", ">owed, nano", "verdict"]);
     for (index, child) in mesh.peers().iter().enumerate() {
         let row = detail.workers.iter().find(|row| row.peer == child.peer);
         let count = |of: fn(&WorkerRow) -> u32| row.map_or(String::from("–"), |row| of(row).to_string());
@@ -77,7 +80,7 @@ pub fn table(context: &Context, mesh: &Mesh, detail: &JobDetail) -> Result<(), E
             count(|row| row.done),
             count(|row| row.accepted),
             count(|row| row.voided),
-            row.map(|row| row.owed.to_string()).unwrap_or_default(),
+            row.map(|row| quantity::nano(row.owed)).unwrap_or_default(),
             judgement(index == super::REQUESTER, child.saboteur, row),
         ]);
     }

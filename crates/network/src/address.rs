@@ -123,6 +123,11 @@ impl Reach {
         self.own.retain(|own| own != address);
     }
 
+    /// Whether we ourselves listen on `address`.
+    pub(crate) fn is_own(&self, address: &Multiaddr) -> bool {
+        self.own.contains(address)
+    }
+
     /// Whether an address that another peer named may be dialled. A private one leads to somebody else's machine unless
     /// we are on that subnet; loopback leads to ourselves unless we listen there too.
     pub(crate) fn allows(&self, address: &Multiaddr) -> bool {
@@ -142,7 +147,7 @@ impl Reach {
             let (address, _) = split_peer(address);
             if kept.len() < ADDRESSES_PER_PEER_MAX
                 && self.allows(&address)
-                && !self.own.contains(&address)
+                && !self.is_own(&address)
                 && !kept.contains(&address)
             {
                 kept.push(address);

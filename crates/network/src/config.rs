@@ -77,6 +77,8 @@ pub struct Limits {
     pub send_queue_messages: usize,
     /// Bytes waiting for one peer: sixteen of the largest messages.
     pub send_queue_bytes: usize,
+    /// A peer that does not say who it is within this time is disconnected.
+    pub identify_within: Duration,
     /// A peer that takes nothing for so long is too slow.
     pub write_stall: Duration,
     /// How long a peer that broke the rules is refused.
@@ -92,6 +94,7 @@ impl Default for Limits {
             outbound_target: 32,
             send_queue_messages: limits::SEND_QUEUE_MESSAGES_MAX,
             send_queue_bytes: 16 * limits::MESSAGE_BYTES_MAX,
+            identify_within: Duration::from_secs(20),
             write_stall: Duration::from_secs(30),
             refusal: Duration::from_secs(600),
         }

@@ -1,6 +1,6 @@
 //! A dial on the user's word: what its address means, and what to tell when it fails.
 
-use crate::{address, gate::Refusal};
+use crate::{address, gate::Refusal, identity};
 use libp2p::{
     Multiaddr, PeerId, TransportError,
     multiaddr::Protocol,
@@ -45,9 +45,9 @@ pub enum DialError {
     #[error("another peer answered: {found}, not {expected}")]
     WrongPeer {
         /// Whom the address named.
-        expected: libp2p::PeerId,
+        expected: pocketmesh_types::PeerId,
         /// Who answered.
-        found: libp2p::PeerId,
+        found: pocketmesh_types::PeerId,
     },
     /// The peer belongs to another network.
     #[error("the peer is on network {theirs:?}, this one is on {ours:?}")]
@@ -146,10 +146,12 @@ pub(crate) fn explain(address: &Multiaddr, expected: Option<PeerId>, error: &Swa
     let unreachable = |reason: String| DialError::Unreachable { address: address.clone(), reason };
     match error {
         SwarmError::LocalPeerId { .. } => DialError::Own(address.clone()),
-        SwarmError::WrongPeerId { obtained, .. } => match expected {
-            Some(expected) => DialError::WrongPeer { expected, found: *obtained },
-            None => DialError::NotPocketmesh,
-        },
+        SwarmError::WrongPeerId { obtained, .. } => {
+            match (expected.as_ref().and_then(identity::ours_of), identity::ours_of(obtained)) {
+                (Some(expected), Some(found)) => DialError::WrongPeer { expected, found },
+                _ => DialError::NotPocketmesh,
+            }
+        }
         SwarmError::Denied { cause } => DialError::Denied(explain_denial(cause)),
         SwarmError::Transport(failures) => match failures.last() {
             Some((address, error)) => DialError::Unreachable { address: address.clone(), reason: root_cause(error) },

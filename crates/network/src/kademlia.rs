@@ -26,6 +26,8 @@ type HandlerEvent = <<Inner as NetworkBehaviour>::ConnectionHandler as Connectio
 
 /// A query that takes longer is hopeless: peers answer in milliseconds or not at all.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(20);
+/// Queries under way at once: those that wait for dead peers must not pile up.
+const QUERIES_MAX: usize = 4;
 /// Answers that wait for the driver; it takes them at once.
 const REPORTS_MAX: usize = 64;
 
@@ -75,9 +77,12 @@ impl Behaviour {
         self.inner.add_address(peer, address);
     }
 
-    /// Asks around for peers near ourselves and in every other direction. False if there is nobody to ask.
-    pub(crate) fn bootstrap(&mut self) -> bool {
-        self.inner.bootstrap().is_ok()
+    /// Asks around for peers near ourselves and in every other direction, unless enough such questions are under way.
+    pub(crate) fn bootstrap(&mut self) {
+        if self.inner.iter_queries().count() < QUERIES_MAX {
+            // An error means that there is nobody to ask yet.
+            let _ = self.inner.bootstrap();
+        }
     }
 
     fn report(&mut self, from: PeerId, peers: &[KadPeer]) {

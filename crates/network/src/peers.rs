@@ -22,8 +22,8 @@ pub(crate) struct Link {
 /// Where a peer stands on its way to being useful.
 #[derive(Debug)]
 pub(crate) enum Phase {
-    /// Connected; it has not said yet who it is.
-    Unidentified,
+    /// Connected; it has to say who it is before this time.
+    Unidentified { until: Instant },
     /// Identified; our stream to it is to be opened at this time.
     Waiting { until: Instant },
     /// Our stream to it is being opened.
@@ -64,11 +64,11 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    /// A peer whose first connection is being added.
-    pub(crate) fn new() -> Self {
+    /// A peer whose first connection is being added, and which has to say who it is before `until`.
+    pub(crate) fn new(until: Instant) -> Self {
         Self {
             links: BTreeMap::new(),
-            phase: Phase::Unidentified,
+            phase: Phase::Unidentified { until },
             early: None,
             broken: 0,
             agent: String::new(),

@@ -167,7 +167,7 @@ impl ConnectionHandler for Handler {
     type OutboundOpenInfo = Reply;
 
     fn listen_protocol(&self) -> SubstreamProtocol<AnyOf> {
-        SubstreamProtocol::new(AnyOf(self.accepted.clone()), ())
+        SubstreamProtocol::new(AnyOf(self.accepted.to_vec()), ())
     }
 
     fn poll(
@@ -220,14 +220,14 @@ fn open_error(error: &StreamUpgradeError<Infallible>) -> OpenError {
 }
 
 /// Accepts a stream of any of these protocols and says which it was.
-pub(crate) struct AnyOf(Arc<[StreamProtocol]>);
+pub(crate) struct AnyOf(Vec<StreamProtocol>);
 
 impl UpgradeInfo for AnyOf {
     type Info = StreamProtocol;
     type InfoIter = std::vec::IntoIter<StreamProtocol>;
 
     fn protocol_info(&self) -> Self::InfoIter {
-        self.0.to_vec().into_iter()
+        self.0.clone().into_iter()
     }
 }
 

@@ -33,7 +33,7 @@ impl Driver {
         self.learn(peer, via(origin.as_ref(), endpoint));
         let direction = if endpoint.is_dialer() { Direction::Outbound } else { Direction::Inbound };
         let address = dials::bare(endpoint.get_remote_address());
-        let entry = self.peers.entry(peer).or_insert_with(Peer::new);
+        let entry = self.peers.entry(peer).or_insert_with(|| Peer::new(Instant::now() + self.limits.identify_within));
         entry.links.insert(connection, Link { address, direction });
         match origin {
             Some(Origin::User(reply)) if entry.is_live() => drop(reply.send(Ok(peer))),
@@ -66,7 +66,7 @@ impl Driver {
         let Some(mut entry) = self.peers.remove(&peer) else { return };
         entry.answer(&Err(entry.verdict.clone()));
         let now = Instant::now();
-        if matches!(entry.phase, Phase::Unidentified) {
+        if matches!(entry.phase, Phase::Unidentified { .. }) {
             self.discovery.failed(&peer, now);
         } else {
             self.discovery.parted(&peer, now, entry.pause);
@@ -86,7 +86,7 @@ impl Driver {
         }
         let Some(entry) = self.peers.get_mut(&peer) else { return };
         entry.agent = peers::printable(&info.agent_version);
-        if matches!(entry.phase, Phase::Unidentified) {
+        if matches!(entry.phase, Phase::Unidentified { .. }) {
             entry.phase = Phase::Waiting { until: Instant::now() };
             self.welcome(peer);
         }

@@ -65,9 +65,13 @@ impl Driver {
 
     pub(super) fn on_resolved(&mut self, mut attempt: Attempt, outcome: Result<Vec<Multiaddr>, DialError>) {
         match outcome {
-            Ok(addresses) => {
+            Ok(mut addresses) => {
+                // Both ends of a call to ourselves hang up, and which error comes first is chance.
+                let reach = self.swarm.behaviour().kademlia.reach();
+                addresses.retain(|address| !reach.is_own(address));
                 attempt.addresses = addresses.into();
-                self.try_next(attempt, DialError::Closed);
+                let own = DialError::Own(attempt.given.clone());
+                self.try_next(attempt, own);
             }
             Err(error) => self.give_up(attempt.origin, error),
         }

@@ -6,7 +6,7 @@ use crate::{
     handle::Verdict,
     identity,
 };
-use libp2p::gossipsub::{self, MessageAcceptance, PublishError, TopicHash};
+use libp2p::gossipsub::{self, MessageAcceptance, PublishError};
 
 impl Driver {
     pub(super) fn publish(&mut self, shard: u16, bytes: Vec<u8>) {
@@ -50,16 +50,13 @@ impl Driver {
     }
 
     fn on_message(&mut self, token: GossipToken, message: gossipsub::Message) {
-        let (Some(source), Some(shard)) = (identity::ours_of(&token.source), self.shard_of(&message.topic)) else {
+        let shard = self.topics.get(&message.topic).copied();
+        let (Some(source), Some(shard)) = (identity::ours_of(&token.source), shard) else {
             return self.report(&token, Verdict::Ignore);
         };
         let event = Event::Gossip { token: token.clone(), source, shard, bytes: message.data };
         if self.events.news(event).is_err() {
             self.report(&token, Verdict::Ignore);
         }
-    }
-
-    fn shard_of(&self, topic: &TopicHash) -> Option<u16> {
-        (0..self.shared.shards).find(|shard| self.names.offers(*shard).hash() == *topic)
     }
 }

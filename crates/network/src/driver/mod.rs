@@ -26,7 +26,9 @@ use crate::{
 use dials::Attempt;
 use futures::StreamExt;
 use libp2p::{
-    Multiaddr, Stream, Swarm, identify, mdns, ping,
+    Multiaddr, Stream, Swarm,
+    gossipsub::TopicHash,
+    identify, mdns, ping,
     swarm::{ConnectionId, SwarmEvent},
 };
 use pocketmesh_types::PeerId;
@@ -72,6 +74,8 @@ pub(crate) struct Driver {
     introducers: Vec<Introducer>,
     dials: HashMap<ConnectionId, Attempt>,
     tasks: JoinSet<Finished>,
+    /// The shard behind each topic.
+    topics: HashMap<TopicHash, u16>,
     unsent: Unsent,
     complaints: HashSet<(PeerId, &'static str)>,
 }
@@ -89,7 +93,6 @@ impl Driver {
         let now = Instant::now();
         let mut driver = Self {
             swarm,
-            names,
             limits: config.limits,
             discovery: Discovery::new(shared.me),
             shared,
@@ -99,12 +102,14 @@ impl Driver {
             introducers: config.bootstrap.into_iter().map(|address| Introducer::new(address, now)).collect(),
             dials: HashMap::new(),
             tasks: JoinSet::new(),
+            topics: (0..config.shards).map(|shard| (names.offers(shard).hash(), shard)).collect(),
             unsent: Unsent::default(),
             complaints: HashSet::new(),
+            names,
         };
-        for (peer, mut addresses) in config.known {
-            addresses.retain(|address| address::tcp_socket(address).is_some());
-            driver.heard_of(peer, Via::Saved, addresses);
+        for (peer, addresses) in config.known {
+            let addresses = addresses.iter().filter(|address| address::tcp_socket(address).is_some());
+            driver.heard_of(peer, Via::Saved, addresses.map(dials::bare).collect());
         }
         driver
     }

@@ -17,16 +17,18 @@ use tokio::sync::oneshot;
 
 /// A stream that broke while its connection lives is opened again after this, doubled each time.
 const REOPEN_FIRST: Duration = Duration::from_millis(100);
-const REOPEN_LAST: Duration = Duration::from_secs(30);
+const REOPEN_LAST: Duration = Duration::from_secs(5);
+/// After so many attempts in a row without a good session the connection is given up: about 20 s.
+const REOPENED_MAX: u32 = 8;
 /// A session that lasted so long was a good one: waits start from the beginning.
 const GOOD_SESSION: Duration = Duration::from_secs(10);
-/// A peer that was too slow is left alone for so long.
-const SLOW_PAUSE: Duration = Duration::from_secs(60);
+/// A peer that was too slow, or with which no session lasts, is left alone for so long.
+const HOPELESS_PAUSE: Duration = Duration::from_secs(60);
 
 impl Driver {
     /// Does what is due for every peer.
     pub(super) fn advance_all(&mut self, now: Instant) {
-        let waiting = |phase: &Phase| matches!(phase, Phase::Waiting { .. } | Phase::Condemned { .. });
+        let waiting = |phase: &Phase| !matches!(phase, Phase::Opening | Phase::Live(_));
         let due: Vec<_> = self.peers.iter().filter(|(_, entry)| waiting(&entry.phase)).map(|(peer, _)| *peer).collect();
         due.into_iter().for_each(|peer| self.advance(peer, now));
     }
@@ -39,7 +41,9 @@ impl Driver {
                 entry.phase = Phase::Opening;
                 self.open_direct(peer);
             }
-            Phase::Condemned { at } if at <= now => self.disconnect(peer, Duration::ZERO),
+            Phase::Condemned { at: due } | Phase::Unidentified { until: due } if due <= now => {
+                self.disconnect(peer, Duration::ZERO);
+            }
             _ => {}
         }
     }
@@ -63,10 +67,18 @@ impl Driver {
             Ok(stream) => self.begin_session(peer, stream),
             Err(error) => {
                 tracing::debug!(%peer, %error, "no stream for messages");
-                entry.phase =
-                    Phase::Waiting { until: Instant::now() + backoff(REOPEN_FIRST, entry.broken, REOPEN_LAST) };
-                entry.broken += 1;
+                self.retry_later(peer);
             }
+        }
+    }
+
+    /// The stream is opened again after a wait; a peer with which that never lasts is let go.
+    fn retry_later(&mut self, peer: PeerId) {
+        let Some(entry) = self.peers.get_mut(&peer) else { return };
+        entry.phase = Phase::Waiting { until: Instant::now() + backoff(REOPEN_FIRST, entry.broken, REOPEN_LAST) };
+        entry.broken += 1;
+        if entry.broken > REOPENED_MAX {
+            self.disconnect(peer, HOPELESS_PAUSE);
         }
     }
 
@@ -139,8 +151,7 @@ impl Driver {
         {
             entry.broken = 0;
         }
-        entry.phase = Phase::Waiting { until: Instant::now() + backoff(REOPEN_FIRST, entry.broken, REOPEN_LAST) };
-        entry.broken += 1;
+        self.retry_later(peer);
         match end {
             End::Misbehaved(reason) => {
                 self.punish(peer, "a peer broke the rules of the transport", reason);
@@ -148,7 +159,7 @@ impl Driver {
             }
             End::TooSlow => {
                 self.complain(peer, "a peer is too slow and is disconnected", &"its messages pile up");
-                self.disconnect(peer, SLOW_PAUSE);
+                self.disconnect(peer, HOPELESS_PAUSE);
             }
             End::Stopped | End::Broken | End::Unheard => {}
         }

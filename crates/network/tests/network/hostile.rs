@@ -3,8 +3,11 @@
 use crate::node::{NET, Node, config, pair};
 use futures::{AsyncReadExt, AsyncWriteExt, StreamExt};
 use libp2p::{
-    Multiaddr, PeerId, StreamProtocol, Swarm, SwarmBuilder, identify, identity::Keypair, noise,
-    swarm::NetworkBehaviour, tcp, yamux,
+    Multiaddr, PeerId, StreamProtocol, Swarm, SwarmBuilder, identify,
+    identity::Keypair,
+    noise, ping,
+    swarm::{NetworkBehaviour, SwarmEvent},
+    tcp, yamux,
 };
 use libp2p_stream::IncomingStreams;
 use pocketmesh_network::{Event, Misbehaviour, SendError};
@@ -163,6 +166,24 @@ async fn a_peer_that_stops_reading_is_disconnected_after_a_while() {
     a.until_connected(hostile.id).await;
     (0..8).for_each(|_| a.handle.send(hostile.id, vec![0; MESSAGE_BYTES_MAX]).expect("queued"));
     a.until_disconnected(hostile.id).await;
+}
+
+#[tokio::test]
+async fn a_peer_that_never_says_who_it_is_is_disconnected() {
+    let mut impatient = config(1);
+    impatient.limits.identify_within = Duration::from_millis(200);
+    let a = Node::start(impatient).await;
+    let mut mute = SwarmBuilder::with_new_identity()
+        .with_tokio()
+        .with_tcp(tcp::Config::default(), noise::Config::new, yamux::Config::default)
+        .expect("a transport")
+        .with_behaviour(|_| ping::Behaviour::default())
+        .expect("a behaviour")
+        .with_swarm_config(|config| config.with_idle_connection_timeout(2 * NET))
+        .build();
+    mute.dial(a.bare_address()).expect("an address");
+    let closed = async { while !matches!(mute.select_next_some().await, SwarmEvent::ConnectionClosed { .. }) {} };
+    timeout(NET, closed).await.expect("closed before the net");
 }
 
 #[tokio::test]

@@ -47,8 +47,8 @@ pub struct Desk {
     pub results: Results,
     /// The sandbox, to check programs with.
     pub executor: Arc<dyn Executor>,
-    /// Counts changes of jobs.
-    pub changes: watch::Receiver<u64>,
+    /// Counts ends of jobs, and of their tasks.
+    pub ends: watch::Receiver<u64>,
 }
 
 fn stopping() -> Failure {
@@ -161,8 +161,14 @@ impl Control for Desk {
 
     async fn job_events(&self, id: JobId) -> Answer<Updates> {
         self.summary(id).await?;
-        let watch =
-            Watch { id, questions: self.questions.clone(), changes: self.changes.clone(), seen: 0, over: false };
+        let watch = Watch {
+            id,
+            questions: self.questions.clone(),
+            ends: self.ends.clone(),
+            ends_seen: 0,
+            seen: 0,
+            over: false,
+        };
         Ok(stream::unfold(watch, Watch::next).flat_map(stream::iter).boxed())
     }
 
@@ -340,7 +346,8 @@ fn joined(results: Results, store: Store, id: JobId, tasks: u32) -> Chunks {
 struct Watch {
     id: JobId,
     questions: mpsc::Sender<Question>,
-    changes: watch::Receiver<u64>,
+    ends: watch::Receiver<u64>,
+    ends_seen: u64,
     seen: usize,
     over: bool,
 }
@@ -352,9 +359,11 @@ impl Watch {
             return None;
         }
         if self.seen > 0 {
-            tokio::time::sleep(UPDATE_EVERY).await;
-            self.changes.changed().await.ok()?;
+            let ended = self.ends.wait_for(|&ends| ends != self.ends_seen);
+            // Whether the time is up or a job has ended, it is time to look again.
+            let _ = tokio::time::timeout(UPDATE_EVERY, ended).await;
         }
+        self.ends_seen = *self.ends.borrow();
         let (id, seen) = (self.id, self.seen);
         let (sender, receiver) = oneshot::channel();
         let question: Question = Box::new(move |driver| {

@@ -81,8 +81,8 @@ pub struct Driver {
     pub replies: BTreeMap<CommandId, oneshot::Sender<Reply>>,
     /// Tells of reduce programs that have ended.
     pub reduced: mpsc::Sender<(JobId, Result<Outcome, String>)>,
-    /// Counts changes of jobs, for whoever watches one.
-    pub changes: watch::Sender<u64>,
+    /// Counts ends of jobs, and of their tasks, for whoever waits for one.
+    pub ends: watch::Sender<u64>,
     /// Gossip that is being judged.
     pub pending: Pending,
     /// Numbers commands.
@@ -129,7 +129,6 @@ impl Driver {
                 () = sleep_until(deadline) => self.tell(Input::DeadlineReached).await?,
                 _ = housekeeping.tick() => self.keep_house().await?,
             }
-            self.changes.send_modify(|count| *count += 1);
         }
         Ok(())
     }
@@ -257,7 +256,12 @@ impl Driver {
             self.ledger.note(job, text);
         }
         match event {
-            Notice::JobClosed { job, end: End::Complete | End::Partial } => self.reduce(job),
+            Notice::JobClosed { job, end } => {
+                if end != End::Stopped {
+                    self.reduce(job);
+                }
+                self.ends.send_modify(|ends| *ends += 1);
+            }
             Notice::BidAnswered { offer, standing, honest } => {
                 tracing::info!(offer = %offer.short(), ?standing, "bid answered");
                 if !honest {
@@ -307,6 +311,7 @@ impl Driver {
         if let Some(plan) = &mut notes.reduce {
             plan.outcome = Some(outcome);
         }
+        self.ends.send_modify(|ends| *ends += 1);
         Ok(())
     }
 

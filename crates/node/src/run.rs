@@ -146,7 +146,7 @@ pub async fn run(
     let (exchange, fetched) = Exchange::new(store.clone(), network.clone());
     let (questions, asked) = mpsc::channel(QUESTIONS_MAX);
     let (reduced, reductions) = mpsc::channel(QUESTIONS_MAX);
-    let (changes, changed) = watch::channel(0);
+    let (ends, ended) = watch::channel(0);
     let ready = Ready {
         peer: key.peer(),
         addresses: network.listen_addrs().iter().map(Multiaddr::to_string).collect(),
@@ -159,7 +159,7 @@ pub async fn run(
         store: store.clone(),
         results: recovered.results.clone(),
         executor: Arc::clone(&executor),
-        changes: changed,
+        ends: ended,
     });
     let sources = Sources {
         network: network_events,
@@ -185,7 +185,7 @@ pub async fn run(
         ledger: recovered.ledger,
         replies: BTreeMap::new(),
         reduced,
-        changes,
+        ends,
         pending: Pending::default(),
         commands: 0,
         stopping: false,
@@ -193,14 +193,14 @@ pub async fn run(
     let (end_serving, serving_ends) = tokio::sync::oneshot::channel::<()>();
     let served = tokio::spawn(pocketmesh_api::serve(listener, desk, serving_ends.map(drop)));
     on_ready(&ready);
-    let ended = driver.run(sources, stop.boxed()).await;
+    let outcome = driver.run(sources, stop.boxed()).await;
     drop(end_serving);
     peers::save(network.clone(), recovered.index).await;
     network.shutdown().await;
     drop(driver);
     // The server's task ends with its channel; how does not matter any more.
     let _ = served.await;
-    Ok(ended?)
+    Ok(outcome?)
 }
 
 fn start_executor(home: &Home, store: &Store) -> Result<Arc<dyn Executor>, RunError> {

@@ -1,5 +1,7 @@
 //! Whole daemons in one process: real sockets, real disks, real sandboxes.
 
+mod hostile;
+mod restart;
 mod rig;
 
 use pocketmesh_api::{Input, JobState, Reduce, Source, Split, WorkerState};

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use tokio::{sync::oneshot, task::JoinHandle};
 
 /// A safety net: no test waits for this.
-const LIMIT: Duration = Duration::from_secs(120);
+pub const LIMIT: Duration = Duration::from_secs(120);
 
 /// The bytes of one of our guest programs.
 pub fn guest(name: &str) -> Vec<u8> {
@@ -89,7 +89,8 @@ impl Mesh {
         mesh
     }
 
-    async fn all_connected(&self) {
+    /// Waits until all know each other.
+    pub async fn all_connected(&self) {
         let wanted = self.daemons.len() - 1;
         let all = async {
             for number in 0..self.daemons.len() {

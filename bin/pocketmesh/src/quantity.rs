@@ -56,7 +56,8 @@ pub fn nano(amount: Credits) -> String {
 pub fn span(span: Duration) -> String {
     match span.as_secs() {
         0 => format!("{} ms", span.as_millis()),
-        seconds @ 1..60 => format!("{seconds}.{} s", span.subsec_millis() / 100),
+        seconds @ 1..10 => format!("{seconds}.{} s", span.subsec_millis() / 100),
+        seconds @ 10..60 => format!("{seconds} s"),
         seconds @ 60..3_600 => format!("{} min {:02} s", seconds / 60, seconds % 60),
         seconds @ 3_600..172_800 => format!("{} h {:02} min", seconds / 3_600, seconds / 60 % 60),
         seconds => format!("{} days", seconds / 86_400),
@@ -105,8 +106,14 @@ mod tests {
 
     #[test]
     fn spans_are_short() {
-        let cases =
-            [(0.25, "250 ms"), (7.24, "7.2 s"), (75.0, "1 min 15 s"), (7_260.0, "2 h 01 min"), (1e6, "11 days")];
+        let cases = [
+            (0.25, "250 ms"),
+            (7.24, "7.2 s"),
+            (16.9, "16 s"),
+            (75.0, "1 min 15 s"),
+            (7_260.0, "2 h 01 min"),
+            (1e6, "11 days"),
+        ];
         for (seconds, text) in cases {
             assert_eq!(span(Duration::from_secs_f64(seconds)), text);
         }

@@ -67,7 +67,8 @@ async fn stop(context: &Context, job: &str) -> Outcome {
     if context.json {
         output::json(&summary)?;
     } else {
-        output::text(format!("job {} is {}", summary.id, summary.state))?;
+        let state = if summary.state.is_final() { summary.state.name() } else { "stopping" };
+        output::text(format!("job {} is {state}", summary.id))?;
     }
     Ok(Exit::Complete)
 }

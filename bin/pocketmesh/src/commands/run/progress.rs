@@ -92,9 +92,9 @@ fn words(job: &JobSummary, pace: &Pace, now: Instant) -> String {
     }
     if let Some(rate) = pace.rate(now, job.done) {
         parts.push(format!("{rate:.1}/s"));
-        let left = Duration::from_secs_f64(f64::from(job.tasks.saturating_sub(job.done)) / rate);
+        let left = f64::from(job.tasks.saturating_sub(job.done)) / rate;
         if job.state == JobState::Running {
-            parts.push(format!("{} left", quantity::span(left)));
+            parts.push(format!("{} left", quantity::span(Duration::from_secs(left.ceil() as u64))));
         }
     }
     if job.state != JobState::Running || parts.is_empty() {
@@ -168,7 +168,7 @@ mod tests {
         pace.see(start, 0);
         let later = start + Duration::from_secs(4);
         pace.see(later, 20);
-        assert_eq!(words(&job(JobState::Running, 20), &pace, later), "7 running, 1 voided, 5.0/s, 16.0 s left");
+        assert_eq!(words(&job(JobState::Running, 20), &pace, later), "7 running, 1 voided, 5.0/s, 16 s left");
     }
 
     #[test]

@@ -11,16 +11,18 @@ use crate::{
     timers::Timer,
 };
 use core::time::Duration;
-use pocketmesh_types::{Hash, OfferId, PeerId};
+use pocketmesh_types::{JobId, OfferId, PeerId, limits};
 use pocketmesh_wire::{
     Message, Verified, envelope,
-    message::{Bid, Closing, Ext, Offer, OfferClosed},
+    message::{Bid, Closing, Ext, Offer, OfferClosed, Standing},
 };
 
-/// How many leases and bids a slot may carry: enough that a lost bid costs no idle time. Guess.
+/// How many busy leases and bids a slot may carry: enough that a lost bid costs no idle time. Guess.
 const COMMITMENTS_PER_SLOT: usize = 4;
-/// How often stale offers are looked for.
-const STALE_EVERY: Duration = Duration::from_secs(30);
+/// How long bids are taken, at most, before a bid that was not answered is given up; a requester could say years.
+const CLOSES_MAX: Duration = Duration::from_secs(10);
+/// Beyond that, how long the answer and the lease may take.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 /// Why an offer was not answered with a bid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +37,8 @@ pub enum Pass {
     TooLarge,
     /// It is to be run under another profile.
     OtherProfile,
+    /// It has gone stale while we waited.
+    Stale,
 }
 
 /// The bidding side of a peer.
@@ -61,28 +65,23 @@ impl Bidding {
         self.counters
     }
 
-    /// An offer was heard for the first time: bid at once, later, or not.
-    pub fn on_offer(&mut self, context: &mut Context, offer: Verified<Offer>, leases: usize) {
+    /// An offer was heard for the first time: bid at once, later, or not. `busy` leases have tasks.
+    pub fn on_offer(&mut self, context: &mut Context, offer: Verified<Offer>, busy: usize) {
         let (id, requester) = (OfferId(offer.id), offer.signer);
         self.counters.heard += 1;
         context.notify(Event::OfferHeard { offer: id, requester });
-        if self.pass(context, &offer.content, leases).is_some() {
-            return;
-        }
         let wait = lottery::wait(lottery::ticket(id, context.config.me), offer.content.fraction);
-        let closes = Duration::from_millis(u64::from(offer.content.closes_ms));
-        if wait > closes {
+        if wait > closes(&offer.content) || self.pass(context, &offer.content, busy).is_some() {
             return;
         }
-        if self.board.hold(id, Held { requester, offer: offer.content, heard: context.now, bid: None }) {
-            context.timers.set(Timer::BidTurn(id), context.now + wait);
-            context.timers.set_sooner(Timer::OffersStale, context.now + STALE_EVERY);
+        if self.board.hold(id, requester, offer.content) {
+            context.timers.set(Timer::Offer(id), context.now + wait);
         }
     }
 
     /// Why this peer would not bid for such an offer now, if it would not.
-    pub fn pass(&self, context: &Context, offer: &Offer, leases: usize) -> Option<Pass> {
-        let commitments = leases + self.board.bids_out();
+    pub fn pass(&self, context: &Context, offer: &Offer, busy: usize) -> Option<Pass> {
+        let commitments = busy + self.board.bids_out();
         if context.slots == 0 {
             Some(Pass::Paused)
         } else if offer.profile != context.config.profile {
@@ -93,72 +92,87 @@ impl Bidding {
             Some(Pass::TooLarge)
         } else if commitments >= COMMITMENTS_PER_SLOT * usize::from(context.slots) {
             Some(Pass::Busy)
+        } else if !context.is_current(offer.expires, limits::OFFER_LIFE_MAX) {
+            Some(Pass::Stale)
         } else {
             None
         }
     }
 
-    /// The lottery's turn has come for an offer that is still held.
-    pub fn on_turn(&mut self, context: &mut Context, id: OfferId, leases: usize) {
-        let Some(held) = self.board.get(&id).filter(|held| held.bid.is_none()) else { return };
-        if !context.peers.contains_key(&held.requester) || self.pass(context, &held.offer, leases).is_some() {
-            self.board.drop_offer(&id);
+    /// An offer that is held has waited: for its turn in the lottery, or in vain for an answer to our bid.
+    pub fn on_waited(&mut self, context: &mut Context, id: OfferId, busy: usize) {
+        let Some(Held { requester, offer, bid: None, .. }) = self.board.get(&id) else {
+            self.board.take(&id);
+            return;
+        };
+        if !context.peers.contains_key(requester) || self.pass(context, offer, busy).is_some() {
+            self.board.take(&id);
             return;
         }
+        let (requester, answer_within) = (*requester, closes(offer).min(CLOSES_MAX) + ANSWER_WITHIN);
         let bid = Message::from(Bid {
             offer: id,
             price: context.config.ask,
             slots: context.slots,
-            expires: held.offer.expires,
+            expires: offer.expires,
             ext: Ext::new(),
         });
-        let requester = held.requester;
-        if let Some(held) = self.board.get_mut(&id) {
-            held.bid = Some(envelope::id(&bid));
-        }
+        self.board.on_bid(&id, envelope::id(&bid));
         self.counters.bid += 1;
+        context.timers.set(Timer::Offer(id), context.now + answer_within);
         context.send(requester, bid);
         context.notify(Event::BidSent { offer: id });
     }
 
     /// Bids are no longer taken: forget the offer unless we have bid.
     pub fn on_closed(&mut self, context: &mut Context, author: PeerId, closed: &OfferClosed) {
-        let ours = |held: &Held| held.requester == author && held.bid.is_none();
-        if self.board.get(&closed.offer).is_some_and(ours) {
-            self.board.drop_offer(&closed.offer);
-            context.timers.cancel(Timer::BidTurn(closed.offer));
+        let unanswered = |held: &Held| held.requester == author && held.bid.is_none();
+        if self.board.get(&closed.offer).is_some_and(unanswered) {
+            self.let_go(context, &closed.offer);
         }
     }
 
-    /// How an auction ended. A winner's offer is held until its lease comes.
+    /// How an auction ended. A winner's offer is held until its lease comes; where the disclosure does not add up, no
+    /// lease is taken.
     pub fn on_closing(&mut self, context: &mut Context, from: PeerId, closing: &Closing) {
         let Some(held) = self.board.get(&closing.offer).filter(|held| held.requester == from) else { return };
         let Some(bid) = held.bid else { return };
         let checked = auction::check(&held.offer, closing, context.config.me, bid, context.config.ask);
-        context.notify(Event::BidAnswered {
-            offer: closing.offer,
-            standing: closing.standing,
-            honest: checked.is_ok(),
-        });
-        if closing.standing == pocketmesh_wire::message::Standing::Won {
-            self.counters.won += 1;
-        } else {
-            self.board.drop_offer(&closing.offer);
+        let (offer, standing) = (closing.offer, closing.standing);
+        context.notify(Event::BidAnswered { offer, standing, honest: checked.is_ok() });
+        match checked {
+            Ok(checked) if standing == Standing::Won => {
+                self.counters.won += 1;
+                self.board.on_won(&offer, checked.price);
+            }
+            _ => drop(self.let_go(context, &offer)),
         }
     }
 
     /// Takes out the offer that a lease from `from` answers, if we have bid for it.
-    pub fn take_won(&mut self, from: PeerId, offer: &OfferId) -> Option<(Offer, Hash)> {
-        let held = self.board.get(offer).filter(|held| held.requester == from)?;
-        let bid = held.bid?;
-        self.board.drop_offer(offer).map(|held| (held.offer, bid))
+    pub fn take_won(&mut self, context: &mut Context, from: PeerId, offer: &OfferId) -> Option<Held> {
+        self.board.get(offer).filter(|held| held.requester == from && held.bid.is_some())?;
+        self.let_go(context, offer)
     }
 
-    /// Lets go what has expired.
-    pub fn on_stale(&mut self, context: &mut Context) {
-        self.board.drop_stale(context.wall());
-        if !self.board.is_empty() {
-            context.timers.set(Timer::OffersStale, context.now + STALE_EVERY);
+    /// This job is served now: its other offers are of no interest.
+    pub fn on_served(&mut self, context: &mut Context, job: &JobId) {
+        for id in self.board.of_job(job) {
+            self.let_go(context, &id);
         }
     }
+
+    /// How many offers are held.
+    pub fn held(&self) -> usize {
+        self.board.len()
+    }
+
+    fn let_go(&mut self, context: &mut Context, id: &OfferId) -> Option<Held> {
+        context.timers.cancel(Timer::Offer(*id));
+        self.board.take(id)
+    }
+}
+
+fn closes(offer: &Offer) -> Duration {
+    Duration::from_millis(u64::from(offer.closes_ms))
 }

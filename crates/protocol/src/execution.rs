@@ -1,7 +1,7 @@
 //! The worker's side of a lease: tasks in, commitments and claims out. specs/leases.md.
 //!
-//! A result is kept until the requester has said what became of it, so anything that was lost on the way is sent
-//! again when the requester asks again: every message here may come twice.
+//! A result is kept until the requester has acknowledged its claim, so anything that was lost on the way is sent again
+//! when the requester is back or asks again: every message here may come twice.
 
 pub mod lease;
 
@@ -9,14 +9,18 @@ use crate::{
     context::Context,
     effect::{Effect, Event},
     input::{Executed, NoOutcome, RunId},
+    offers::Held,
     timers::Timer,
 };
-use alloc::{collections::BTreeMap, vec::Vec};
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    vec::Vec,
+};
 use core::time::Duration;
-use lease::{Fetching, WorkLease};
+use lease::WorkLease;
 use pocketmesh_types::{BlobId, JobId, LeaseId, PeerId, limits};
 use pocketmesh_wire::message::{
-    Assign, Decline, DeclineReason, HandBack, HandBackReason, Heartbeat, Lease, Offer, Reveal, Verdicts,
+    Assign, ClaimAck, Decline, DeclineReason, HandBack, HandBackReason, Heartbeat, Lease, Reveal, Verdicts,
 };
 
 /// Results wait this long for company, so that one signature serves many.
@@ -25,6 +29,10 @@ const FLUSH_AFTER: Duration = Duration::from_millis(10);
 const QUEUED_PER_SLOT: usize = 1;
 /// Heartbeats that may be missed.
 pub const HEARTBEATS_MISSED_MAX: u32 = 3;
+/// A requester that is gone is waited for no longer than this, whatever heartbeat it wants.
+const GONE_MAX: Duration = Duration::from_secs(60);
+/// A lease under which nothing is asked for so long is given up; the worker can bid for the job again. Guess.
+const UNASKED_MAX: Duration = Duration::from_secs(120);
 
 /// The working side of a peer.
 #[derive(Debug, Default)]
@@ -58,6 +66,11 @@ impl Execution {
         self.leases.len()
     }
 
+    /// How many of them have tasks.
+    pub fn busy(&self) -> usize {
+        self.leases.values().filter(|lease| !lease.is_empty()).count()
+    }
+
     /// Whether a lease of this job is held already.
     pub fn serves(&self, job: &JobId) -> bool {
         self.leases.values().any(|lease| lease.job_id == *job)
@@ -68,32 +81,51 @@ impl Execution {
         self.runs.len()
     }
 
-    /// A lease for an offer that we bid for, or did not.
-    pub fn on_lease(&mut self, context: &mut Context, from: PeerId, id: LeaseId, lease: Lease, offer: Option<Offer>) {
+    /// A lease for an offer that we bid for, or did not. Says which job is served now, if it is taken.
+    pub fn on_lease(
+        &mut self,
+        context: &mut Context,
+        from: PeerId,
+        id: LeaseId,
+        lease: Lease,
+        held: Option<Held>,
+    ) -> Option<JobId> {
         if self.leases.contains_key(&id) {
-            return;
+            return None;
         }
-        let refusal = match &offer {
-            None => Some(DeclineReason::NotAsOffered),
-            Some(offer) if !lease::is_as_offered(context, offer, &lease) => Some(DeclineReason::NotAsOffered),
-            Some(_) if context.slots == 0 => Some(DeclineReason::DevicePaused),
-            Some(_) if self.leases.len() >= limits::LEASES_PER_WORKER_MAX => Some(DeclineReason::Busy),
-            Some(_) => None,
+        let refusal = match &held {
+            Some(held) if lease::is_as_offered(context, held, &lease) => {
+                if context.slots == 0 {
+                    Some(DeclineReason::DevicePaused)
+                } else if self.leases.len() >= limits::LEASES_PER_WORKER_MAX {
+                    Some(DeclineReason::Busy)
+                } else {
+                    None
+                }
+            }
+            Some(_) | None => Some(DeclineReason::NotAsOffered),
         };
         if let Some(reason) = refusal {
             context.send(from, Decline { lease: id, reason });
-            return;
+            return None;
         }
-        let work = WorkLease::new(from, lease);
+        let work = WorkLease::new(from, lease, context.now);
+        let job = work.job_id;
         context.fetch(work.job.program, work.job.program_len, alloc::vec![from]);
         context.timers.set_sooner(Timer::Heartbeat, context.now + work.heartbeat);
         context.notify(Event::LeaseTaken { lease: id, requester: from });
         self.leases.insert(id, work);
+        Some(job)
     }
 
     /// More tasks; known ones are answered again.
     pub fn on_assign(&mut self, context: &mut Context, from: PeerId, assign: Assign) {
-        let Some(lease) = self.lease_of(from, &assign.lease) else { return };
+        let Some(lease) = self.asked_of(context, from, &assign.lease) else { return };
+        if lease.leaving.is_some() {
+            let tasks = assign.tasks.iter().map(|assigned| assigned.task).collect();
+            context.send(from, HandBack { lease: assign.lease, tasks, reason: HandBackReason::DevicePaused });
+            return;
+        }
         let fetches = lease.take_tasks(assign.tasks);
         for (blob, len) in fetches {
             context.fetch(blob, len, alloc::vec![from]);
@@ -107,14 +139,14 @@ impl Execution {
         let ids: Vec<LeaseId> = self.leases.keys().copied().collect();
         for id in ids {
             let Some(lease) = self.leases.get_mut(&id) else { continue };
-            if lease.job.program == blob && lease.program == Fetching::Under {
-                lease.program = if found { Fetching::Here } else { Fetching::Failed };
+            if lease.job.program == blob && !lease.has_program {
                 if !found {
-                    self.give_up(context, id, HandBackReason::ProgramUnavailable);
+                    self.give_up(context, id, DeclineReason::ProgramUnavailable);
                     continue;
                 }
+                lease.has_program = true;
             }
-            let lost = self.leases.get_mut(&id).map(|lease| lease.on_input(&blob, found)).unwrap_or_default();
+            let lost = lease.on_input(&blob, found);
             self.hand_back(context, id, lost, HandBackReason::InputUnavailable);
         }
         self.start_runs(context);
@@ -149,7 +181,7 @@ impl Execution {
                     context.timers.set_sooner(Timer::Flush(id), context.now + FLUSH_AFTER);
                 }
             }
-            Err(NoOutcome::ProgramRefused) => self.give_up(context, id, HandBackReason::ProgramRefused),
+            Err(NoOutcome::ProgramRefused) => self.give_up(context, id, DeclineReason::ProgramRefused),
             Err(NoOutcome::HostFailed) => {
                 self.hand_back(context, id, alloc::vec![task], HandBackReason::NoOutcome);
             }
@@ -169,16 +201,23 @@ impl Execution {
 
     /// The requester asks for what was committed to.
     pub fn on_reveal(&mut self, context: &mut Context, from: PeerId, reveal: Reveal) {
-        let Some(lease) = self.lease_of(from, &reveal.lease) else { return };
+        let Some(lease) = self.asked_of(context, from, &reveal.lease) else { return };
         lease.reveal(&reveal.tasks);
         self.flush(context, reveal.lease);
     }
 
-    /// Work was accepted: it need not be kept.
-    pub fn on_verdicts(&mut self, from: PeerId, verdicts: &Verdicts) {
-        let Some(lease) = self.lease_of(from, &verdicts.lease) else { return };
-        let accepted = lease.settle(&verdicts.accepted);
-        self.counters.accepted += accepted;
+    /// The requester has a claim.
+    pub fn on_ack(&mut self, context: &mut Context, from: PeerId, ack: &ClaimAck) {
+        let Some(lease) = self.leases.get_mut(&ack.lease).filter(|lease| lease.requester == from) else { return };
+        lease.on_ack(&ack.claim);
+        self.leave_if_done(context, ack.lease);
+    }
+
+    /// The requester has accepted results.
+    pub fn on_verdicts(&mut self, context: &mut Context, from: PeerId, verdicts: &Verdicts) {
+        let Some(lease) = self.leases.get_mut(&verdicts.lease).filter(|lease| lease.requester == from) else { return };
+        self.counters.accepted += lease.settle(&verdicts.accepted);
+        self.leave_if_done(context, verdicts.lease);
     }
 
     /// The requester says that it refuted a claim of ours.
@@ -198,16 +237,27 @@ impl Execution {
     /// A requester is gone: its leases wait for it a while.
     pub fn on_disconnected(&mut self, context: &mut Context, peer: PeerId) {
         for (&id, lease) in self.leases.iter().filter(|(_, lease)| lease.requester == peer) {
-            context.timers.set(Timer::RequesterGone(id), context.now + lease.heartbeat * HEARTBEATS_MISSED_MAX);
+            let wait = (lease.heartbeat * HEARTBEATS_MISSED_MAX).min(GONE_MAX);
+            context.timers.set(Timer::RequesterGone(id), context.now + wait);
         }
     }
 
-    /// A requester is back.
+    /// A requester is back: it learns which leases we hold, and what it may have missed.
     pub fn on_connected(&mut self, context: &mut Context, peer: PeerId) {
-        for (&id, _) in self.leases.iter().filter(|(_, lease)| lease.requester == peer) {
-            context.timers.cancel(Timer::RequesterGone(id));
+        let ids: Vec<LeaseId> =
+            self.leases.iter().filter(|(_, lease)| lease.requester == peer).map(|(&id, _)| id).collect();
+        if ids.is_empty() {
+            return;
         }
-        self.heartbeat(context);
+        let backlog = |id: &LeaseId| (*id, self.leases.get(id).map_or(0, WorkLease::backlog));
+        context.send(peer, Heartbeat { leases: ids.iter().map(backlog).collect() });
+        for id in ids {
+            context.timers.cancel(Timer::RequesterGone(id));
+            if let Some(lease) = self.leases.get_mut(&id) {
+                lease.claim_again();
+            }
+            self.flush(context, id);
+        }
     }
 
     /// A requester did not come back.
@@ -216,8 +266,13 @@ impl Execution {
         self.start_runs(context);
     }
 
-    /// Tells all requesters that we are alive.
+    /// Tells all requesters that we are alive. Leases under which nothing is asked any more are given up.
     pub fn heartbeat(&mut self, context: &mut Context) {
+        let unasked = |lease: &WorkLease| lease.is_empty() && context.now.since(lease.asked) > UNASKED_MAX;
+        let idle: Vec<LeaseId> = self.leases.iter().filter(|(_, lease)| unasked(lease)).map(|(&id, _)| id).collect();
+        for id in idle {
+            self.give_up(context, id, DeclineReason::Busy);
+        }
         let mut by_requester: BTreeMap<PeerId, Vec<(LeaseId, u32)>> = BTreeMap::new();
         for (&id, lease) in &self.leases {
             by_requester.entry(lease.requester).or_default().push((id, lease.backlog()));
@@ -230,22 +285,36 @@ impl Execution {
         }
     }
 
-    /// The device may work less than it did: with no slots left, everything unfinished goes back.
+    /// The device may work more or less than it did. With no slots left, everything unfinished goes back at once, and
+    /// each lease once its results are delivered.
     pub fn on_device_changed(&mut self, context: &mut Context) {
         if context.slots == 0 {
             let ids: Vec<LeaseId> = self.leases.keys().copied().collect();
             for id in ids {
-                let undone = self.leases.get_mut(&id).map(WorkLease::undone).unwrap_or_default();
+                let undone = self.leases.get(&id).map(WorkLease::undone).unwrap_or_default();
                 self.hand_back(context, id, undone, HandBackReason::DevicePaused);
+                self.flush(context, id);
+                if let Some(lease) = self.leases.get_mut(&id) {
+                    lease.leaving = Some(DeclineReason::DevicePaused);
+                }
+                self.leave_if_done(context, id);
             }
         }
         self.start_runs(context);
     }
 
+    fn leave_if_done(&mut self, context: &mut Context, id: LeaseId) {
+        if let Some(lease) = self.leases.get(&id).filter(|lease| lease.is_empty())
+            && let Some(reason) = lease.leaving
+        {
+            self.give_up(context, id, reason);
+        }
+    }
+
     /// Gives tasks back; executions of theirs that run are not finished.
     fn hand_back(&mut self, context: &mut Context, id: LeaseId, tasks: Vec<u32>, reason: HandBackReason) {
         let Some(lease) = self.leases.get_mut(&id).filter(|_| !tasks.is_empty()) else { return };
-        let given: alloc::collections::BTreeSet<u32> = tasks.iter().copied().collect();
+        let given: BTreeSet<u32> = tasks.iter().copied().collect();
         lease.forget(&given);
         for chunk in tasks.chunks(limits::TASKS_PER_MESSAGE_MAX) {
             context.send(lease.requester, HandBack { lease: id, tasks: chunk.to_vec(), reason });
@@ -253,17 +322,12 @@ impl Execution {
         self.cancel_runs(context, |lease, task| lease == id && given.contains(&task));
     }
 
-    /// Gives a whole lease up.
-    fn give_up(&mut self, context: &mut Context, id: LeaseId, reason: HandBackReason) {
-        let Some(lease) = self.leases.get_mut(&id) else { return };
-        let (requester, undone) = (lease.requester, lease.undone());
-        self.hand_back(context, id, undone, reason);
-        let reason = match reason {
-            HandBackReason::ProgramRefused => DeclineReason::ProgramRefused,
-            _ => DeclineReason::ProgramUnavailable,
-        };
-        context.send(requester, Decline { lease: id, reason });
-        self.drop_lease(context, id);
+    /// Gives a whole lease up: what it holds undone goes back with it.
+    fn give_up(&mut self, context: &mut Context, id: LeaseId, reason: DeclineReason) {
+        if let Some(lease) = self.leases.get(&id) {
+            context.send(lease.requester, Decline { lease: id, reason });
+            self.drop_lease(context, id);
+        }
     }
 
     fn drop_lease(&mut self, context: &mut Context, id: LeaseId) {
@@ -283,8 +347,18 @@ impl Execution {
         });
     }
 
-    fn lease_of(&mut self, from: PeerId, id: &LeaseId) -> Option<&mut WorkLease> {
-        self.leases.get_mut(id).filter(|lease| lease.requester == from)
+    /// The lease under which `from` asks something; if there is none (any more), it is told so.
+    fn asked_of(&mut self, context: &mut Context, from: PeerId, id: &LeaseId) -> Option<&mut WorkLease> {
+        match self.leases.get_mut(id).filter(|lease| lease.requester == from) {
+            Some(lease) => {
+                lease.asked = context.now;
+                Some(lease)
+            }
+            None => {
+                context.send(from, Decline { lease: *id, reason: DeclineReason::Unknown });
+                None
+            }
+        }
     }
 }
 

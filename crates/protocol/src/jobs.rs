@@ -1,11 +1,12 @@
 //! The requester's side: a job's life from submission to its end. specs/jobs.md.
 //!
 //! A job is on disk before it is offered, and a result counts only once it is on disk: everything here waits for
-//! [`Stored`](crate::Input::Stored) before it tells anybody. [`market`] finds workers, [`seating`] gives them tasks,
-//! [`judging`] turns what they say into decisions; this file holds what they share.
+//! [`Stored`](crate::Input::Stored) before it tells anybody. [`market`] finds workers, [`leases`] keeps an eye on them,
+//! [`seating`] gives them tasks, [`judging`] turns what they say into decisions; this file holds what they share.
 
 pub mod active;
 pub mod judging;
+pub mod leases;
 pub mod market;
 pub mod seating;
 pub mod view;
@@ -18,17 +19,30 @@ use crate::{
     timers::Timer,
 };
 use active::{Active, Phase};
-use alloc::{collections::BTreeMap, format, vec::Vec};
-use pocketmesh_types::{BlobId, Job, JobId, LeaseId, PeerId, TaskIndex, limits};
+use alloc::{
+    boxed::Box,
+    collections::{BTreeMap, BTreeSet},
+    format,
+    string::String,
+    vec::Vec,
+};
+use pocketmesh_types::{BlobId, Bytes, ClaimId, Hash, Job, JobId, LeaseId, PeerId, TaskIndex, TaskInput, limits};
 use pocketmesh_wire::{
     envelope,
-    message::{Claim, Commit, Decline, EndReason, HandBack, Heartbeat, LeaseEnd},
+    message::{Bid, Claim, Commit, Decline, EndReason, HandBack, Heartbeat, LeaseEnd},
 };
+
+/// The largest record of a submission, well below what the journal takes. All inputs that are not blobs are in it.
+const SUBMISSION_BYTES_MAX: usize = 62 << 20;
+/// What an input takes in a record beside its own bytes.
+const INPUT_FRAME_BYTES: usize = 64;
 
 /// The jobs of this peer.
 #[derive(Debug, Default)]
 pub struct Jobs {
     jobs: BTreeMap<JobId, Active>,
+    /// Those that are not at rest: nothing happens to the others any more.
+    awake: BTreeSet<JobId>,
     runs: BTreeMap<RunId, (JobId, TaskIndex)>,
     storing: BTreeMap<RecordId, Storing>,
 }
@@ -36,7 +50,8 @@ pub struct Jobs {
 /// What waits for a record.
 #[derive(Debug)]
 enum Storing {
-    Submission(CommandId, JobId),
+    /// Not a job before it is on disk.
+    Submission(CommandId, Box<Active>),
     Finals(JobId, Vec<TaskIndex>),
     Close(JobId),
 }
@@ -83,8 +98,9 @@ impl Jobs {
 
     /// After the last of these facts: goes on where the jobs were.
     pub fn resume(&mut self, context: &mut Context) {
-        for active in self.jobs.values_mut().filter(|active| active.phase == Phase::Running) {
+        for active in self.jobs.values().filter(|active| active.phase == Phase::Running) {
             context.timers.set(Timer::OfferAgain(active.id), context.now);
+            self.awake.insert(active.id);
         }
         self.after(context);
     }
@@ -97,6 +113,7 @@ impl Jobs {
                 let reply = if self.jobs.contains_key(&id) { Reply::Stopped } else { Reply::UnknownJob };
                 if let Some(active) = self.jobs.get_mut(&id).filter(|active| active.phase == Phase::Running) {
                     active.phase = Phase::Closing(End::Stopped);
+                    active.stir();
                 }
                 context.emit(Effect::Reply { command, reply });
                 self.after(context);
@@ -105,45 +122,39 @@ impl Jobs {
     }
 
     fn submit(&mut self, context: &mut Context, command: CommandId, job: Job, inputs: Inputs) {
+        let id = JobId(envelope::id(&job.clone().into()));
+        let is_known = self.jobs.contains_key(&id)
+            || self.storing.values().any(|what| matches!(what, Storing::Submission(_, job) if job.id == id));
+        let refusal = if is_known { Some("the job was submitted before".into()) } else { None };
+        if let Some(reason) = refusal.or_else(|| refusal_of(context, &job, &inputs)) {
+            context.emit(Effect::Reply { command, reply: Reply::Refused(reason) });
+            return;
+        }
         let parts = match &inputs {
             Inputs::None => Vec::new(),
             Inputs::Parts(parts) => parts.clone(),
         };
-        let refusal = match job.check() {
-            Err(invalid) => Some(format!("{invalid}")),
-            Ok(()) if job.profile != context.config.profile => Some("the job is for another profile".into()),
-            Ok(()) if parts.len() > limits::PARTS_PER_JOB_MAX => Some("the job has too many inputs".into()),
-            Ok(()) if !parts.is_empty() && parts.len() != job.tasks as usize => {
-                Some("the job has not one input a task".into())
-            }
-            Ok(()) => None,
-        };
-        if let Some(reason) = refusal {
-            context.emit(Effect::Reply { command, reply: Reply::Refused(reason) });
-            return;
-        }
-        let (id, at) = (JobId(envelope::id(&job.clone().into())), context.wall());
+        let at = context.wall();
         let record = context.store(Record::Submitted { job: job.clone(), parts, at });
-        self.jobs.insert(id, Active::new(id, job, inputs, at));
-        self.storing.insert(record, Storing::Submission(command, id));
+        let active = Box::new(Active::new(id, job, inputs, at));
+        self.storing.insert(record, Storing::Submission(command, active));
     }
 
     /// A record is on the disk to stay: now what relies on it may be done.
     pub fn on_stored(&mut self, context: &mut Context, record: RecordId) {
         match self.storing.remove(&record) {
-            Some(Storing::Submission(command, id)) => {
+            Some(Storing::Submission(command, active)) => {
+                let id = active.id;
+                self.jobs.insert(id, *active);
+                self.awake.insert(id);
                 context.emit(Effect::Reply { command, reply: Reply::Submitted(id) });
                 context.timers.set(Timer::OfferAgain(id), context.now);
             }
-            Some(Storing::Finals(id, tasks)) => {
-                if let Some(active) = self.jobs.get_mut(&id) {
-                    active.on_finals_stored(context, &tasks);
-                }
-            }
+            Some(Storing::Finals(id, tasks)) => self.with_job(context, id, |active, context| {
+                active.on_finals_stored(context, &tasks);
+            }),
             Some(Storing::Close(id)) => {
-                if let Some(active) = self.jobs.get_mut(&id) {
-                    active.on_close_stored(context);
-                }
+                self.with_job(context, id, Active::on_close_stored);
             }
             None => {}
         }
@@ -157,14 +168,7 @@ impl Jobs {
     }
 
     /// A worker states outcomes.
-    pub fn on_claim(
-        &mut self,
-        context: &mut Context,
-        from: PeerId,
-        id: pocketmesh_types::ClaimId,
-        claim: &Claim,
-        attached: Vec<pocketmesh_types::Bytes>,
-    ) {
+    pub fn on_claim(&mut self, context: &mut Context, from: PeerId, id: ClaimId, claim: &Claim, attached: Vec<Bytes>) {
         self.with_lease(context, from, claim.lease, |active, context| active.on_claim(context, id, claim, attached));
     }
 
@@ -195,105 +199,151 @@ impl Jobs {
         lease: LeaseId,
         act: impl FnOnce(&mut Active, &mut Context),
     ) {
-        match self.jobs.values_mut().find(|active| active.holds_lease(&lease, &from)) {
-            Some(active) => {
-                active.heard_from(&lease, context.now);
-                act(active, context);
+        let holds = |id: &&JobId| self.jobs.get(id).is_some_and(|active| active.holds_lease(&lease, &from));
+        match self.awake.iter().find(holds).copied() {
+            Some(id) => {
+                self.with_job(context, id, |active, context| {
+                    active.heard_from(&lease, context.now);
+                    act(active, context);
+                });
                 self.after(context);
             }
             None => context.send(from, LeaseEnd { lease, reason: EndReason::Unknown }),
         }
     }
 
-    /// Whether this run was one of our own checks; if so it is dealt with.
+    /// Does something with one job, which is looked at afterwards.
+    fn with_job(&mut self, context: &mut Context, id: JobId, act: impl FnOnce(&mut Active, &mut Context)) {
+        if let Some(active) = self.jobs.get_mut(&id) {
+            act(active, context);
+            active.stir();
+        }
+    }
+
+    /// Does something with every job that is not at rest.
+    fn for_awake(&mut self, context: &mut Context, mut act: impl FnMut(&mut Active, &mut Context)) {
+        for id in &self.awake {
+            if let Some(active) = self.jobs.get_mut(id) {
+                act(active, context);
+            }
+        }
+        self.after(context);
+    }
+
+    /// Deals with the end of one of our own runs.
     pub fn on_finished(&mut self, context: &mut Context, run: RunId, result: Result<Executed, NoOutcome>) {
         let Some((job, task)) = self.runs.remove(&run) else { return };
-        if let Some(active) = self.jobs.get_mut(&job) {
-            active.on_own_run(context, task, result);
-        }
+        self.with_job(context, job, |active, context| active.on_own_run(context, task, result));
         self.after(context);
     }
 
     /// An output is here, or is not to be had.
     pub fn on_blob(&mut self, context: &mut Context, blob: BlobId, found: bool) {
-        for active in self.jobs.values_mut() {
-            active.on_output(context, &blob, found);
-        }
-        self.after(context);
+        self.for_awake(context, |active, context| active.on_output(context, &blob, found));
     }
 
     /// A peer is here, perhaps again: it is told again what may have been lost.
     pub fn on_connected(&mut self, context: &mut Context, peer: PeerId) {
-        for active in self.jobs.values_mut() {
-            active.on_connected(context, peer);
-        }
+        self.for_awake(context, |active, context| active.on_connected(context, peer));
     }
 
     /// A peer is gone, perhaps for good.
     pub fn on_disconnected(&mut self, context: &mut Context, peer: PeerId) {
-        for active in self.jobs.values_mut() {
-            active.on_disconnected(context, peer);
-        }
+        self.for_awake(context, |active, context| active.on_disconnected(context, peer));
     }
 
-    /// Looks for seats that take too long.
+    /// Looks for leases that go wrong and seats that take too long.
     pub fn on_overdue(&mut self, context: &mut Context, job: JobId) {
-        if let Some(active) = self.jobs.get_mut(&job) {
-            active.on_overdue(context);
-        }
+        self.with_job(context, job, Active::on_overdue);
         self.after(context);
     }
 
     /// The auction of a job is over.
     pub fn on_auction_closes(&mut self, context: &mut Context, job: JobId) {
-        if let Some(active) = self.jobs.get_mut(&job) {
-            active.close_auction(context);
-        }
+        self.with_job(context, job, Active::close_auction);
         self.after(context);
     }
 
     /// A job may look for workers again.
     pub fn on_offer_again(&mut self, context: &mut Context, job: JobId) {
-        if let Some(active) = self.jobs.get_mut(&job) {
-            active.offer(context);
-        }
+        self.with_job(context, job, Active::offer);
     }
 
     /// A sealed bid for one of our offers.
-    pub fn on_bid(
-        &mut self,
-        context: &mut Context,
-        from: PeerId,
-        id: pocketmesh_types::Hash,
-        bid: &pocketmesh_wire::message::Bid,
-    ) {
-        let open = |active: &&mut Active| active.is_offering(&bid.offer);
-        if let Some(active) = self.jobs.values_mut().find(open) {
-            active.on_bid(context, from, id, bid);
+    pub fn on_bid(&mut self, context: &mut Context, from: PeerId, id: Hash, bid: &Bid) {
+        let offers = |job: &&JobId| self.jobs.get(job).is_some_and(|active| active.is_offering(&bid.offer));
+        if let Some(job) = self.awake.iter().find(offers).copied() {
+            self.with_job(context, job, |active, context| active.on_bid(context, from, id, bid));
+            self.after(context);
         }
-        self.after(context);
     }
 
-    /// After every input: starts own runs, stores what was decided, closes what is complete.
+    /// After every input: starts own runs, stores what was decided, closes what is complete, forgets what is over.
     fn after(&mut self, context: &mut Context) {
-        for active in self.jobs.values_mut() {
+        let Self { jobs, awake, runs, storing } = self;
+        awake.retain(|id| {
+            let Some(active) = jobs.get_mut(id) else { return false };
             if !active.take_stirred() {
-                continue;
+                return true;
             }
-            for task in active.take_checks() {
+            active.release_idle(context);
+            while let Some(task) = active.next_check() {
                 let run = context.next_run();
-                self.runs.insert(run, (active.id, task));
+                runs.insert(run, (active.id, task));
                 context.notify(Event::Disputed { job: active.id, task });
                 context.emit(Effect::Execute(active.run_of(run, task)));
             }
             if let Some((record, tasks)) = active.take_decided() {
                 let record = context.store(record);
-                self.storing.insert(record, Storing::Finals(active.id, tasks));
+                storing.insert(record, Storing::Finals(active.id, tasks));
             }
-            if let Some(end) = active.take_end() {
+            if let Some(end) = active.take_end(context) {
                 let record = context.store(Record::Closed { job: active.id, end, at: context.wall() });
-                self.storing.insert(record, Storing::Close(active.id));
+                storing.insert(record, Storing::Close(active.id));
             }
-        }
+            let at_rest = active.is_at_rest();
+            if at_rest {
+                cancel_runs(context, runs, active.id);
+            }
+            !at_rest
+        });
     }
+}
+
+/// Our own runs for a job that is at rest need not be finished.
+fn cancel_runs(context: &mut Context, runs: &mut BTreeMap<RunId, (JobId, TaskIndex)>, id: JobId) {
+    runs.retain(|&run, (job, _)| {
+        if *job == id {
+            context.emit(Effect::Cancel(run));
+        }
+        *job != id
+    });
+}
+
+/// Why this peer does not take such a job, if it does not.
+fn refusal_of(context: &Context, job: &Job, inputs: &Inputs) -> Option<String> {
+    if let Err(invalid) = job.check() {
+        return Some(format!("{invalid}"));
+    }
+    if job.profile != context.config.profile {
+        return Some("the job is for another profile".into());
+    }
+    let Inputs::Parts(parts) = inputs else { return None };
+    if parts.len() > limits::PARTS_PER_JOB_MAX {
+        Some("the job has too many inputs".into())
+    } else if parts.len() != job.tasks as usize {
+        Some("the job has not one input a task".into())
+    } else if parts.iter().map(record_len).sum::<usize>() > SUBMISSION_BYTES_MAX {
+        Some("the job's small inputs are too large together: split its input into fewer and larger parts".into())
+    } else {
+        None
+    }
+}
+
+fn record_len(input: &TaskInput) -> usize {
+    INPUT_FRAME_BYTES
+        + match input {
+            TaskInput::Inline(bytes) => bytes.len(),
+            TaskInput::None | TaskInput::Blob(..) => 0,
+        }
 }

@@ -3,47 +3,49 @@
 use crate::{context::Context, effect::Judgement};
 use alloc::collections::{BTreeMap, BTreeSet};
 use core::time::Duration;
-use pocketmesh_types::{Hash, Instant, OfferId, PeerId, UnixTime, limits};
+use pocketmesh_types::{Hash, Instant, JobId, OfferId, PeerId, Price, UnixTime, limits};
 use pocketmesh_wire::message::Offer;
 
-/// Offers and notices of one requester that are passed on in one [`WINDOW`]. Guess: a requester with ten jobs a minute.
-const PER_REQUESTER_MAX: u32 = 60;
+/// Offers and notices of one requester that are passed on in one [`WINDOW`]. Guess: ten jobs that look for workers as
+/// often as they may.
+const PER_REQUESTER_MAX: u32 = 120;
 /// Over which the above is counted.
 const WINDOW: Duration = Duration::from_secs(60);
-/// Ids remembered, so that what came once does not count twice.
-const SEEN_MAX: usize = 4 * limits::OFFERS_HELD_MAX;
+/// Ids remembered in each of two generations, so that what came once does not count twice.
+const SEEN_MAX: usize = 2 * limits::OFFERS_HELD_MAX;
 
 /// The state of gossip: what was seen, and how much of whom.
 #[derive(Debug, Default)]
 pub struct Gate {
     seen: BTreeSet<Hash>,
-    rates: BTreeMap<PeerId, (Instant, u32)>,
+    seen_before: BTreeSet<Hash>,
+    since: Instant,
+    counts: BTreeMap<PeerId, u32>,
 }
 
 impl Gate {
     /// Judges a gossiped statement by its age, its novelty and how much its author says.
     pub fn judge(&mut self, context: &Context, id: Hash, author: PeerId, expires: UnixTime) -> Judgement {
-        if !context.is_current(expires, limits::OFFER_LIFE_MAX) || self.seen.contains(&id) {
+        let is_known = self.seen.contains(&id) || self.seen_before.contains(&id);
+        if is_known || !context.is_current(expires, limits::OFFER_LIFE_MAX) || self.is_too_much(context.now, author) {
             return Judgement::Drop;
         }
         if self.seen.len() >= SEEN_MAX {
-            self.seen.clear();
+            self.seen_before = core::mem::take(&mut self.seen);
         }
         self.seen.insert(id);
-        if self.is_too_much(context.now, author) { Judgement::Drop } else { Judgement::PassOn }
+        Judgement::PassOn
     }
 
     fn is_too_much(&mut self, now: Instant, author: PeerId) -> bool {
-        if self.rates.len() >= limits::OFFERS_HELD_MAX {
-            self.rates.retain(|_, (since, _)| now.since(*since) < WINDOW);
+        if now.since(self.since) >= WINDOW {
+            self.since = now;
+            self.counts.clear();
         }
-        if self.rates.len() >= limits::OFFERS_HELD_MAX && !self.rates.contains_key(&author) {
+        if self.counts.len() >= limits::OFFERS_HELD_MAX && !self.counts.contains_key(&author) {
             return true;
         }
-        let (since, count) = self.rates.entry(author).or_insert((now, 0));
-        if now.since(*since) >= WINDOW {
-            (*since, *count) = (now, 0);
-        }
+        let count = self.counts.entry(author).or_default();
         *count += 1;
         *count > PER_REQUESTER_MAX
     }
@@ -56,24 +58,25 @@ pub struct Held {
     pub requester: PeerId,
     /// The offer.
     pub offer: Offer,
-    /// When it was first heard.
-    pub heard: Instant,
     /// The id of our bid, once it is sent.
     pub bid: Option<Hash>,
+    /// What the auction says that we are to be paid, once it is closed.
+    pub due: Option<Price>,
 }
 
-/// Offers held, at most [`limits::OFFERS_HELD_MAX`].
+/// Offers held, at most [`limits::OFFERS_HELD_MAX`]. Each has a timer, by which it is let go.
 #[derive(Debug, Default)]
 pub struct Board {
     held: BTreeMap<OfferId, Held>,
+    bids_out: usize,
 }
 
 impl Board {
-    /// Holds an offer; when the board is full it is let go.
-    pub fn hold(&mut self, id: OfferId, held: Held) -> bool {
+    /// Holds an offer; says whether there was room.
+    pub fn hold(&mut self, id: OfferId, requester: PeerId, offer: Offer) -> bool {
         let room = self.held.len() < limits::OFFERS_HELD_MAX;
         if room {
-            self.held.insert(id, held);
+            self.held.insert(id, Held { requester, offer, bid: None, due: None });
         }
         room
     }
@@ -83,27 +86,44 @@ impl Board {
         self.held.get(id)
     }
 
-    /// An offer that is held.
-    pub fn get_mut(&mut self, id: &OfferId) -> Option<&mut Held> {
-        self.held.get_mut(id)
+    /// Takes note of our bid for an offer that had none.
+    pub fn on_bid(&mut self, id: &OfferId, bid: Hash) {
+        if let Some(held) = self.held.get_mut(id).filter(|held| held.bid.is_none()) {
+            held.bid = Some(bid);
+            self.bids_out += 1;
+        }
+    }
+
+    /// Takes note of what a lease must pay.
+    pub fn on_won(&mut self, id: &OfferId, due: Option<Price>) {
+        if let Some(held) = self.held.get_mut(id) {
+            held.due = due;
+        }
     }
 
     /// Lets an offer go.
-    pub fn drop_offer(&mut self, id: &OfferId) -> Option<Held> {
-        self.held.remove(id)
+    pub fn take(&mut self, id: &OfferId) -> Option<Held> {
+        let held = self.held.remove(id)?;
+        self.bids_out -= usize::from(held.bid.is_some());
+        Some(held)
+    }
+
+    /// The offers of one job.
+    pub fn of_job(&self, job: &JobId) -> alloc::vec::Vec<OfferId> {
+        self.held.iter().filter(|(_, held)| held.offer.job == *job).map(|(&id, _)| id).collect()
     }
 
     /// How many bids are out that were not answered yet.
     pub fn bids_out(&self) -> usize {
-        self.held.values().filter(|held| held.bid.is_some()).count()
+        self.bids_out
     }
 
-    /// Lets go what has expired.
-    pub fn drop_stale(&mut self, wall: UnixTime) {
-        self.held.retain(|_, held| held.offer.expires >= wall);
+    /// How many offers are held.
+    pub fn len(&self) -> usize {
+        self.held.len()
     }
 
-    /// Whether nothing is held.
+    /// Whether none is.
     pub fn is_empty(&self) -> bool {
         self.held.is_empty()
     }

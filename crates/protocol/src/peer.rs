@@ -143,7 +143,7 @@ impl Peer {
         match message.content {
             Message::Offer(offer) if !self.execution.serves(&offer.job) => {
                 let offer = Verified { signer: author, id, content: offer, attached: message.attached };
-                self.bidding.on_offer(&mut self.context, offer, self.execution.leases());
+                self.bidding.on_offer(&mut self.context, offer, self.execution.busy());
             }
             Message::OfferClosed(closed) => self.bidding.on_closed(&mut self.context, author, &closed),
             _ => {}
@@ -156,8 +156,10 @@ impl Peer {
             Message::Bid(bid) => self.jobs.on_bid(context, from, message.id, &bid),
             Message::Closing(closing) => self.bidding.on_closing(context, from, &closing),
             Message::Lease(lease) => {
-                let offer = self.bidding.take_won(from, &lease.offer).map(|(offer, _)| offer);
-                self.execution.on_lease(context, from, LeaseId(message.id), lease, offer);
+                let held = self.bidding.take_won(context, from, &lease.offer);
+                if let Some(job) = self.execution.on_lease(context, from, LeaseId(message.id), lease, held) {
+                    self.bidding.on_served(context, &job);
+                }
             }
             Message::Decline(decline) => self.jobs.on_decline(context, from, &decline),
             Message::Assign(assign) => self.execution.on_assign(context, from, assign),
@@ -168,8 +170,8 @@ impl Peer {
             Message::Claim(claim) => {
                 self.jobs.on_claim(context, from, ClaimId(message.id), &claim, message.attached);
             }
-            Message::ClaimAck(_) => {}
-            Message::Verdicts(verdicts) => self.execution.on_verdicts(from, &verdicts),
+            Message::ClaimAck(ack) => self.execution.on_ack(context, from, &ack),
+            Message::Verdicts(verdicts) => self.execution.on_verdicts(context, from, &verdicts),
             Message::Void(void) => self.execution.on_void(context, from, void.job, void.task),
             Message::LeaseEnd(end) => self.execution.on_end(context, from, end.lease),
             Message::Job(_) | Message::Offer(_) | Message::OfferClosed(_) => {
@@ -181,8 +183,7 @@ impl Peer {
     fn on_timer(&mut self, timer: Timer) {
         let context = &mut self.context;
         match timer {
-            Timer::BidTurn(offer) => self.bidding.on_turn(context, offer, self.execution.leases()),
-            Timer::OffersStale => self.bidding.on_stale(context),
+            Timer::Offer(offer) => self.bidding.on_waited(context, offer, self.execution.busy()),
             Timer::AuctionCloses(job) => self.jobs.on_auction_closes(context, job),
             Timer::OfferAgain(job) => self.jobs.on_offer_again(context, job),
             Timer::Overdue(job) => self.jobs.on_overdue(context, job),

@@ -20,6 +20,8 @@ pub struct Reputation {
     peers: BTreeMap<PeerId, Seen>,
 }
 
+/// Peers remembered. Names are free, so this must not grow with them; whoever is forgotten is unknown again.
+const PEERS_MAX: usize = 1 << 16;
 /// An unknown peer counts as one that has served nine leases out of ten. Guess.
 const PRIOR: (u64, u64) = (9, 10);
 
@@ -58,6 +60,9 @@ impl Reputation {
     }
 
     fn change(&mut self, peer: PeerId, change: impl FnOnce(&mut Seen)) {
+        if self.peers.len() >= PEERS_MAX && !self.peers.contains_key(&peer) {
+            self.peers.pop_first();
+        }
         change(self.peers.entry(peer).or_default());
     }
 }

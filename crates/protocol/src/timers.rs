@@ -6,10 +6,8 @@ use pocketmesh_types::{Instant, JobId, LeaseId, OfferId};
 /// What a deadline is for. Setting a timer again moves it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Timer {
-    /// The lottery lets us bid for this offer.
-    BidTurn(OfferId),
-    /// The oldest offers and bids held may be stale.
-    OffersStale,
+    /// The lottery lets us bid for this offer; or our bid for it is no longer answered.
+    Offer(OfferId),
     /// Bids for this job's offer close.
     AuctionCloses(JobId),
     /// This job wants workers and may be offered again.

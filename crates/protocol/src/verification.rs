@@ -17,12 +17,16 @@ pub struct Ballot {
     pub own: Option<Outcome>,
     /// What was decided, if it was.
     pub decided: Option<Outcome>,
+    /// What went to disk, or is on its way there.
+    pub settled: Option<Outcome>,
     /// Small outputs that came with claims, by their hash.
     pub inline: BTreeMap<BlobId, Bytes>,
-    /// Whether our own run is under way.
+    /// Whether our own run is under way, or waits its turn.
     pub checking: bool,
-    /// How often a host came to no outcome.
-    pub without_outcome: u8,
+    /// How often it came back undone for want of an input or an outcome.
+    pub undone: u8,
+    /// How often our own run came to no outcome.
+    pub own_failures: u8,
 }
 
 /// One worker's part in a task.
@@ -34,6 +38,8 @@ pub struct Seat {
     pub assigned: Instant,
     /// How far it is.
     pub stage: Stage,
+    /// Whether it was accepted, and is owed for.
+    pub paid: bool,
 }
 
 /// How far a seat is.
@@ -89,23 +95,24 @@ impl Rule for Replicas {
     }
 
     fn step(&self, ballot: &Ballot) -> Step {
-        if let Some(own) = ballot.own {
-            return if ballot.decided == Some(own) { Step::Wait } else { Step::Decide(own) };
-        }
         let wanted = usize::from(self.0);
         let committed: Vec<LeaseId> = ballot.in_stage(|stage| matches!(stage, Stage::Committed(_)));
         let asked = ballot.count(|stage| matches!(stage, Stage::Asked(..)));
         let claims: Vec<Outcome> = ballot.claims().map(|(_, _, outcome)| outcome).collect();
-        // specs/verification.md §3: nothing is shown before as many as are wanted are bound; a later one may follow.
-        if !committed.is_empty() && committed.len() + asked + claims.len() >= wanted {
+        // specs/verification.md §2: nothing is shown before as many as are wanted are bound; a later one may follow.
+        let bound = committed.len() + asked + claims.len();
+        if !committed.is_empty() && (bound >= wanted || ballot.decided.is_some()) {
             return Step::Ask(committed);
         }
-        if asked > 0 {
-            return Step::Wait;
+        match (ballot.own, ballot.decided) {
+            (Some(own), Some(decided)) if own == decided => return Step::Wait,
+            (Some(own), _) => return Step::Decide(own),
+            (None, _) if asked > 0 => return Step::Wait,
+            (None, _) => {}
         }
-        let settled = ballot.decided.into_iter().chain(claims.iter().copied());
-        let agreed = settled.clone().all(|outcome| Some(outcome) == settled.clone().next());
-        match (agreed, ballot.decided) {
+        let mut said = ballot.decided.iter().chain(&claims);
+        let first = said.next();
+        match (said.all(|outcome| Some(outcome) == first), ballot.decided) {
             (false, _) => Step::RunHere,
             (true, Some(_)) => Step::Wait,
             (true, None) if claims.len() >= wanted => Step::Decide(claims[0]),
@@ -115,6 +122,17 @@ impl Rule for Replicas {
     }
 }
 
+/// What became of a commitment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Committing {
+    /// It binds its worker from now on.
+    Taken,
+    /// It is not due, or was taken before.
+    Known,
+    /// The worker is bound to another digest.
+    Equivocates,
+}
+
 /// A claim does not fit what was agreed on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClaimError {
@@ -122,6 +140,8 @@ pub enum ClaimError {
     NotDue,
     /// It does not open the commitment.
     NotAsCommitted,
+    /// It says something else than an earlier claim of the same seat.
+    Equivocates,
     /// It is about outputs larger than the job allows.
     TooLarge,
 }
@@ -133,13 +153,15 @@ impl Ballot {
     }
 
     /// Takes note of a commitment. Only the first of a seat counts.
-    pub fn commit(&mut self, lease: LeaseId, commitment: Hash) -> bool {
-        match self.seats.get_mut(&lease) {
-            Some(seat) if seat.stage == Stage::Running => {
+    pub fn commit(&mut self, lease: LeaseId, commitment: Hash) -> Committing {
+        let Some(seat) = self.seats.get_mut(&lease) else { return Committing::Known };
+        match seat.stage {
+            Stage::Running => {
                 seat.stage = Stage::Committed(commitment);
-                true
+                Committing::Taken
             }
-            _ => false,
+            Stage::Committed(bound) | Stage::Asked(bound, _) if bound != commitment => Committing::Equivocates,
+            _ => Committing::Known,
         }
     }
 
@@ -177,6 +199,7 @@ impl Ballot {
                     return Err(ClaimError::NotAsCommitted);
                 }
             }
+            (Stage::Claimed(_, said), _) if *said != outcome => return Err(ClaimError::Equivocates),
             _ => return Err(ClaimError::NotDue),
         }
         seat.stage = Stage::Claimed(claim, outcome);
@@ -220,15 +243,30 @@ impl Ballot {
         self.seats.iter().filter_map(agrees).collect()
     }
 
+    /// Marks the seats that agree with the decision as owed for; says which of them were not before.
+    pub fn pay(&mut self) -> Vec<(LeaseId, Outcome)> {
+        let Some(decided) = self.decided else { return Vec::new() };
+        let agrees = |seat: &Seat| matches!(seat.stage, Stage::Claimed(_, said) if said == decided);
+        let unpaid = self.seats.iter_mut().filter(|(_, seat)| agrees(seat) && !seat.paid);
+        let pay = |(&lease, seat): (&LeaseId, &mut Seat)| {
+            seat.paid = true;
+            (lease, decided)
+        };
+        unpaid.map(pay).collect()
+    }
+
     /// Since when the longest-running seat has been at work.
     pub fn running_since(&self) -> Option<Instant> {
         let running = |seat: &&Seat| seat.stage == Stage::Running;
         self.seats.values().filter(running).map(|seat| seat.assigned).min()
     }
 
-    /// Whether somebody is still to be heard.
+    /// Whether somebody is still to be heard or to be paid, or our own run to end.
     pub fn is_open(&self) -> bool {
-        self.decided.is_none() || self.count(|stage| !matches!(stage, Stage::Claimed(..))) > 0
+        let unheard = |seat: &Seat| !matches!(seat.stage, Stage::Claimed(..));
+        let unpaid =
+            |seat: &Seat| !seat.paid && matches!(seat.stage, Stage::Claimed(_, said) if Some(said) == self.decided);
+        self.decided.is_none() || self.checking || self.seats.values().any(|seat| unheard(seat) || unpaid(seat))
     }
 
     fn count(&self, holds: impl Fn(&Stage) -> bool) -> usize {

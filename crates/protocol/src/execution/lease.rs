@@ -1,35 +1,42 @@
-//! One lease as its worker sees it.
+//! One lease as its worker sees it. specs/leases.md §3.
 
 use crate::{
     context::Context,
     effect::Run,
     input::{Executed, RunId},
+    offers::Held,
 };
 use alloc::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     vec::Vec,
 };
-use core::time::Duration;
-use pocketmesh_types::{BlobId, Bytes, Hash, Job, JobId, LeaseId, PeerId, Price, TaskIndex, TaskInput, limits};
+use core::{mem, time::Duration};
+use pocketmesh_types::{
+    BlobId, Bytes, ClaimId, Hash, Instant, Job, JobId, LeaseId, PeerId, TaskIndex, TaskInput, limits,
+};
 use pocketmesh_wire::{
     Message, envelope,
-    message::{Assigned, Claim, Claimed, Commit, Committed, Lease, Offer, verdict::commitment},
+    message::{Assigned, Claim, Claimed, Commit, Committed, DeclineReason, Lease, verdict::commitment},
 };
 
 /// Results under one signature. Measured: past 64 a signature's share of a task's cost no longer matters.
 const BATCH_TASKS_MAX: usize = 256;
-/// Tasks held under one lease, whatever the requester sends.
-const TASKS_HELD_MAX: usize = 4 * limits::TASKS_PER_MESSAGE_MAX;
+/// Tasks kept under one lease, done or not, whatever the requester sends: twice what a fair one leaves open.
+const TASKS_KEPT_MAX: usize = 4 * limits::TASKS_PER_MESSAGE_MAX;
+/// Claims remembered until they are acknowledged: a round trip's worth of tiny ones.
+const CLAIMS_KEPT_MAX: usize = 1024;
 
-/// How a fetch goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fetching {
-    /// It is under way.
-    Under,
-    /// The blob is here.
-    Here,
-    /// It is not to be had.
-    Failed,
+/// One task of a lease, until its claim is acknowledged.
+#[derive(Debug)]
+enum Work {
+    /// Its input is under way.
+    Waiting(TaskInput),
+    /// It can be run.
+    Ready(TaskInput),
+    /// It runs.
+    Running,
+    /// It came to an outcome.
+    Done(Executed),
 }
 
 /// One lease as its worker sees it.
@@ -41,27 +48,33 @@ pub struct WorkLease {
     pub job: Job,
     /// The job's id.
     pub job_id: JobId,
-    /// What is paid.
-    pub price: Price,
     /// How often a sign of life is due.
     pub heartbeat: Duration,
     /// Whether the program is here.
-    pub program: Fetching,
+    pub has_program: bool,
+    /// Why no more tasks are taken, if so; the lease is given up once all results are delivered.
+    pub leaving: Option<DeclineReason>,
+    /// When something was last asked of it.
+    pub asked: Instant,
     commit_first: bool,
-    queue: VecDeque<Assigned>,
+    tasks: BTreeMap<TaskIndex, Work>,
+    undone: usize,
+    queue: VecDeque<TaskIndex>,
     /// Inputs under way, and the tasks that wait for them.
-    awaited: BTreeMap<BlobId, Vec<Assigned>>,
-    running: BTreeSet<TaskIndex>,
-    done: BTreeMap<TaskIndex, Executed>,
+    awaited: BTreeMap<BlobId, Vec<TaskIndex>>,
     to_commit: BTreeSet<TaskIndex>,
     to_claim: BTreeSet<TaskIndex>,
+    /// Claims that were not acknowledged yet.
+    claims: BTreeMap<ClaimId, Vec<TaskIndex>>,
+    /// Tasks claimed and acknowledged, but not accepted yet.
+    stated: BTreeSet<TaskIndex>,
 }
 
-/// Whether a lease keeps what the offer, and our bid for it, said.
-pub fn is_as_offered(context: &Context, offer: &Offer, lease: &Lease) -> bool {
-    let job = &lease.job;
+/// Whether a lease keeps what the offer, our bid for it and the auction said.
+pub fn is_as_offered(context: &Context, held: &Held, lease: &Lease) -> bool {
+    let (job, offer) = (&lease.job, &held.offer);
     lease.worker == context.config.me
-        && lease.price >= context.config.ask
+        && lease.price >= held.due.unwrap_or(context.config.ask)
         && JobId(envelope::id(&job.clone().into())) == offer.job
         && (job.program, job.program_len, job.profile, job.limits)
             == (offer.program, offer.program_len, offer.profile, offer.limits)
@@ -69,88 +82,130 @@ pub fn is_as_offered(context: &Context, offer: &Offer, lease: &Lease) -> bool {
 
 impl WorkLease {
     /// A lease just taken; its program is being fetched.
-    pub fn new(requester: PeerId, lease: Lease) -> Self {
+    pub fn new(requester: PeerId, lease: Lease, now: Instant) -> Self {
         Self {
             requester,
             job_id: JobId(envelope::id(&lease.job.clone().into())),
             job: lease.job,
-            price: lease.price,
             heartbeat: Duration::from_millis(u64::from(lease.heartbeat_ms)),
-            program: Fetching::Under,
+            has_program: false,
+            leaving: None,
+            asked: now,
             commit_first: lease.commit_first,
+            tasks: BTreeMap::new(),
+            undone: 0,
             queue: VecDeque::new(),
             awaited: BTreeMap::new(),
-            running: BTreeSet::new(),
-            done: BTreeMap::new(),
             to_commit: BTreeSet::new(),
             to_claim: BTreeSet::new(),
+            claims: BTreeMap::new(),
+            stated: BTreeSet::new(),
         }
     }
 
     /// Takes tasks, and says which inputs are to be fetched. A task that is done is answered again.
     pub fn take_tasks(&mut self, tasks: Vec<Assigned>) -> Vec<(BlobId, u64)> {
         let mut fetches = Vec::new();
-        for assigned in tasks {
-            let task = assigned.task;
-            if task >= self.job.tasks || self.holds(task) || self.held() >= TASKS_HELD_MAX {
-                continue;
-            }
-            if self.done.contains_key(&task) {
-                self.announce(task);
-                continue;
-            }
-            match assigned.input {
-                TaskInput::Blob(blob, len) => {
-                    let waiting = self.awaited.entry(blob).or_default();
-                    if waiting.is_empty() {
-                        fetches.push((blob, len));
-                    }
-                    waiting.push(assigned);
+        for Assigned { task, input } in tasks {
+            match self.tasks.get(&task) {
+                Some(Work::Done(_)) => self.announce(task),
+                None if task < self.job.tasks && self.tasks.len() < TASKS_KEPT_MAX => {
+                    fetches.extend(self.add(task, input));
                 }
-                _ => self.queue.push_back(assigned),
+                Some(_) | None => {}
             }
         }
         fetches
     }
 
-    /// An input is here: its tasks are ready. If it is not to be had, these tasks are lost.
+    fn add(&mut self, task: TaskIndex, input: TaskInput) -> Option<(BlobId, u64)> {
+        self.undone += 1;
+        let TaskInput::Blob(blob, len) = input else {
+            self.tasks.insert(task, Work::Ready(input));
+            self.queue.push_back(task);
+            return None;
+        };
+        self.tasks.insert(task, Work::Waiting(input));
+        let waiting = self.awaited.entry(blob).or_default();
+        waiting.push(task);
+        (waiting.len() == 1).then_some((blob, len))
+    }
+
+    /// An input is here: its tasks are ready. If it is not to be had, these tasks cannot be done.
     pub fn on_input(&mut self, blob: &BlobId, found: bool) -> Vec<TaskIndex> {
         let tasks = self.awaited.remove(blob).unwrap_or_default();
-        if found {
-            self.queue.extend(tasks);
-            return Vec::new();
+        if !found {
+            return tasks;
         }
-        tasks.iter().map(|assigned| assigned.task).collect()
+        for task in tasks {
+            if let Some(work) = self.tasks.get_mut(&task)
+                && let Work::Waiting(input) = work
+            {
+                *work = Work::Ready(mem::take(input));
+                self.queue.push_back(task);
+            }
+        }
+        Vec::new()
     }
 
     /// Whether a task could run at once.
     pub fn has_ready_task(&self) -> bool {
-        self.program == Fetching::Here && !self.queue.is_empty()
+        self.has_program && !self.queue.is_empty()
     }
 
     /// Takes the next task and says how it is to be run.
     pub fn start(&mut self, run: RunId) -> Option<(TaskIndex, Run)> {
-        let assigned = self.queue.pop_front()?;
-        self.running.insert(assigned.task);
-        Some((assigned.task, run_of(run, &self.job, &self.job_id, assigned.task, assigned.input)))
+        let task = self.queue.pop_front()?;
+        match mem::replace(self.tasks.get_mut(&task)?, Work::Running) {
+            Work::Ready(input) => Some((task, run_of(run, &self.job, &self.job_id, task, input))),
+            _ => unreachable!("what is queued is ready"),
+        }
     }
 
     /// A task came to an outcome.
     pub fn finish(&mut self, task: TaskIndex, executed: Executed) {
-        if self.running.remove(&task) {
-            self.done.insert(task, executed);
+        if let Some(work @ Work::Running) = self.tasks.get_mut(&task) {
+            *work = Work::Done(executed);
+            self.undone -= 1;
             self.announce(task);
         }
     }
 
     /// These were committed to and are now asked for.
     pub fn reveal(&mut self, tasks: &[TaskIndex]) {
-        self.to_claim.extend(tasks.iter().filter(|task| self.done.contains_key(task)));
+        let is_done = |task: &&TaskIndex| matches!(self.tasks.get(task), Some(Work::Done(_)));
+        self.to_claim.extend(tasks.iter().filter(is_done));
     }
 
-    /// These are accepted and need not be kept; says how many were.
+    /// The requester has this claim: its results need not be kept.
+    pub fn on_ack(&mut self, claim: &ClaimId) {
+        for task in self.claims.remove(claim).unwrap_or_default() {
+            if let Some(Work::Done(_)) = self.tasks.get(&task) {
+                self.tasks.remove(&task);
+                self.stated.insert(task);
+            }
+        }
+        while self.stated.len() > TASKS_KEPT_MAX {
+            self.stated.pop_first();
+        }
+    }
+
+    /// The requester is back and may have missed claims: they are stated again.
+    pub fn claim_again(&mut self) {
+        self.to_claim.extend(mem::take(&mut self.claims).into_values().flatten());
+    }
+
+    /// These are accepted; says how many of them were not before.
     pub fn settle(&mut self, tasks: &[TaskIndex]) -> u64 {
-        tasks.iter().filter(|task| self.done.remove(task).is_some()).count() as u64
+        let mut settled = 0;
+        for task in tasks {
+            let was_done = matches!(self.tasks.get(task), Some(Work::Done(_)));
+            if was_done {
+                self.tasks.remove(task);
+            }
+            settled += u64::from(self.stated.remove(task) || was_done);
+        }
+        settled
     }
 
     /// The next message with results, if there is one: at most a batch, and no more bytes than a message carries.
@@ -166,7 +221,7 @@ impl WorkLease {
         while commits.len() < BATCH_TASKS_MAX
             && let Some(task) = self.to_commit.pop_first()
         {
-            if let Some(executed) = self.done.get(&task) {
+            if let Some(Work::Done(executed)) = self.tasks.get(&task) {
                 let salt = salt(context, &self.job_id, &id, task);
                 let commitment = commitment(&salt, &self.job_id, &context.config.me, task, &executed.outcome);
                 commits.push(Committed { task, commitment });
@@ -181,19 +236,29 @@ impl WorkLease {
             && bytes < limits::MESSAGE_BYTES_TARGET
             && let Some(task) = self.to_claim.pop_first()
         {
-            if let Some(executed) = self.done.get(&task) {
+            if let Some(Work::Done(executed)) = self.tasks.get(&task) {
                 let salt = self.commit_first.then(|| salt(context, &self.job_id, &id, task));
                 results.push(Claimed { task, outcome: executed.outcome, salt });
                 bytes += executed.inline.iter().map(|blob| blob.len()).sum::<usize>();
                 attached.extend(executed.inline.iter().cloned());
             }
         }
-        (Claim { job: self.job_id, lease: id, profile: context.config.profile, results }.into(), attached)
+        let tasks = results.iter().map(|row| row.task).collect();
+        let claim = Claim { job: self.job_id, lease: id, profile: context.config.profile, results }.into();
+        if self.claims.len() < CLAIMS_KEPT_MAX {
+            self.claims.insert(ClaimId(envelope::id(&claim)), tasks);
+        }
+        (claim, attached)
     }
 
-    /// Whether there is nothing left to run or to wait for.
+    /// Whether nothing is left to run or to wait for.
     pub fn is_idle(&self) -> bool {
-        self.running.is_empty() && self.queue.is_empty() && self.awaited.is_empty()
+        self.undone == 0
+    }
+
+    /// Whether nothing is left to deliver either.
+    pub fn is_empty(&self) -> bool {
+        self.tasks.is_empty()
     }
 
     /// Whether a batch is full.
@@ -201,25 +266,38 @@ impl WorkLease {
         self.to_commit.len() + self.to_claim.len() >= BATCH_TASKS_MAX
     }
 
-    /// Tasks that are still to be run.
+    /// How many tasks are still to be run.
     pub fn backlog(&self) -> u32 {
-        u32::try_from(self.held()).unwrap_or(u32::MAX)
+        u32::try_from(self.undone).unwrap_or(u32::MAX)
     }
 
     /// The tasks that have come to no outcome yet.
-    pub fn undone(&mut self) -> Vec<TaskIndex> {
-        let waiting = self.awaited.values().flatten().chain(&self.queue).map(|assigned| assigned.task);
-        waiting.chain(self.running.iter().copied()).collect()
+    pub fn undone(&self) -> Vec<TaskIndex> {
+        self.tasks.iter().filter(|(_, work)| !matches!(work, Work::Done(_))).map(|(&task, _)| task).collect()
     }
 
-    /// Forgets tasks that are given back.
+    /// Forgets those of these tasks that are not done.
     pub fn forget(&mut self, tasks: &BTreeSet<TaskIndex>) {
-        self.queue.retain(|assigned| !tasks.contains(&assigned.task));
-        self.awaited.retain(|_, waiting| {
-            waiting.retain(|assigned| !tasks.contains(&assigned.task));
-            !waiting.is_empty()
-        });
-        self.running.retain(|task| !tasks.contains(task));
+        let (mut was_queued, mut was_awaited) = (false, false);
+        for task in tasks {
+            match self.tasks.get(task) {
+                None | Some(Work::Done(_)) => continue,
+                Some(Work::Ready(_)) => was_queued = true,
+                Some(Work::Waiting(_)) => was_awaited = true,
+                Some(Work::Running) => {}
+            }
+            self.tasks.remove(task);
+            self.undone -= 1;
+        }
+        if was_queued {
+            self.queue.retain(|task| !tasks.contains(task));
+        }
+        if was_awaited {
+            self.awaited.retain(|_, waiting| {
+                waiting.retain(|task| !tasks.contains(task));
+                !waiting.is_empty()
+            });
+        }
     }
 
     fn announce(&mut self, task: TaskIndex) {
@@ -228,16 +306,6 @@ impl WorkLease {
         } else {
             self.to_claim.insert(task)
         };
-    }
-
-    fn holds(&self, task: TaskIndex) -> bool {
-        self.running.contains(&task)
-            || self.queue.iter().any(|assigned| assigned.task == task)
-            || self.awaited.values().flatten().any(|assigned| assigned.task == task)
-    }
-
-    fn held(&self) -> usize {
-        self.running.len() + self.queue.len() + self.awaited.values().map(Vec::len).sum::<usize>()
     }
 }
 

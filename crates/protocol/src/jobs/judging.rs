@@ -1,4 +1,4 @@
-//! From what workers say to what is final. specs/verification.md §3-5, specs/jobs.md §5.
+//! From what workers say to what is final. specs/verification.md §3-5.
 
 use crate::{
     context::Context,
@@ -6,8 +6,7 @@ use crate::{
     input::{Executed, NoOutcome},
     jobs::active::{Active, Phase},
     record::{FinalTask, Record},
-    timers::Timer,
-    verification::{Ballot, ClaimError, Rule, Stage, Step},
+    verification::{ClaimError, Committing, Rule, Stage, Step},
 };
 use alloc::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -17,18 +16,19 @@ use core::time::Duration;
 use pocketmesh_types::{BlobId, Bytes, ClaimId, LeaseId, Outcome, Output, PeerId, TaskIndex, limits};
 use pocketmesh_wire::message::{Claim, ClaimAck, Committed, EndReason, HandBack, HandBackReason, Reveal, Void};
 
-/// How often seats are looked over.
-pub const SWEEP: Duration = Duration::from_millis(250);
-/// A disconnected worker may come back within this.
-pub const GRACE: Duration = Duration::from_secs(3);
-/// What was committed to must be revealed within this; then it is void, and nobody waits. specs/verification.md §2.
-const REVEAL_WITHIN: Duration = Duration::from_secs(5);
-/// Beyond a task's own wall-clock limit, what queueing and transport may take.
-const STALLED_AFTER: Duration = Duration::from_secs(60);
-/// Hosts that may come to no outcome before the task is run here.
-const WITHOUT_OUTCOME_MAX: u8 = 3;
+/// How often a task may come back without an outcome, or without its input, before it is run here.
+const UNDONE_MAX: u8 = 3;
 /// Own runs that may come to no outcome before the task is given up.
-const OWN_RUNS_MAX: u8 = WITHOUT_OUTCOME_MAX + 2;
+const OWN_FAILURES_MAX: u8 = 2;
+
+/// An output that is being fetched.
+#[derive(Debug, Default)]
+pub struct Awaited {
+    /// Who was asked for it.
+    asked: BTreeSet<PeerId>,
+    /// The tasks that wait for it.
+    tasks: BTreeSet<TaskIndex>,
+}
 
 /// How long tasks took lately, from assignment to commitment.
 #[derive(Debug, Default)]
@@ -48,31 +48,35 @@ impl Durations {
         self.recent.push_back(took);
     }
 
-    /// The 95th percentile, once enough were seen.
-    pub fn p95(&self) -> Option<Duration> {
-        if self.recent.len() < DURATIONS.1 {
-            return None;
-        }
+    /// From when on a task is slow: the 95th percentile; while too few were seen for that, four times the longest.
+    pub fn slow(&self) -> Option<Duration> {
         let mut sorted: Vec<Duration> = self.recent.iter().copied().collect();
         sorted.sort_unstable();
+        if sorted.len() < DURATIONS.1 {
+            return sorted.last().map(|&longest| longest * 4);
+        }
         sorted.get(sorted.len() * 95 / 100).copied()
     }
 }
 
 impl Active {
-    /// Digests of finished tasks, still hidden.
+    /// Digests of finished tasks, still hidden. Whoever is bound to another one already is out.
     pub(super) fn on_commit(&mut self, context: &mut Context, lease: LeaseId, commits: &[Committed]) {
-        let mut touched = Vec::new();
+        let (mut touched, mut broke) = (Vec::new(), false);
         for row in commits {
-            if let Some(ballot) = self.ballots.get_mut(&row.task)
-                && ballot.commit(lease, row.commitment)
-            {
-                touched.push(row.task);
+            match self.ballots.get_mut(&row.task).map(|ballot| ballot.commit(lease, row.commitment)) {
+                Some(Committing::Taken) => touched.push(row.task),
+                Some(Committing::Equivocates) => broke = true,
+                Some(Committing::Known) | None => {}
             }
         }
         self.note_done(context, lease, &touched);
         self.steps(context, &touched);
-        self.fill(context, lease);
+        if broke {
+            self.break_with(context, lease, "two commitments for one task");
+        } else {
+            self.fill(context, lease);
+        }
     }
 
     /// Outcomes, stated for good. Whoever reveals something else than it committed to is out.
@@ -80,7 +84,7 @@ impl Active {
         let Some(worker) = self.leases.get(&claim.lease).map(|granted| granted.worker) else { return };
         context.send(worker, ClaimAck { lease: claim.lease, claim: id });
         if claim.job != self.id || claim.profile != self.job.profile {
-            self.shun(context, worker, "a claim about another job or profile");
+            self.break_with(context, claim.lease, "a claim about another job or profile");
             return;
         }
         let attached: BTreeMap<BlobId, Bytes> = attached.into_iter().map(|bytes| (BlobId::of(&bytes), bytes)).collect();
@@ -94,56 +98,61 @@ impl Active {
                     touched.push(row.task);
                 }
                 Err(ClaimError::NotDue) => {}
-                Err(ClaimError::NotAsCommitted | ClaimError::TooLarge) => broke = true,
+                Err(ClaimError::NotAsCommitted | ClaimError::Equivocates | ClaimError::TooLarge) => broke = true,
             }
         }
         if !commits_first {
             self.note_done(context, claim.lease, &touched);
         }
         self.steps(context, &touched);
-        self.pay_late(context, &touched);
+        self.settle_late(context, &touched);
         if broke {
-            self.shun(context, worker, "a claim that does not open its commitment");
-            self.end_lease(context, claim.lease, EndReason::Refuted);
+            self.break_with(context, claim.lease, "a claim that is not what was committed to");
         } else {
             self.fill(context, claim.lease);
         }
     }
 
+    /// A worker broke the protocol: nothing that it says counts in this job.
+    fn break_with(&mut self, context: &mut Context, lease: LeaseId, reason: &'static str) {
+        let Some(worker) = self.leases.get(&lease).map(|granted| granted.worker) else { return };
+        context.reputation.failed(worker);
+        self.end_lease_as_refuted(context, lease, worker);
+        self.shun(context, worker, reason);
+    }
+
+    fn end_lease_as_refuted(&mut self, context: &mut Context, lease: LeaseId, worker: PeerId) {
+        // First, so that what it loses does not come back to it.
+        self.excluded.insert(worker);
+        self.end_lease(context, lease, EndReason::Refuted);
+    }
+
     /// Takes finished tasks off a worker's window, and learns how long they took.
     fn note_done(&mut self, context: &mut Context, lease: LeaseId, tasks: &[TaskIndex]) {
         let Some(granted) = self.leases.get_mut(&lease) else { return };
-        let mut longest = Duration::ZERO;
         for task in tasks {
             granted.running.remove(task);
             if let Some(seat) = self.ballots.get(task).and_then(|ballot| ballot.seats.get(&lease)) {
-                let took = context.now.since(seat.assigned);
-                self.durations.add(took);
-                longest = longest.max(took);
+                self.durations.add(context.now.since(seat.assigned));
             }
         }
         granted.done += tasks.len() as u64;
         self.counts.executions += tasks.len() as u64;
-        if !tasks.is_empty() {
-            Self::adapt_window(granted, longest);
-        }
+        Self::adapt_window(granted, context.now, tasks.len());
     }
 
-    /// Seats that agree with what is final already: late, and owed all the same.
-    fn pay_late(&mut self, context: &mut Context, tasks: &[TaskIndex]) {
-        let mut accepted: BTreeMap<LeaseId, Vec<TaskIndex>> = BTreeMap::new();
+    /// Claims on tasks that our own run has decided, or that are final: late, and refuted or owed all the same.
+    fn settle_late(&mut self, context: &mut Context, tasks: &[TaskIndex]) {
         for &task in tasks {
-            if self.finals.contains(task) {
-                for lease in self.pay(task, true) {
-                    accepted.entry(lease).or_default().push(task);
-                }
+            if let Some(own) = self.ballots.get(&task).and_then(|ballot| ballot.own) {
+                self.refute_dissenters(context, task, own);
             }
         }
-        self.tell_accepted(context, accepted);
+        self.pay(context, tasks, true);
     }
 
     /// Does with each task what its rule says; what is asked of one worker goes in one message.
-    fn steps(&mut self, context: &mut Context, tasks: &[TaskIndex]) {
+    pub(super) fn steps(&mut self, context: &mut Context, tasks: &[TaskIndex]) {
         let mut asks: BTreeMap<LeaseId, Vec<TaskIndex>> = BTreeMap::new();
         for &task in tasks {
             let Some(step) = self.ballots.get(&task).map(|ballot| self.rule().step(ballot)) else { continue };
@@ -172,22 +181,28 @@ impl Active {
         self.stir();
     }
 
-    /// Looks at one task again.
-    pub(super) fn refresh(&mut self, context: &mut Context, task: TaskIndex) {
-        self.steps(context, &[task]);
-    }
-
     fn check_here(&mut self, task: TaskIndex) {
         if let Some(ballot) = self.ballots.get_mut(&task)
             && !ballot.checking
         {
             ballot.checking = true;
-            self.checks.push(task);
+            self.checks.push_back(task);
         }
+    }
+
+    /// Whether a task that waits to be run here still has to be: a dispute may have been resolved by another.
+    pub(super) fn still_wants_check(&mut self, task: TaskIndex) -> bool {
+        let rule = self.rule();
+        let Some(ballot) = self.ballots.get_mut(&task) else { return false };
+        let undecided = ballot.undone >= UNDONE_MAX && ballot.decided.is_none();
+        ballot.checking = undecided || rule.step(ballot) == Step::RunHere;
+        ballot.checking
     }
 
     /// Our own run of a task decides it, whatever others say.
     pub(super) fn on_own_run(&mut self, context: &mut Context, task: TaskIndex, result: Result<Executed, NoOutcome>) {
+        self.checking = self.checking.saturating_sub(1);
+        self.stir();
         let Some(ballot) = self.ballots.get_mut(&task) else { return };
         ballot.checking = false;
         match result {
@@ -195,38 +210,36 @@ impl Active {
                 ballot.own = Some(executed.outcome);
                 let inline = executed.inline.into_iter().map(|bytes| (BlobId::of(&bytes), bytes));
                 ballot.inline.extend(inline);
-                self.refute_dissenters(context, task, executed.outcome);
-                self.refresh(context, task);
+                self.steps(context, &[task]);
+                self.settle_late(context, &[task]);
             }
             Err(_) => {
-                ballot.without_outcome = ballot.without_outcome.saturating_add(1);
-                if ballot.without_outcome >= OWN_RUNS_MAX {
-                    self.give_up(task);
-                } else {
+                ballot.own_failures += 1;
+                if ballot.own_failures < OWN_FAILURES_MAX {
                     self.check_here(task);
+                } else {
+                    self.give_up(task);
                 }
             }
         }
-        self.stir();
     }
 
+    /// Neither the workers nor we could decide this task. If it is final already, it stays what it is.
     fn give_up(&mut self, task: TaskIndex) {
-        self.ballots.remove(&task);
-        self.wanting.remove(&task);
-        self.decided.push(FinalTask { task, outcome: None, stdout: None, stderr: None, workers: Vec::new() });
+        let is_settled = self.ballots.get(&task).is_some_and(|ballot| ballot.settled.is_some());
+        self.forget(task);
+        if !is_settled {
+            self.decided.push(FinalTask { task, outcome: None, stdout: None, stderr: None, workers: Vec::new() });
+        }
     }
 
     /// Whoever claimed something else is refuted: the evidence goes to disk and to the worker.
     fn refute_dissenters(&mut self, context: &mut Context, task: TaskIndex, outcome: Outcome) {
-        let Some(ballot) = self.ballots.get_mut(&task) else { return };
+        let Some(ballot) = self.ballots.get(&task) else { return };
         for (lease, claim, claimed) in ballot.dissenters(&outcome) {
-            let Some(seat) = self.ballots.get_mut(&task).and_then(|ballot| ballot.seats.remove(&lease)) else {
-                continue;
-            };
-            let worker = seat.worker;
+            let Some(worker) = self.unseat(task, &lease).map(|seat| seat.worker) else { continue };
             self.counts.refuted += 1;
             context.reputation.refuted(worker);
-            self.excluded.insert(worker);
             // Nothing waits for this record: it is evidence, and the verdict is told in any case.
             context.store(Record::Refuted { job: self.id, task, worker, claim, claimed, outcome });
             context.notify(Event::Refuted { job: self.id, task, worker });
@@ -234,28 +247,34 @@ impl Active {
             if let Some(granted) = self.leases.get_mut(&lease) {
                 granted.voided += 1;
             }
-            self.end_lease(context, lease, EndReason::Refuted);
+            self.end_lease_as_refuted(context, lease, worker);
         }
     }
 
     /// An outcome is found. Its outputs are brought here before it counts.
     fn decide(&mut self, context: &mut Context, task: TaskIndex, outcome: Outcome) {
-        let Some(ballot) = self.ballots.get_mut(&task) else { return };
-        ballot.decided = Some(outcome);
-        self.wanting.remove(&task);
-        let missing = self.missing_outputs(task, &outcome);
+        if let Some(ballot) = self.ballots.get_mut(&task) {
+            ballot.decided = Some(outcome);
+            self.settle_or_fetch(context, task, &outcome);
+        }
+    }
+
+    /// Settles a decided task whose outputs are here, and has the others brought here.
+    fn settle_or_fetch(&mut self, context: &mut Context, task: TaskIndex, outcome: &Outcome) {
+        let missing = self.missing_outputs(task, outcome);
         if missing.is_empty() {
-            self.settle(task, &outcome);
+            self.settle(task, outcome);
             return;
         }
         let Some(ballot) = self.ballots.get(&task) else { return };
-        let from: Vec<PeerId> = ballot.agreeing(&outcome).into_iter().map(|(_, worker)| worker).collect();
+        let from: Vec<PeerId> = ballot.agreeing(outcome).into_iter().map(|(_, worker)| worker).collect();
         for output in missing {
-            let waiting = self.awaited.entry(output.id).or_default();
-            if waiting.is_empty() {
+            let awaited = self.awaited.entry(output.id).or_default();
+            if awaited.tasks.is_empty() {
+                awaited.asked.extend(&from);
                 context.fetch(output.id, output.len, from.clone());
             }
-            waiting.insert(task);
+            awaited.tasks.insert(task);
         }
     }
 
@@ -272,44 +291,57 @@ impl Active {
         [outcome.stdout, outcome.stderr].into_iter().filter(|output| !is_here(output)).collect()
     }
 
-    /// An output that was fetched is here, or is not to be had: then those who claimed it did not deliver.
+    /// An output that was fetched is here, or is not to be had: then those who were asked for it did not deliver.
     pub(super) fn on_output(&mut self, context: &mut Context, blob: &BlobId, found: bool) {
-        for task in self.awaited.remove(blob).unwrap_or_default() {
+        let Some(awaited) = self.awaited.remove(blob) else { return };
+        self.stir();
+        for task in awaited.tasks {
             let Some(outcome) = self.ballots.get(&task).and_then(|ballot| ballot.decided) else { continue };
             if found {
                 self.here.entry(task).or_default().insert(*blob);
-                if self.missing_outputs(task, &outcome).is_empty() {
-                    self.settle(task, &outcome);
-                }
             } else {
-                self.undelivered(context, task, &outcome);
+                self.undelivered(context, task, &outcome, &awaited.asked);
+            }
+            if self.ballots.get(&task).is_some_and(|ballot| ballot.decided == Some(outcome)) {
+                self.settle_or_fetch(context, task, &outcome);
             }
         }
-        self.stir();
     }
 
-    fn undelivered(&mut self, context: &mut Context, task: TaskIndex, outcome: &Outcome) {
+    /// Takes away the seats of those who claimed this outcome, were asked for its outputs and did not deliver. Who is
+    /// connected and does not deliver gets no more.
+    fn undelivered(&mut self, context: &mut Context, task: TaskIndex, outcome: &Outcome, asked: &BTreeSet<PeerId>) {
         let Some(ballot) = self.ballots.get_mut(&task) else { return };
-        ballot.decided = None;
-        let seats = ballot.agreeing(outcome);
-        for (lease, _) in &seats {
-            ballot.seats.remove(lease);
-        }
-        for (lease, worker) in seats {
-            self.excluded.insert(worker);
-            self.end_lease(context, lease, EndReason::Silent);
-        }
-        self.refresh(context, task);
-        self.fill_all(context);
-        self.want_workers(context);
-    }
-
-    /// A decided task with its outputs: it goes to disk with the others of this input.
-    fn settle(&mut self, task: TaskIndex, outcome: &Outcome) {
-        let Some(ballot) = self.ballots.get(&task) else { return };
-        if self.finals.contains(task) || self.on_disk_soon.contains(&task) {
+        let seats: Vec<(LeaseId, PeerId)> =
+            ballot.agreeing(outcome).into_iter().filter(|(_, worker)| asked.contains(worker)).collect();
+        if seats.is_empty() {
             return;
         }
+        ballot.decided = None;
+        for (lease, worker) in seats {
+            self.unseat(task, &lease);
+            if context.peers.contains_key(&worker) {
+                self.excluded.insert(worker);
+                self.end_lease(context, lease, EndReason::Silent);
+            }
+        }
+        self.steps(context, &[task]);
+        self.fill_all(context);
+    }
+
+    /// A decided task with its outputs: it goes to disk with the others of this input. What is final already changes
+    /// only if our own run says so, while the job is under way.
+    fn settle(&mut self, task: TaskIndex, outcome: &Outcome) {
+        let Some(ballot) = self.ballots.get_mut(&task).filter(|ballot| ballot.settled != Some(*outcome)) else {
+            return;
+        };
+        if let Some(wrong) = ballot.settled {
+            if self.phase != Phase::Running {
+                return;
+            }
+            self.counts.unsuccessful -= u32::from(!wrong.is_success());
+        }
+        ballot.settled = Some(*outcome);
         let inline = |output: &Output| ballot.inline.get(&output.id).cloned();
         self.decided.push(FinalTask {
             task,
@@ -322,60 +354,39 @@ impl Active {
 
     /// Tasks that a worker could not or would not do.
     pub(super) fn on_hand_back(&mut self, context: &mut Context, back: &HandBack) {
+        let failed = matches!(back.reason, HandBackReason::NoOutcome | HandBackReason::InputUnavailable);
+        let mut touched = Vec::new();
         for &task in &back.tasks {
-            if let Some(granted) = self.leases.get_mut(&back.lease) {
-                granted.running.remove(&task);
-            }
-            let Some(ballot) = self.ballots.get_mut(&task) else { continue };
-            let running = |ballot: &Ballot| ballot.seats.get(&back.lease).is_some_and(|s| s.stage == Stage::Running);
-            if !running(ballot) {
+            let seat = self.ballots.get(&task).and_then(|ballot| ballot.seats.get(&back.lease));
+            if seat.is_none_or(|seat| seat.stage != Stage::Running) {
                 continue;
             }
-            ballot.seats.remove(&back.lease);
-            if back.reason == HandBackReason::NoOutcome {
-                ballot.without_outcome = ballot.without_outcome.saturating_add(1);
+            self.unseat(task, &back.lease);
+            touched.push(task);
+            if failed {
+                self.count_undone(task, &back.lease);
             }
-            if ballot.without_outcome >= WITHOUT_OUTCOME_MAX {
-                self.check_here(task);
-            }
-            self.refresh(context, task);
         }
+        if let Some(granted) = self.leases.get_mut(&back.lease)
+            && !failed
+        {
+            granted.rest();
+        }
+        self.steps(context, &touched);
+        touched.iter().for_each(|&task| self.forget_if_heard(task));
         self.fill_all(context);
         self.want_workers(context);
     }
 
-    /// Looks over all seats: who is gone, silent, stalled, or withholds; and who could help a slow one.
-    pub(super) fn on_overdue(&mut self, context: &mut Context) {
-        let late: Vec<LeaseId> = self.live_ids().into_iter().filter(|lease| self.is_late(context, lease)).collect();
-        for lease in late {
-            self.end_lease(context, lease, EndReason::Silent);
+    fn count_undone(&mut self, task: TaskIndex, lease: &LeaseId) {
+        if let Some(granted) = self.leases.get_mut(lease) {
+            granted.count_undone();
         }
-        for (lease, worker) in self.withholders(context) {
-            self.excluded.insert(worker);
-            self.end_lease(context, lease, EndReason::Silent);
+        if let Some(ballot) = self.ballots.get_mut(&task) {
+            ballot.undone = ballot.undone.saturating_add(1);
+            if ballot.undone >= UNDONE_MAX && ballot.decided.is_none() {
+                self.check_here(task);
+            }
         }
-        self.fill_all(context);
-        if self.phase == Phase::Running || self.live().next().is_some() {
-            context.timers.set(Timer::Overdue(self.id), context.now + SWEEP);
-        }
-    }
-
-    fn is_late(&self, context: &Context, lease: &LeaseId) -> bool {
-        let Some(granted) = self.leases.get(lease) else { return false };
-        let gone = granted.gone.is_some_and(|gone| context.now.since(gone) >= GRACE);
-        let oldest = granted.running.iter().filter_map(|task| self.ballots.get(task)?.seats.get(lease));
-        let oldest = oldest.map(|seat| seat.assigned).max();
-        let patience = self.job.wall() + STALLED_AFTER;
-        gone || granted.is_silent(context.now) || oldest.is_some_and(|since| context.now.since(since) > patience)
-    }
-
-    fn withholders(&self, context: &Context) -> BTreeSet<(LeaseId, PeerId)> {
-        let seats = self.ballots.values().flat_map(|ballot| &ballot.seats);
-        let overdue = seats.filter(|(_, seat)| match seat.stage {
-            Stage::Asked(_, since) => context.now.since(since) > REVEAL_WITHIN,
-            _ => false,
-        });
-        let live = overdue.filter(|(lease, _)| self.leases.get(lease).is_some_and(|g| g.over.is_none()));
-        live.map(|(&lease, seat)| (lease, seat.worker)).collect()
     }
 }

@@ -4,38 +4,39 @@ use crate::{
     auction::{self, Book, SealedBid, Terms},
     context::Context,
     effect::{Effect, Event},
-    jobs::active::{Active, Auctioned, Granted, Offering, Phase},
+    jobs::{
+        active::{Active, Auctioned, Offering, Phase},
+        leases::{Granted, HEARTBEAT},
+    },
     lottery::{self, Turnout},
     timers::Timer,
 };
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeMap;
 use core::time::Duration;
-use pocketmesh_types::{Hash, LeaseId, OfferId, PeerId, Price, limits};
+use pocketmesh_types::{Hash, Instant, LeaseId, OfferId, PeerId, Price, limits};
 use pocketmesh_wire::{
     Message, envelope,
-    message::{Bid, Closing, Ext, Lease, Offer, OfferClosed, Standing},
+    message::{Bid, Ext, Lease, Offer, OfferClosed, Standing},
 };
 
-/// How long bids are taken: five rounds of the lottery. In a small mesh the count closes it much sooner.
-const BIDS_FOR: Duration = Duration::from_secs(1);
 /// How long an offer is good for: it must cross the mesh, and its lease must be answered.
 const OFFER_LIFE: Duration = Duration::from_secs(60);
-/// The shortest time between two offers of a job.
+/// How long a job without enough workers waits after an auction; doubled while auctions bring nobody.
 const OFFER_AGAIN_MIN: Duration = Duration::from_secs(1);
-/// The longest time between two offers of a job that lacks workers.
+/// The longest time between two offers of a job that could use more workers.
 const OFFER_AGAIN_MAX: Duration = Duration::from_secs(30);
-/// A sign of life is due this often.
-const HEARTBEAT: Duration = Duration::from_secs(5);
-/// A worker's own word for its slots counts up to this; its window then follows what it delivers. Guess.
-const SLOTS_BELIEVED_MAX: u16 = 64;
-/// How much larger than its slots a worker's first window is: tasks are on their way while others run.
-const FIRST_WINDOW_PER_SLOT: usize = 2;
+/// Somebody has come or gone: a new offer may come sooner than planned, but not sooner than this after the last.
+const OFFER_GAP: Duration = Duration::from_secs(5);
+/// Auctions kept for people to see.
+const AUCTIONS_KEPT_MAX: usize = 256;
 
 impl Active {
     /// Asks for workers soon, if more would help.
     pub(super) fn want_workers(&mut self, context: &mut Context) {
         if self.offering.is_none() && self.seats_wanted() > 0 {
-            context.timers.set_sooner(Timer::OfferAgain(self.id), context.now + OFFER_AGAIN_MIN);
+            let earliest = self.closed.as_ref().map_or(Instant::default(), |last| last.opened + OFFER_GAP);
+            let soon = context.now + OFFER_AGAIN_MIN;
+            context.timers.set_sooner(Timer::OfferAgain(self.id), soon.max(earliest));
         }
     }
 
@@ -46,7 +47,7 @@ impl Active {
         }
         let unseated = (self.job.tasks - self.next) as usize;
         let seats = unseated.saturating_mul(usize::from(self.job.policy.seats())) + self.wanting.len();
-        seats.min(limits::LEASES_PER_JOB_MAX.saturating_sub(self.live().count()))
+        seats.min(limits::LEASES_PER_JOB_MAX.saturating_sub(self.live.len()))
     }
 
     /// Publishes an offer, if workers are wanted and somebody is there to hear it.
@@ -55,35 +56,41 @@ impl Active {
         if self.offering.is_some() || seats == 0 {
             return;
         }
-        let taken: BTreeSet<PeerId> = self.live().map(|(_, granted)| granted.worker).collect();
-        let free = context.peers.keys().filter(|peer| !taken.contains(peer) && !self.excluded.contains(peer)).count();
+        let free = context.peers.keys().filter(|peer| !self.employs(peer) && !self.distrusts(context, peer)).count();
         self.schedule_next_offer(context);
         if free == 0 {
             return;
         }
         let bids_wanted = u16::try_from(free.min(limits::BIDS_WANTED as usize)).expect("at most BIDS_WANTED");
-        let fraction = self.fraction.unwrap_or_else(|| lottery::first_fraction(bids_wanted, context.peers.len()));
+        let fraction = match &self.closed {
+            Some(last) => last.turnout.next_fraction(),
+            None => lottery::first_fraction(bids_wanted, context.peers.len()),
+        };
         let nonce = context.secret();
-        let offer = self.make_offer(context, seats, bids_wanted, fraction, &nonce);
+        let window = lottery::window(fraction);
+        let offer = Offer {
+            seats: u16::try_from(seats).expect("at most LEASES_PER_JOB_MAX"),
+            bids_wanted,
+            fraction,
+            nonce_hash: auction::nonce_hash(&nonce),
+            closes_ms: u32::try_from(window.as_millis()).expect("four rounds at most"),
+            ..self.make_offer(context)
+        };
+        self.attempts = self.attempts.saturating_add(1);
+        let (peers, expires) = (context.peers.len(), offer.expires);
         let message = Message::from(offer.clone());
         let id = OfferId(envelope::id(&message));
-        let book = Book::new(nonce, Terms::of(id, &offer), context.now, BIDS_FOR);
+        let book = Book::new(nonce, Terms::of(id, &offer), context.now, window);
         context.timers.set(Timer::AuctionCloses(self.id), book.deadline());
         context.emit(Effect::Publish(message));
-        let peers = context.peers.len();
         context.notify(Event::Offered { job: self.id, offer: id, seats: offer.seats, peers });
-        self.offering = Some(Offering {
-            offer: id,
-            book,
-            turnout: Turnout::new(id, fraction, bids_wanted),
-            slots: BTreeMap::new(),
-            distrusted: BTreeSet::new(),
-            expires: offer.expires,
-            opened: context.now,
-        });
+        let turnout = Turnout::new(id, fraction, bids_wanted);
+        let (slots, opened) = (BTreeMap::new(), context.now);
+        self.offering = Some(Offering { offer: id, book, turnout, slots, expires, opened });
     }
 
-    fn make_offer(&self, context: &Context, seats: usize, bids_wanted: u16, fraction: u64, nonce: &Hash) -> Offer {
+    /// An offer of this job; the auction's part of it is still to be filled in.
+    fn make_offer(&self, context: &Context) -> Offer {
         Offer {
             job: self.id,
             program: self.job.program,
@@ -93,53 +100,59 @@ impl Active {
             input_bytes: self.inputs.bytes(),
             limits: self.job.limits,
             ceiling: self.job.max_price,
-            seats: u16::try_from(seats).expect("at most LEASES_PER_JOB_MAX"),
-            bids_wanted,
-            fraction,
-            nonce_hash: auction::nonce_hash(nonce),
-            closes_ms: u32::try_from(BIDS_FOR.as_millis()).expect("a second"),
+            seats: 0,
+            bids_wanted: 0,
+            fraction: 0,
+            nonce_hash: Hash::default(),
+            closes_ms: 0,
             expires: context.wall() + OFFER_LIFE,
-            attempt: u32::try_from(self.auctions.len()).unwrap_or(u32::MAX),
+            attempt: self.attempts,
             ext: Ext::new(),
         }
     }
 
-    /// Doubles the time between offers while they bring nobody.
+    /// Doubles the time between offers while they bring nobody. Whoever lost an auction, though there is work left, may
+    /// soon bid again.
     fn schedule_next_offer(&self, context: &mut Context) {
-        let in_vain = self.auctions.iter().rev().take_while(|auctioned| auctioned.leases == 0).count();
-        let enough = self.live().count() >= usize::from(self.job.policy.seats());
-        let doubled = OFFER_AGAIN_MIN * (1 << in_vain.min(5));
-        let wait = if enough { OFFER_AGAIN_MAX } else { doubled.min(OFFER_AGAIN_MAX) };
-        context.timers.set(Timer::OfferAgain(self.id), context.now + wait + BIDS_FOR);
+        let in_vain = self.auctions.iter().rev().take(5).take_while(|auctioned| auctioned.leases == 0).count();
+        let enough = self.live.len() >= usize::from(self.job.policy.seats());
+        let lost_out = self.auctions.last().is_some_and(|auctioned| auctioned.bids > auctioned.leases);
+        let doubled = (OFFER_AGAIN_MIN * (1 << in_vain)).min(OFFER_AGAIN_MAX);
+        let wait = match (enough, lost_out) {
+            (true, true) => OFFER_GAP,
+            (true, false) => OFFER_AGAIN_MAX,
+            (false, _) => doubled,
+        };
+        context.timers.set(Timer::OfferAgain(self.id), context.now + wait);
     }
 
-    /// Whether this is our open offer.
+    fn distrusts(&self, context: &Context, peer: &PeerId) -> bool {
+        self.excluded.contains(peer) || context.reputation.is_distrusted(peer)
+    }
+
+    /// Whether this is our open offer, or the one before.
     pub fn is_offering(&self, offer: &OfferId) -> bool {
-        self.offering.as_ref().is_some_and(|offering| offering.offer == *offer)
+        [&self.offering, &self.closed].into_iter().flatten().any(|offering| offering.offer == *offer)
     }
 
     /// A sealed bid.
     pub(super) fn on_bid(&mut self, context: &mut Context, bidder: PeerId, id: Hash, bid: &Bid) {
-        let taken = self.live().any(|(_, granted)| granted.worker == bidder);
-        let Some(offering) = &mut self.offering else { return };
         let prefix = context.peers.get(&bidder).copied().flatten();
+        let (employed, distrusted) = (self.employs(&bidder), self.distrusts(context, &bidder));
+        let is_late = self.offering.as_ref().is_none_or(|offering| offering.offer != bid.offer);
+        let Some(offering) = (if is_late { &mut self.closed } else { &mut self.offering }) else { return };
         offering.turnout.on_bid(bidder, prefix);
-        if taken {
-            return;
-        }
-        if self.excluded.contains(&bidder) || context.reputation.is_distrusted(&bidder) {
-            if offering.distrusted.len() < limits::BIDS_PER_OFFER_MAX {
-                offering.distrusted.insert(bidder);
-            }
-            return;
-        }
         let delivery_ppm = context.reputation.delivery_ppm(&bidder);
         let sealed = SealedBid { bidder, bid: id, price: bid.price, delivery_ppm, prefix };
-        // Whoever is turned away learns why when the auction closes.
-        if offering.book.on_bid(context.now, sealed).is_ok() {
+        if distrusted {
+            offering.book.turn_away(bidder, Standing::Distrusted);
+        } else if !employed && offering.book.on_bid(context.now, sealed).is_ok() {
             offering.slots.insert(bidder, bid.slots);
         }
-        if offering.book.is_full() {
+        if is_late {
+            // The others have had their answer when the auction was closed.
+            offering.book.closing_for(&bidder).into_iter().for_each(|closing| context.send(bidder, closing));
+        } else if offering.book.is_full() {
             self.close_auction(context);
         }
     }
@@ -150,36 +163,34 @@ impl Active {
         context.timers.cancel(Timer::AuctionCloses(self.id));
         let clearing = offering.book.close();
         context.emit(Effect::Publish(OfferClosed { offer: offering.offer, expires: offering.expires }.into()));
-        self.disclose(context, &offering);
+        Self::disclose(context, &offering);
         for seat in &clearing.winners {
             let slots = offering.slots.get(&seat.bidder).copied().unwrap_or(1);
             self.grant(context, offering.offer, seat.bidder, seat.price, slots);
         }
-        self.fraction = Some(offering.turnout.next_fraction());
         let auctioned = Auctioned {
             bids: offering.book.entries().len(),
             leases: clearing.winners.len(),
             open_for: context.now.since(offering.opened),
         };
+        if self.auctions.len() == AUCTIONS_KEPT_MAX {
+            self.auctions.remove(0);
+        }
         self.auctions.push(auctioned);
+        self.closed = Some(offering);
         context.notify(Event::AuctionClosed { job: self.id, bids: auctioned.bids, leases: auctioned.leases });
         self.schedule_next_offer(context);
         self.fill_all(context);
-        context.timers.set_sooner(Timer::Overdue(self.id), context.now + super::judging::SWEEP);
+        self.watch(context);
+        self.stir();
     }
 
-    fn disclose(&self, context: &mut Context, offering: &Offering) {
-        let bidders = context.peers.keys().copied();
-        let closings: alloc::vec::Vec<(PeerId, Closing)> =
-            bidders.filter_map(|bidder| Some((bidder, offering.book.closing_for(&bidder)?))).collect();
-        let nothing_won = |closing: Closing| Closing { standing: Standing::Distrusted, ..closing };
-        if let Some((_, any)) = closings.first().cloned() {
-            for &bidder in &offering.distrusted {
-                context.send(bidder, nothing_won(any.clone()));
+    fn disclose(context: &mut Context, offering: &Offering) {
+        let bidders: alloc::vec::Vec<PeerId> = context.peers.keys().copied().collect();
+        for bidder in bidders {
+            if let Some(closing) = offering.book.closing_for(&bidder) {
+                context.send(bidder, closing);
             }
-        }
-        for (bidder, closing) in closings {
-            context.send(bidder, closing);
         }
     }
 
@@ -197,34 +208,6 @@ impl Active {
         let id = LeaseId(envelope::id(&message));
         context.send(worker, message);
         context.notify(Event::Leased { job: self.id, worker, price });
-        self.leases.insert(id, Granted::new(context, worker, price, slots));
-    }
-}
-
-impl Granted {
-    fn new(context: &Context, worker: PeerId, price: Price, slots: u16) -> Self {
-        let window = FIRST_WINDOW_PER_SLOT * usize::from(slots.min(SLOTS_BELIEVED_MAX));
-        Self {
-            worker,
-            prefix: context.peers.get(&worker).copied().flatten(),
-            price,
-            since: context.now,
-            heard: context.now,
-            gone: None,
-            running: BTreeSet::new(),
-            window,
-            window_min: window,
-            done: 0,
-            accepted: 0,
-            voided: 0,
-            late: 0,
-            owed: pocketmesh_types::Credits::default(),
-            over: None,
-        }
-    }
-
-    /// Whether a sign of life is overdue.
-    pub fn is_silent(&self, now: pocketmesh_types::Instant) -> bool {
-        now.since(self.heard) > HEARTBEAT * crate::execution::HEARTBEATS_MISSED_MAX
+        self.add_lease(id, Granted::new(context, worker, price, slots));
     }
 }

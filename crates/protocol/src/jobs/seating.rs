@@ -5,22 +5,30 @@
 
 use crate::{
     context::Context,
-    jobs::active::{Active, Granted, Phase},
+    jobs::{
+        active::{Active, Phase},
+        leases::Granted,
+    },
     verification::{Ballot, Rule, Seat, Stage, Step},
 };
 use alloc::vec::Vec;
 use core::time::Duration;
-use pocketmesh_types::{LeaseId, TaskIndex, TaskInput, limits};
+use pocketmesh_types::{Instant, LeaseId, TaskIndex, TaskInput, limits};
 use pocketmesh_wire::message::{Assign, Assigned};
 
 /// The most tasks that one worker holds: with a message's worth on the way, nothing is gained by more.
 const WINDOW_MAX: usize = limits::TASKS_PER_MESSAGE_MAX / 2;
-/// A window that is worked off faster than this is doubled.
-const WINDOW_SHORT: Duration = Duration::from_millis(500);
-/// A window that takes longer than this is halved: what it holds is lost when the worker leaves.
-const WINDOW_LONG: Duration = Duration::from_secs(4);
+/// A window holds what its worker does in this time: enough to outlast a round trip, little to lose when it leaves.
+const AHEAD: Duration = Duration::from_millis(500);
+/// How long a worker's pace is measured before its window follows it.
+const PACE_OVER: Duration = Duration::from_millis(250);
 /// Half-seated tasks held per lease before they are preferred to new ones: the pool that the draw is from.
 const POOL_PER_LEASE: usize = 4;
+/// Open seats of a worker, finished or not, for each task in its window: how far it may run ahead of the others. This
+/// bounds what both sides remember, and what is at risk.
+const OPEN_PER_WINDOW: usize = 4;
+/// The least of these, so that a small window does not make its worker wait for a slow partner at once.
+const OPEN_MIN: usize = 64;
 /// Half-seated tasks looked at in one draw.
 const DRAWS_MAX: usize = 256;
 
@@ -34,26 +42,67 @@ impl Active {
 
     /// Gives one worker what its window has room for.
     pub(super) fn fill(&mut self, context: &mut Context, lease: LeaseId) {
-        let Some(granted) = self.leases.get(&lease) else { return };
-        if self.phase != Phase::Running || granted.over.is_some() || granted.gone.is_some() {
-            return;
-        }
-        let worker = granted.worker;
-        let room = self.window_of(granted).saturating_sub(granted.running.len());
-        let (mut tasks, mut bytes) = (Vec::new(), 0);
-        for _ in 0..room {
+        let mut tasks = Vec::new();
+        for _ in 0..self.room(&lease) {
             let Some(task) = self.pick(context, &lease) else { break };
             self.seat(context, task, lease);
+            tasks.push(task);
+        }
+        self.send_tasks(context, lease, &tasks);
+    }
+
+    /// A seat beside the slow ones: tasks that run longer than most are given to workers with room. specs/jobs.md §5.
+    pub(super) fn hedge(&mut self, context: &mut Context) {
+        let Some(slow) = self.durations.slow().filter(|_| self.phase == Phase::Running) else { return };
+        let seats = usize::from(self.job.policy.seats());
+        let overdue = self.ballots.iter().filter_map(|(&task, ballot)| {
+            let since = ballot.running_since()?;
+            let hedgeable = ballot.decided.is_none() && ballot.seats.len() <= seats;
+            (hedgeable && context.now.since(since) > slow).then_some((since, task))
+        });
+        let mut overdue: Vec<(Instant, TaskIndex)> = overdue.collect();
+        overdue.sort_unstable();
+        for lease in self.live_ids() {
+            let mut tasks = Vec::new();
+            let mut room = self.room(&lease);
+            overdue.retain(|(_, task)| {
+                let taken = room > 0 && self.may_seat(task, &lease);
+                if taken {
+                    room -= 1;
+                    tasks.push(*task);
+                }
+                !taken
+            });
+            tasks.iter().for_each(|&task| self.seat(context, task, lease));
+            self.send_tasks(context, lease, &tasks);
+        }
+    }
+
+    /// How many more tasks a worker may be given now.
+    fn room(&self, lease: &LeaseId) -> usize {
+        let Some(granted) = self.leases.get(lease).filter(|granted| granted.over.is_none()) else { return 0 };
+        if self.phase != Phase::Running || granted.gone.is_some() || self.excluded.contains(&granted.worker) {
+            return 0;
+        }
+        let window = self.window_of(granted).saturating_sub(granted.running.len());
+        let open = (OPEN_PER_WINDOW * granted.window).max(OPEN_MIN);
+        window.min(open.saturating_sub(granted.seats.len()))
+    }
+
+    fn send_tasks(&self, context: &mut Context, lease: LeaseId, tasks: &[TaskIndex]) {
+        let Some(granted) = self.leases.get(&lease) else { return };
+        let (mut message, mut bytes) = (Vec::new(), 0);
+        for &task in tasks {
             let input = self.inputs.of(task);
             bytes += inline_len(&input);
-            tasks.push(Assigned { task, input });
-            if bytes >= limits::MESSAGE_BYTES_TARGET {
-                context.send(worker, Assign { lease, tasks: core::mem::take(&mut tasks) });
+            message.push(Assigned { task, input });
+            if bytes >= limits::MESSAGE_BYTES_TARGET || message.len() == limits::TASKS_PER_MESSAGE_MAX {
+                context.send(granted.worker, Assign { lease, tasks: core::mem::take(&mut message) });
                 bytes = 0;
             }
         }
-        if !tasks.is_empty() {
-            context.send(worker, Assign { lease, tasks });
+        if !message.is_empty() {
+            context.send(granted.worker, Assign { lease, tasks: message });
         }
     }
 
@@ -61,11 +110,7 @@ impl Active {
     pub(super) fn assign_again(&mut self, context: &mut Context, lease: LeaseId) {
         let Some(granted) = self.leases.get(&lease) else { return };
         let tasks: Vec<TaskIndex> = granted.running.iter().copied().collect();
-        let per_message = limits::MESSAGE_BYTES_TARGET / limits::INLINE_BYTES_MAX;
-        for chunk in tasks.chunks(per_message) {
-            let tasks = chunk.iter().map(|&task| Assigned { task, input: self.inputs.of(task) }).collect();
-            context.send(granted.worker, Assign { lease, tasks });
-        }
+        self.send_tasks(context, lease, &tasks);
         self.fill(context, lease);
     }
 
@@ -74,23 +119,28 @@ impl Active {
         let seats = usize::from(self.job.policy.seats());
         let unseated = ((self.job.tasks - self.next) as usize).saturating_mul(seats) + self.wanting.len();
         let held: usize = self.live().map(|(_, other)| other.running.len()).sum();
-        let share = (unseated + held).div_ceil(self.live().count().max(1));
+        let share = (unseated + held).div_ceil(self.live.len().max(1));
         granted.window.min(share.max(granted.window_min))
     }
 
-    /// Widens or narrows a worker's window by how long it took to work it off.
-    pub(super) fn adapt_window(granted: &mut Granted, took: Duration) {
-        if took < WINDOW_SHORT {
-            granted.window = (granted.window * 2).min(WINDOW_MAX);
-        } else if took > WINDOW_LONG {
-            granted.window = (granted.window / 2).max(granted.window_min);
+    /// Lets a worker's window follow its pace. A worker that waits for tasks more than it works is faster than it looks,
+    /// but then its window grows with each measurement, until it is not.
+    pub(super) fn adapt_window(granted: &mut Granted, now: Instant, done: usize) {
+        granted.pace.1 += done;
+        let over = now.since(granted.pace.0);
+        if over >= PACE_OVER && granted.window > 0 {
+            let ahead = granted.pace.1 as u128 * AHEAD.as_micros() / over.as_micros();
+            let ahead = usize::try_from(ahead).unwrap_or(WINDOW_MAX);
+            granted.window = ahead.min(WINDOW_MAX).max(granted.window_min);
+            granted.pace = (now, 0);
         }
     }
 
     fn seat(&mut self, context: &Context, task: TaskIndex, lease: LeaseId) {
         let Some(granted) = self.leases.get_mut(&lease) else { return };
         granted.running.insert(task);
-        let seat = Seat { worker: granted.worker, assigned: context.now, stage: Stage::Running };
+        granted.seats.insert(task);
+        let seat = Seat { worker: granted.worker, assigned: context.now, stage: Stage::Running, paid: false };
         self.ballots.entry(task).or_default().seats.insert(lease, seat);
         self.rate_want(task);
     }
@@ -106,24 +156,19 @@ impl Active {
     }
 
     /// The next task for this worker: new ones while the pool of half-seated ones is small, then a draw from the
-    /// pool, then whatever is new, then a task whose worker has become slow.
+    /// pool, then whatever is new.
     fn pick(&mut self, context: &mut Context, lease: &LeaseId) -> Option<TaskIndex> {
-        let worker = self.leases.get(lease)?.worker;
-        if self.excluded.contains(&worker) {
-            return None;
-        }
-        let pool = POOL_PER_LEASE * self.live().count();
-        if self.wanting.len() < pool
+        if self.wanting.len() < POOL_PER_LEASE * self.live.len()
             && let Some(task) = self.take_new()
         {
             return Some(task);
         }
-        self.draw(context, lease).or_else(|| self.take_new()).or_else(|| self.slowest(context, lease))
+        self.draw(context, lease).or_else(|| self.take_new())
     }
 
     fn take_new(&mut self) -> Option<TaskIndex> {
         let mut task = self.finals.first_gap(self.next);
-        while task < self.job.tasks && (self.ballots.contains_key(&task) || self.on_disk_soon.contains(&task)) {
+        while task < self.job.tasks && (self.ballots.contains_key(&task) || self.on_disk_soon.contains_key(&task)) {
             task = self.finals.first_gap(task + 1);
         }
         self.next = task.min(self.job.tasks);
@@ -152,18 +197,6 @@ impl Active {
     fn shares_prefix(&self, ballot: &Ballot, granted: &Granted) -> bool {
         let prefix_of = |lease: &LeaseId| self.leases.get(lease).and_then(|other| other.prefix);
         granted.prefix.is_some() && ballot.seats.keys().any(|lease| prefix_of(lease) == granted.prefix)
-    }
-
-    /// A hedge: the longest-running task past the 95th percentile that has no spare seat yet. specs/jobs.md §5.
-    fn slowest(&self, context: &Context, lease: &LeaseId) -> Option<TaskIndex> {
-        let slow = self.durations.p95()?;
-        let seats = usize::from(self.job.policy.seats());
-        let overdue = self.ballots.iter().filter_map(|(&task, ballot)| {
-            let since = ballot.running_since()?;
-            let hedgeable = ballot.decided.is_none() && ballot.seats.len() <= seats;
-            (hedgeable && context.now.since(since) > slow && self.may_seat(&task, lease)).then_some((since, task))
-        });
-        overdue.min().map(|(_, task)| task)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Leases, the tasks streamed into them, and all the ways out of them. specs/execution.md, specs/jobs.md.
+//! Leases, the tasks streamed into them, and all the ways out of them. specs/leases.md.
 
 use super::{BoundError, Check, Ext, bounded};
 use alloc::vec::Vec;
@@ -53,6 +53,8 @@ pub enum DeclineReason {
     ProgramUnavailable,
     /// The program is not one that this profile runs.
     ProgramRefused,
+    /// No such lease is held: the worker has been restarted, or has given it up.
+    Unknown,
 }
 
 impl Check for Decline {

@@ -1,0 +1,655 @@
+//! A small deterministic mesh in virtual time: many peers, their links, disks, sandboxes and blobs, all modelled.
+//!
+//! Same seed, same run. Every message is encoded, decoded and checked on its way, as it would be between daemons; what
+//! the protocol promises at all times (nothing leaves before what it relies on is on disk) is asserted here, for all tests.
+
+pub mod model;
+
+use model::{Behaviour, Tampering, right};
+use pocketmesh_protocol::{
+    Command, CommandId, Config, Effect, End, Event, Executed, FinalTask, Input, Inputs, Judgement, NoOutcome, Peer,
+    Record, RecordId, Reply, Run, RunId, input::Prefix,
+};
+use pocketmesh_types::{
+    BlobId, Bytes, Credits, Fuel, Hash, Instant, Job, JobId, PeerId, Policy, Price, ProfileId, TaskIndex, UnixTime,
+    job::TaskLimits,
+};
+use pocketmesh_wire::{Message, Verified, envelope};
+use rand_chacha::{
+    ChaCha8Rng,
+    rand_core::{Rng, SeedableRng},
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+/// The wall clock when the world begins.
+const WALL_AT_START: u64 = 1_700_000_000_000;
+/// How long one message, gossip or blob may be under way.
+const LATENCY: (u64, u64) = (1_000, 20_000);
+/// How long a record takes to the disk.
+const DISK: Duration = Duration::from_millis(3);
+
+pub fn seconds(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
+
+pub fn millis(count: u64) -> Duration {
+    Duration::from_millis(count)
+}
+
+pub fn profile() -> ProfileId {
+    ProfileId(Hash::of(b"profile"))
+}
+
+/// A job whose tasks print their index.
+pub fn job(name: &str, tasks: TaskIndex, replicas: u8) -> Job {
+    Job {
+        program: BlobId::of(name.as_bytes()),
+        program_len: 7,
+        name: name.into(),
+        args: vec!["{index}".into()],
+        env: Vec::new(),
+        tasks,
+        first_index: 0,
+        limits: TaskLimits { wall_ms: 20_000, ..TaskLimits::default() },
+        policy: Policy::Replicas(replicas),
+        max_price: Price(1_000),
+        profile: profile(),
+        epoch: UnixTime(WALL_AT_START),
+        nonce: [0; 16],
+    }
+}
+
+/// The name of a job.
+pub fn id_of(job: &Job) -> JobId {
+    JobId(envelope::id(&job.clone().into()))
+}
+
+/// What the disk does with the next record of a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Crash {
+    /// The peer dies before this record is on disk.
+    Before(usize),
+    /// The peer dies when the record is on disk, before it learns of it.
+    After(usize),
+}
+
+/// One peer and what it stands on.
+pub struct Node {
+    pub id: PeerId,
+    pub peer: Option<Peer>,
+    pub behaviour: Behaviour,
+    /// How long a task takes here.
+    pub speed: Duration,
+    pub slots: u16,
+    pub ask: Price,
+    pub memory_max: u64,
+    pub prefix: Option<Prefix>,
+    /// Blobs that it has.
+    pub blobs: BTreeSet<BlobId>,
+    /// Records on its disk.
+    pub disk: Vec<Record>,
+    pub crash: Option<Crash>,
+    /// Tasks that its sandbox has run, per job name.
+    pub ran: BTreeMap<(String, TaskIndex), u32>,
+    pub events: Vec<(Instant, Event)>,
+    pub replies: Vec<Reply>,
+    pub judgements: Vec<Judgement>,
+    /// Messages that it was sent, as kinds.
+    pub heard: BTreeMap<&'static str, u64>,
+    /// Peers that it wants nothing to do with.
+    pub shunned: Vec<(PeerId, &'static str)>,
+    life: u32,
+    born: Instant,
+    stores: usize,
+    pub cancelled: BTreeSet<RunId>,
+    running: usize,
+    queued: Vec<(RunId, Run)>,
+    /// Tasks that its disk has as final.
+    finals: BTreeSet<(JobId, TaskIndex)>,
+    jobs_on_disk: BTreeSet<JobId>,
+    pub owed: BTreeMap<(PeerId, JobId), Credits>,
+    pub accepted: u64,
+}
+
+enum What {
+    Say { to: PeerId, from: PeerId, message: Box<Verified<Message>> },
+    Gossip { to: PeerId, message: Box<Verified<Message>> },
+    Stored { at: PeerId, life: u32, id: RecordId, record: Box<Record> },
+    Finished { at: PeerId, life: u32, run: RunId, result: Box<Result<Executed, NoOutcome>> },
+    Blob { at: PeerId, life: u32, blob: BlobId, found: bool },
+    Deadline { at: PeerId, life: u32 },
+}
+
+pub struct World {
+    pub now: Instant,
+    pub nodes: BTreeMap<PeerId, Node>,
+    /// Bytes of each blob that somebody has made.
+    pub links: BTreeSet<(PeerId, PeerId)>,
+    /// Drops a message instead of delivering it, if this says so.
+    pub lose: fn(&Message) -> bool,
+    /// Delivers every direct message so many times.
+    pub copies: u32,
+    /// All that was said, as kinds and lengths, for comparing runs.
+    pub log: Vec<(Instant, PeerId, &'static str, usize)>,
+    pub keep_log: bool,
+    queue: BTreeMap<(Instant, u64), What>,
+    arrivals: BTreeMap<(PeerId, PeerId), Instant>,
+    seq: u64,
+    rng: ChaCha8Rng,
+    commands: u64,
+    tokens: u64,
+    pub tampering: Tampering,
+}
+
+impl World {
+    pub fn new(seed: u64) -> Self {
+        Self {
+            now: Instant::default(),
+            nodes: BTreeMap::new(),
+            links: BTreeSet::new(),
+            lose: |_| false,
+            copies: 1,
+            log: Vec::new(),
+            keep_log: false,
+            queue: BTreeMap::new(),
+            arrivals: BTreeMap::new(),
+            seq: 0,
+            rng: ChaCha8Rng::seed_from_u64(seed),
+            commands: 0,
+            tokens: 0,
+            tampering: Tampering::default(),
+        }
+    }
+
+    /// A mesh of one requester (which gives nothing) and so many honest workers, all connected.
+    pub fn mesh(seed: u64, workers: usize) -> (Self, PeerId, Vec<PeerId>) {
+        let mut world = Self::new(seed);
+        let requester = world.add(Behaviour::Honest, 0);
+        let workers: Vec<PeerId> = (0..workers).map(|_| world.add(Behaviour::Honest, 2)).collect();
+        workers.iter().for_each(|&worker| world.connect(requester, worker));
+        (world, requester, workers)
+    }
+
+    pub fn add(&mut self, behaviour: Behaviour, slots: u16) -> PeerId {
+        let number = self.nodes.len() as u64;
+        let id = PeerId(Hash::of_parts("test peer", &[&number.to_le_bytes()]).0);
+        let node = Node {
+            id,
+            peer: None,
+            behaviour,
+            speed: millis(50),
+            slots,
+            ask: Price(100),
+            memory_max: 1 << 30,
+            prefix: None,
+            blobs: BTreeSet::new(),
+            disk: Vec::new(),
+            crash: None,
+            ran: BTreeMap::new(),
+            events: Vec::new(),
+            replies: Vec::new(),
+            judgements: Vec::new(),
+            heard: BTreeMap::new(),
+            shunned: Vec::new(),
+            life: 0,
+            born: self.now,
+            stores: 0,
+            cancelled: BTreeSet::new(),
+            running: 0,
+            queued: Vec::new(),
+            finals: BTreeSet::new(),
+            jobs_on_disk: BTreeSet::new(),
+            owed: BTreeMap::new(),
+            accepted: 0,
+        };
+        self.nodes.insert(id, node);
+        self.start(id);
+        id
+    }
+
+    pub fn node(&self, id: PeerId) -> &Node {
+        &self.nodes[&id]
+    }
+
+    pub fn node_mut(&mut self, id: PeerId) -> &mut Node {
+        self.nodes.get_mut(&id).unwrap()
+    }
+
+    pub fn peer(&self, id: PeerId) -> &Peer {
+        self.nodes[&id].peer.as_ref().unwrap()
+    }
+
+    /// Starts a peer on what its disk holds.
+    pub fn start(&mut self, id: PeerId) {
+        let (now, wall) = (self.now, self.wall());
+        let node = self.nodes.get_mut(&id).unwrap();
+        node.life += 1;
+        (node.born, node.running) = (now, 0);
+        node.queued.clear();
+        node.cancelled.clear();
+        let life = [node.life as u8; 32];
+        let mut peer = Peer::new(Config {
+            me: id,
+            profile: profile(),
+            ask: node.ask,
+            slots: node.slots,
+            memory_max: node.memory_max,
+            seed: Hash::of_parts("test dice", &[&id.0, &life]).0,
+            salt_key: Hash::of_parts("test salt", &[&id.0]).0,
+        });
+        node.disk.iter().for_each(|record| peer.restore(record.clone()));
+        let mut effects = peer.handle(Instant::default(), Input::WallClock(wall));
+        effects.extend(peer.resume(Instant::default()));
+        node.peer = Some(peer);
+        self.perform(id, effects);
+    }
+
+    /// Kills a peer: what it had said is under way, what it had not stored is lost.
+    pub fn kill(&mut self, id: PeerId) {
+        let node = self.nodes.get_mut(&id).unwrap();
+        node.peer = None;
+        node.life += 1;
+        for other in self.neighbours(id) {
+            self.disconnect(id, other);
+        }
+    }
+
+    /// Kills a peer, starts it again and connects it as before.
+    pub fn restart(&mut self, id: PeerId, down_for: Duration) {
+        let neighbours = self.neighbours(id);
+        if self.node(id).peer.is_some() {
+            self.kill(id);
+        }
+        self.run_for(down_for);
+        self.start(id);
+        for other in neighbours {
+            self.connect(id, other);
+        }
+    }
+
+    pub fn neighbours(&self, id: PeerId) -> Vec<PeerId> {
+        self.links.iter().filter(|(a, _)| *a == id).map(|&(_, b)| b).collect()
+    }
+
+    pub fn connect(&mut self, a: PeerId, b: PeerId) {
+        for (one, other) in [(a, b), (b, a)] {
+            if self.links.insert((one, other)) {
+                let prefix = self.nodes[&other].prefix;
+                self.tell(one, Input::PeerConnected { peer: other, prefix });
+            }
+        }
+    }
+
+    /// What is under way between the two is lost.
+    pub fn disconnect(&mut self, a: PeerId, b: PeerId) {
+        for (one, other) in [(a, b), (b, a)] {
+            if self.links.remove(&(one, other)) {
+                self.queue
+                    .retain(|_, what| !matches!(what, What::Say { to, from, .. } if (*to, *from) == (one, other)));
+                if self.nodes[&one].peer.is_some() {
+                    self.tell(one, Input::PeerDisconnected { peer: other });
+                }
+            }
+        }
+    }
+
+    pub fn wall(&self) -> UnixTime {
+        UnixTime(WALL_AT_START + self.now.0 / 1000)
+    }
+
+    /// Gives a job to a peer; its program and inputs are in its store.
+    pub fn submit(&mut self, to: PeerId, job: &Job, inputs: Inputs) -> JobId {
+        let node = self.nodes.get_mut(&to).unwrap();
+        node.blobs.insert(job.program);
+        if let Inputs::Parts(parts) = &inputs {
+            node.blobs.extend(parts.iter().filter_map(model::blob_of));
+        }
+        self.command(to, Command::Submit { job: Box::new(job.clone()), inputs });
+        id_of(job)
+    }
+
+    pub fn command(&mut self, to: PeerId, command: Command) {
+        self.commands += 1;
+        let id = CommandId(self.commands);
+        self.tell(to, Input::Command { id, command });
+    }
+
+    /// Tells a peer something now.
+    pub fn tell(&mut self, to: PeerId, input: Input) {
+        let now = self.now;
+        let node = self.nodes.get_mut(&to).unwrap();
+        let at = Instant(now.since(node.born).as_micros() as u64);
+        let Some(peer) = &mut node.peer else { return };
+        let effects = peer.handle(at, input);
+        self.perform(to, effects);
+    }
+
+    /// Delivers something that `from` says, whatever it is, at once.
+    pub fn inject(&mut self, from: PeerId, to: PeerId, message: Message, attached: Vec<Bytes>) {
+        let id = envelope::id(&message);
+        self.tell(
+            to,
+            Input::MessageReceived { from, message: Verified { signer: from, id, content: message, attached } },
+        );
+    }
+
+    /// Lets `to` hear some gossip, and says how it was judged.
+    pub fn gossip(&mut self, author: PeerId, to: PeerId, message: Message) -> Judgement {
+        let id = envelope::id(&message);
+        let message = Verified { signer: author, id, content: message, attached: Vec::new() };
+        self.tokens += 1;
+        self.tell(to, Input::GossipHeard { token: self.tokens, message });
+        *self.node(to).judgements.last().unwrap()
+    }
+
+    pub fn run_for(&mut self, span: Duration) {
+        let end = self.now + span;
+        self.run_until(end, |_| false);
+    }
+
+    /// Runs until `done`, or until `end`; says whether it was done.
+    pub fn run_until(&mut self, end: Instant, mut done: impl FnMut(&Self) -> bool) -> bool {
+        loop {
+            if done(self) {
+                return true;
+            }
+            match self.queue.first_key_value() {
+                Some((&(at, _), _)) if at <= end => {}
+                _ => {
+                    self.now = end;
+                    return done(self);
+                }
+            }
+            let ((at, _), what) = self.queue.pop_first().unwrap();
+            self.now = self.now.max(at);
+            self.happen(what);
+        }
+    }
+
+    /// Runs until a job is over; says how it ended, or panics after this time.
+    pub fn finish(&mut self, requester: PeerId, job: JobId, within: Duration) -> End {
+        let end = self.now + within;
+        let over = self.run_until(end, |world| world.end_of(requester, job).is_some());
+        let progress = self.node(requester).peer.as_ref().and_then(|peer| peer.jobs().get(&job)).map(|a| a.progress());
+        assert!(over, "not over after {within:?}: {progress:?}");
+        self.end_of(requester, job).unwrap()
+    }
+
+    pub fn end_of(&self, requester: PeerId, job: JobId) -> Option<End> {
+        self.node(requester).disk.iter().find_map(|record| match record {
+            Record::Closed { job: closed, end, .. } if *closed == job => Some(*end),
+            _ => None,
+        })
+    }
+
+    /// Final tasks on disk; the last word counts.
+    pub fn finals(&self, requester: PeerId, job: JobId) -> BTreeMap<TaskIndex, FinalTask> {
+        let mut finals = BTreeMap::new();
+        for record in &self.node(requester).disk {
+            if let Record::Final { job: of, tasks } = record
+                && *of == job
+            {
+                finals.extend(tasks.iter().map(|task| (task.task, task.clone())));
+            }
+        }
+        finals
+    }
+
+    /// Whether every task of a job has the right outcome on disk, with its output.
+    pub fn assert_right(&self, requester: PeerId, job: &Job, inputs: &Inputs) {
+        let finals = self.finals(requester, id_of(job));
+        assert_eq!(finals.len(), job.tasks as usize, "every task is final");
+        for (task, found) in finals {
+            let (executed, large) = right(&model::run_of(job, task, inputs));
+            assert_eq!(found.outcome, Some(executed.outcome), "task {task}");
+            let small = executed.inline.first().cloned();
+            assert_eq!(found.stdout, small, "output of task {task}");
+            assert!(large.iter().all(|blob| self.node(requester).blobs.contains(blob)), "large output of task {task}");
+        }
+    }
+
+    /// How often each task of a job was run, all workers together.
+    pub fn executions(&self, name: &str) -> BTreeMap<TaskIndex, u32> {
+        let mut sums = BTreeMap::new();
+        for node in self.nodes.values() {
+            for ((of, task), count) in &node.ran {
+                if of == name {
+                    *sums.entry(*task).or_default() += count;
+                }
+            }
+        }
+        sums
+    }
+
+    pub fn events(&self, of: PeerId, which: impl Fn(&Event) -> bool) -> usize {
+        self.node(of).events.iter().filter(|(_, event)| which(event)).count()
+    }
+
+    fn later(&mut self, span: Duration, what: What) {
+        self.seq += 1;
+        self.queue.insert((self.now + span, self.seq), what);
+    }
+
+    fn latency(&mut self) -> Duration {
+        Duration::from_micros(LATENCY.0 + self.rng.next_u64() % (LATENCY.1 - LATENCY.0))
+    }
+
+    fn perform(&mut self, id: PeerId, effects: Vec<Effect>) {
+        for effect in effects {
+            if self.nodes[&id].peer.is_none() {
+                break;
+            }
+            match effect {
+                Effect::Send { to, message, attached } => self.send(id, to, message, attached),
+                Effect::Publish(message) => self.publish(id, &message),
+                Effect::Judge { judgement, .. } => self.node_mut(id).judgements.push(judgement),
+                Effect::Execute(run) => self.execute(id, run),
+                Effect::Cancel(run) => {
+                    self.node_mut(id).cancelled.insert(run);
+                }
+                Effect::Fetch { blob, from, .. } => self.fetch(id, blob, &from),
+                Effect::Store { id: record_id, record } => self.store(id, record_id, record),
+                Effect::Reply { reply, .. } => self.node_mut(id).replies.push(reply),
+                Effect::Disconnect { peer, reason } => self.node_mut(id).shunned.push((peer, reason)),
+                Effect::Notify(event) => {
+                    if let Event::JobClosed { job, .. } = &event {
+                        assert!(self.end_of(id, *job).is_some(), "a job is over only when that is on disk");
+                    }
+                    let now = self.now;
+                    self.node_mut(id).events.push((now, event));
+                }
+            }
+        }
+        self.arm(id);
+    }
+
+    fn arm(&mut self, id: PeerId) {
+        let node = &self.nodes[&id];
+        let Some(at) = node.peer.as_ref().and_then(Peer::next_deadline) else { return };
+        let (life, span) = (node.life, (node.born + Duration::from_micros(at.0)).since(self.now));
+        self.later(span, What::Deadline { at: id, life });
+    }
+
+    fn send(&mut self, from: PeerId, to: PeerId, message: Message, attached: Vec<Bytes>) {
+        self.assert_durable(from, &message);
+        if let Some((message, attached)) = self.tamper(from, to, message, attached) {
+            self.transmit(from, to, message, attached);
+        }
+    }
+
+    /// Says something in a peer's name.
+    pub fn say(&mut self, from: PeerId, to: PeerId, message: Message) {
+        self.transmit(from, to, message, Vec::new());
+    }
+
+    fn transmit(&mut self, from: PeerId, to: PeerId, message: Message, attached: Vec<Bytes>) {
+        check(&message, &attached);
+        if self.keep_log {
+            self.log.push((self.now, from, message.kind().name(), message.encode_body().len()));
+        }
+        if !self.links.contains(&(from, to)) || (self.lose)(&message) {
+            return;
+        }
+        let verified = Verified { signer: from, id: envelope::id(&message), content: message, attached };
+        for _ in 0..self.copies {
+            let arrival = (self.now + self.latency()).max(self.arrivals.get(&(from, to)).copied().unwrap_or_default());
+            self.arrivals.insert((from, to), arrival);
+            self.later(arrival.since(self.now), What::Say { to, from, message: Box::new(verified.clone()) });
+        }
+    }
+
+    fn publish(&mut self, from: PeerId, message: &Message) {
+        self.assert_durable(from, message);
+        check(message, &[]);
+        let verified =
+            Verified { signer: from, id: envelope::id(message), content: message.clone(), attached: Vec::new() };
+        let others: Vec<PeerId> = self.nodes.keys().copied().filter(|&other| other != from).collect();
+        for to in others {
+            let span = self.latency();
+            self.later(span, What::Gossip { to, message: Box::new(verified.clone()) });
+        }
+    }
+
+    /// Nothing that relies on a record leaves before the record is on disk.
+    fn assert_durable(&self, from: PeerId, message: &Message) {
+        let node = &self.nodes[&from];
+        match message {
+            Message::Offer(offer) => assert!(node.jobs_on_disk.contains(&offer.job), "offered before it was stored"),
+            Message::Verdicts(verdicts) => {
+                let stored = |&task: &TaskIndex| node.finals.contains(&(verdicts.job, task));
+                assert!(verdicts.accepted.iter().all(|task| stored(task)), "accepted before it was stored");
+            }
+            _ => {}
+        }
+    }
+
+    fn store(&mut self, id: PeerId, record_id: RecordId, record: Record) {
+        let node = self.nodes.get_mut(&id).unwrap();
+        node.stores += 1;
+        if node.crash == Some(Crash::Before(node.stores)) {
+            node.crash = None;
+            self.kill(id);
+            return;
+        }
+        let life = node.life;
+        self.later(DISK, What::Stored { at: id, life, id: record_id, record: Box::new(record) });
+    }
+
+    fn fetch(&mut self, id: PeerId, blob: BlobId, from: &[PeerId]) {
+        let has = |peer: &&PeerId| {
+            let node = &self.nodes[*peer];
+            self.links.contains(&(id, **peer)) && node.blobs.contains(&blob) && node.behaviour.serves()
+        };
+        let found = self.nodes[&id].blobs.contains(&blob) || from.iter().any(|peer| has(&peer));
+        let (life, span) = (self.nodes[&id].life, self.latency() + self.latency());
+        self.later(span, What::Blob { at: id, life, blob, found });
+    }
+
+    fn execute(&mut self, id: PeerId, run: Run) {
+        let node = self.nodes.get_mut(&id).unwrap();
+        node.queued.push((run.run, run));
+        self.run_sandbox(id);
+    }
+
+    /// A sandbox has as many lanes as its peer has slots, and one for checks.
+    fn run_sandbox(&mut self, id: PeerId) {
+        loop {
+            let node = self.nodes.get_mut(&id).unwrap();
+            if node.queued.is_empty() || node.running >= usize::from(node.slots).max(1) {
+                return;
+            }
+            let (run_id, run) = node.queued.remove(0);
+            if node.cancelled.contains(&run_id) {
+                continue;
+            }
+            let Some((result, span)) = self.sandbox(id, &run) else { continue };
+            let node = self.nodes.get_mut(&id).unwrap();
+            node.running += 1;
+            *node.ran.entry((run.name.clone(), model::index_of(&run))).or_default() += 1;
+            let life = node.life;
+            self.later(span, What::Finished { at: id, life, run: run_id, result: Box::new(result) });
+        }
+    }
+
+    fn happen(&mut self, what: What) {
+        match what {
+            What::Say { to, from, message } => {
+                *self.node_mut(to).heard.entry(message.content.kind().name()).or_default() += 1;
+                self.note_verdicts(to, from, &message.content);
+                self.tell(to, Input::MessageReceived { from, message: *message });
+            }
+            What::Gossip { to, message } => {
+                self.tokens += 1;
+                self.tell(to, Input::GossipHeard { token: self.tokens, message: *message });
+            }
+            What::Stored { at, life, id, record } if self.nodes[&at].life == life => self.stored(at, id, *record),
+            What::Finished { at, life, run, result } if self.nodes[&at].life == life => {
+                self.node_mut(at).running -= 1;
+                self.tell(at, Input::ExecutionFinished { run, result: *result });
+                self.run_sandbox(at);
+            }
+            What::Blob { at, life, blob, found } if self.nodes[&at].life == life => {
+                if found {
+                    self.node_mut(at).blobs.insert(blob);
+                }
+                self.tell(at, Input::BlobReady { blob, found });
+            }
+            What::Deadline { at, life } if self.nodes[&at].life == life => {
+                let node = &self.nodes[&at];
+                let due = node.peer.as_ref().and_then(Peer::next_deadline);
+                if due.is_some_and(|due| node.born + Duration::from_micros(due.0) <= self.now) {
+                    self.tell(at, Input::DeadlineReached);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn stored(&mut self, at: PeerId, id: RecordId, record: Record) {
+        let node = self.nodes.get_mut(&at).unwrap();
+        match &record {
+            Record::Submitted { job, .. } => drop(node.jobs_on_disk.insert(id_of(job))),
+            Record::Final { job, tasks } => node.finals.extend(tasks.iter().map(|task| (*job, task.task))),
+            _ => {}
+        }
+        node.disk.push(record);
+        if node.crash == Some(Crash::After(node.disk.len())) {
+            node.crash = None;
+            self.kill(at);
+            return;
+        }
+        self.tell(at, Input::Stored { record: id });
+    }
+
+    fn note_verdicts(&mut self, to: PeerId, from: PeerId, message: &Message) {
+        if let Message::Verdicts(verdicts) = message {
+            let node = self.node_mut(to);
+            node.accepted += verdicts.accepted.len() as u64;
+            let owed = node.owed.entry((from, verdicts.job)).or_default();
+            *owed = (*owed).max(verdicts.owed);
+        }
+    }
+
+    /// Something between 0 and 1.
+    pub fn chance(&mut self) -> f64 {
+        self.rng.next_u64() as f64 / u64::MAX as f64
+    }
+}
+
+/// What a message must keep on its way: its kind's bounds, and the same content at the other end.
+pub fn check(message: &Message, attached: &[Bytes]) {
+    let body = message.encode_body();
+    let bytes: usize = attached.iter().map(|blob| blob.len() + 8).sum();
+    assert!(body.len() <= message.kind().bytes_max(), "{} of {} bytes", message.kind().name(), body.len());
+    assert!(body.len() + bytes + 512 <= pocketmesh_types::limits::MESSAGE_BYTES_MAX, "{}", message.kind().name());
+    let back = Message::decode_body(message.kind(), &body).unwrap();
+    assert!(back.check().is_ok(), "{message:?}");
+    assert_eq!(&back, message);
+}
+
+pub fn fuel() -> Fuel {
+    Fuel(1_000_000)
+}

@@ -7,7 +7,7 @@ use crate::{
     context::Context,
     effect::Event,
     lottery,
-    offers::{Board, Held},
+    offers::{Board, Held, OfferOf},
     timers::Timer,
 };
 use core::time::Duration;
@@ -67,15 +67,15 @@ impl Bidding {
 
     /// An offer was heard for the first time: bid at once, later, or not. `busy` leases have tasks.
     pub fn on_offer(&mut self, context: &mut Context, offer: Verified<Offer>, busy: usize) {
-        let (id, requester) = (OfferId(offer.id), offer.signer);
+        let id = (OfferId(offer.id), offer.signer);
         self.counters.heard += 1;
-        context.notify(Event::OfferHeard { offer: id, requester });
-        let wait = lottery::wait(lottery::ticket(id, context.config.me), offer.content.fraction);
+        context.notify(Event::OfferHeard { offer: id.0, requester: id.1 });
+        let wait = lottery::wait(lottery::ticket(id.0, context.config.me), offer.content.fraction);
         if wait > closes(&offer.content) || self.pass(context, &offer.content, busy).is_some() {
             return;
         }
-        if self.board.hold(id, requester, offer.content) {
-            context.timers.set(Timer::Offer(id), context.now + wait);
+        if self.board.hold(id, offer.content) {
+            context.timers.set(Timer::Offer(id.0, id.1), context.now + wait);
         }
     }
 
@@ -100,18 +100,18 @@ impl Bidding {
     }
 
     /// An offer that is held has waited: for its turn in the lottery, or in vain for an answer to our bid.
-    pub fn on_waited(&mut self, context: &mut Context, id: OfferId, busy: usize) {
-        let Some(Held { requester, offer, bid: None, .. }) = self.board.get(&id) else {
+    pub fn on_waited(&mut self, context: &mut Context, id: OfferOf, busy: usize) {
+        let Some(Held { offer, bid: None, .. }) = self.board.get(&id) else {
             self.board.take(&id);
             return;
         };
-        if !context.peers.contains_key(requester) || self.pass(context, offer, busy).is_some() {
+        if !context.peers.contains_key(&id.1) || self.pass(context, offer, busy).is_some() {
             self.board.take(&id);
             return;
         }
-        let (requester, answer_within) = (*requester, closes(offer).min(CLOSES_MAX) + ANSWER_WITHIN);
+        let answer_within = closes(offer).min(CLOSES_MAX) + ANSWER_WITHIN;
         let bid = Message::from(Bid {
-            offer: id,
+            offer: id.0,
             price: context.config.ask,
             slots: context.slots,
             expires: offer.expires,
@@ -119,40 +119,41 @@ impl Bidding {
         });
         self.board.on_bid(&id, envelope::id(&bid));
         self.counters.bid += 1;
-        context.timers.set(Timer::Offer(id), context.now + answer_within);
-        context.send(requester, bid);
-        context.notify(Event::BidSent { offer: id });
+        context.timers.set(Timer::Offer(id.0, id.1), context.now + answer_within);
+        context.send(id.1, bid);
+        context.notify(Event::BidSent { offer: id.0 });
     }
 
     /// Bids are no longer taken: forget the offer unless we have bid.
     pub fn on_closed(&mut self, context: &mut Context, author: PeerId, closed: &OfferClosed) {
-        let unanswered = |held: &Held| held.requester == author && held.bid.is_none();
-        if self.board.get(&closed.offer).is_some_and(unanswered) {
-            self.let_go(context, &closed.offer);
+        let id = (closed.offer, author);
+        if self.board.get(&id).is_some_and(|held| held.bid.is_none()) {
+            self.let_go(context, &id);
         }
     }
 
     /// How an auction ended. A winner's offer is held until its lease comes; where the disclosure does not add up, no
     /// lease is taken.
     pub fn on_closing(&mut self, context: &mut Context, from: PeerId, closing: &Closing) {
-        let Some(held) = self.board.get(&closing.offer).filter(|held| held.requester == from) else { return };
-        let Some(bid) = held.bid else { return };
+        let id = (closing.offer, from);
+        let Some((held, bid)) = self.board.get(&id).and_then(|held| Some((held, held.bid?))) else { return };
         let checked = auction::check(&held.offer, closing, context.config.me, bid, context.config.ask);
         let (offer, standing) = (closing.offer, closing.standing);
         context.notify(Event::BidAnswered { offer, standing, honest: checked.is_ok() });
         match checked {
             Ok(checked) if standing == Standing::Won => {
                 self.counters.won += 1;
-                self.board.on_won(&offer, checked.price);
+                self.board.on_won(&id, checked.price);
             }
-            _ => drop(self.let_go(context, &offer)),
+            _ => drop(self.let_go(context, &id)),
         }
     }
 
     /// Takes out the offer that a lease from `from` answers, if we have bid for it.
     pub fn take_won(&mut self, context: &mut Context, from: PeerId, offer: &OfferId) -> Option<Held> {
-        self.board.get(offer).filter(|held| held.requester == from && held.bid.is_some())?;
-        self.let_go(context, offer)
+        let id = (*offer, from);
+        self.board.get(&id)?.bid?;
+        self.let_go(context, &id)
     }
 
     /// This job is served now: its other offers are of no interest.
@@ -162,13 +163,8 @@ impl Bidding {
         }
     }
 
-    /// How many offers are held.
-    pub fn held(&self) -> usize {
-        self.board.len()
-    }
-
-    fn let_go(&mut self, context: &mut Context, id: &OfferId) -> Option<Held> {
-        context.timers.cancel(Timer::Offer(*id));
+    fn let_go(&mut self, context: &mut Context, id: &OfferOf) -> Option<Held> {
+        context.timers.cancel(Timer::Offer(id.0, id.1));
         self.board.take(id)
     }
 }

@@ -1,7 +1,10 @@
 //! Gossip in: which offers are passed on, which are held, which are held against their sender. specs/offers.md.
 
 use crate::{context::Context, effect::Judgement};
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    vec::Vec,
+};
 use core::time::Duration;
 use pocketmesh_types::{Hash, Instant, JobId, OfferId, PeerId, Price, UnixTime, limits};
 use pocketmesh_wire::message::Offer;
@@ -17,8 +20,9 @@ const SEEN_MAX: usize = 2 * limits::OFFERS_HELD_MAX;
 /// The state of gossip: what was seen, and how much of whom.
 #[derive(Debug, Default)]
 pub struct Gate {
-    seen: BTreeSet<Hash>,
-    seen_before: BTreeSet<Hash>,
+    /// By author too: whoever repeats another's words must not get in their way.
+    seen: BTreeSet<(PeerId, Hash)>,
+    seen_before: BTreeSet<(PeerId, Hash)>,
     since: Instant,
     counts: BTreeMap<PeerId, u32>,
 }
@@ -26,14 +30,15 @@ pub struct Gate {
 impl Gate {
     /// Judges a gossiped statement by its age, its novelty and how much its author says.
     pub fn judge(&mut self, context: &Context, id: Hash, author: PeerId, expires: UnixTime) -> Judgement {
-        let is_known = self.seen.contains(&id) || self.seen_before.contains(&id);
+        let statement = (author, id);
+        let is_known = self.seen.contains(&statement) || self.seen_before.contains(&statement);
         if is_known || !context.is_current(expires, limits::OFFER_LIFE_MAX) || self.is_too_much(context.now, author) {
             return Judgement::Drop;
         }
         if self.seen.len() >= SEEN_MAX {
             self.seen_before = core::mem::take(&mut self.seen);
         }
-        self.seen.insert(id);
+        self.seen.insert(statement);
         Judgement::PassOn
     }
 
@@ -51,11 +56,12 @@ impl Gate {
     }
 }
 
+/// An offer, and who makes it: anybody can repeat the words of another's offer.
+pub type OfferOf = (OfferId, PeerId);
+
 /// An offer that this peer may serve, or has bid for.
 #[derive(Debug, Clone)]
 pub struct Held {
-    /// Who offers.
-    pub requester: PeerId,
     /// The offer.
     pub offer: Offer,
     /// The id of our bid, once it is sent.
@@ -67,27 +73,27 @@ pub struct Held {
 /// Offers held, at most [`limits::OFFERS_HELD_MAX`]. Each has a timer, by which it is let go.
 #[derive(Debug, Default)]
 pub struct Board {
-    held: BTreeMap<OfferId, Held>,
+    held: BTreeMap<OfferOf, Held>,
     bids_out: usize,
 }
 
 impl Board {
     /// Holds an offer; says whether there was room.
-    pub fn hold(&mut self, id: OfferId, requester: PeerId, offer: Offer) -> bool {
+    pub fn hold(&mut self, id: OfferOf, offer: Offer) -> bool {
         let room = self.held.len() < limits::OFFERS_HELD_MAX;
         if room {
-            self.held.insert(id, Held { requester, offer, bid: None, due: None });
+            self.held.entry(id).or_insert(Held { offer, bid: None, due: None });
         }
         room
     }
 
     /// An offer that is held.
-    pub fn get(&self, id: &OfferId) -> Option<&Held> {
+    pub fn get(&self, id: &OfferOf) -> Option<&Held> {
         self.held.get(id)
     }
 
     /// Takes note of our bid for an offer that had none.
-    pub fn on_bid(&mut self, id: &OfferId, bid: Hash) {
+    pub fn on_bid(&mut self, id: &OfferOf, bid: Hash) {
         if let Some(held) = self.held.get_mut(id).filter(|held| held.bid.is_none()) {
             held.bid = Some(bid);
             self.bids_out += 1;
@@ -95,36 +101,26 @@ impl Board {
     }
 
     /// Takes note of what a lease must pay.
-    pub fn on_won(&mut self, id: &OfferId, due: Option<Price>) {
+    pub fn on_won(&mut self, id: &OfferOf, due: Option<Price>) {
         if let Some(held) = self.held.get_mut(id) {
             held.due = due;
         }
     }
 
     /// Lets an offer go.
-    pub fn take(&mut self, id: &OfferId) -> Option<Held> {
+    pub fn take(&mut self, id: &OfferOf) -> Option<Held> {
         let held = self.held.remove(id)?;
         self.bids_out -= usize::from(held.bid.is_some());
         Some(held)
     }
 
     /// The offers of one job.
-    pub fn of_job(&self, job: &JobId) -> alloc::vec::Vec<OfferId> {
+    pub fn of_job(&self, job: &JobId) -> Vec<OfferOf> {
         self.held.iter().filter(|(_, held)| held.offer.job == *job).map(|(&id, _)| id).collect()
     }
 
     /// How many bids are out that were not answered yet.
     pub fn bids_out(&self) -> usize {
         self.bids_out
-    }
-
-    /// How many offers are held.
-    pub fn len(&self) -> usize {
-        self.held.len()
-    }
-
-    /// Whether none is.
-    pub fn is_empty(&self) -> bool {
-        self.held.is_empty()
     }
 }

@@ -183,7 +183,7 @@ impl Peer {
     fn on_timer(&mut self, timer: Timer) {
         let context = &mut self.context;
         match timer {
-            Timer::Offer(offer) => self.bidding.on_waited(context, offer, self.execution.busy()),
+            Timer::Offer(offer, of) => self.bidding.on_waited(context, (offer, of), self.execution.busy()),
             Timer::AuctionCloses(job) => self.jobs.on_auction_closes(context, job),
             Timer::OfferAgain(job) => self.jobs.on_offer_again(context, job),
             Timer::Overdue(job) => self.jobs.on_overdue(context, job),

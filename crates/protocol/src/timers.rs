@@ -1,13 +1,13 @@
 //! Timers as values: the driver learns only the next deadline, so there is nothing to go stale outside.
 
 use alloc::collections::{BTreeMap, BTreeSet};
-use pocketmesh_types::{Instant, JobId, LeaseId, OfferId};
+use pocketmesh_types::{Instant, JobId, LeaseId, OfferId, PeerId};
 
 /// What a deadline is for. Setting a timer again moves it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Timer {
-    /// The lottery lets us bid for this offer; or our bid for it is no longer answered.
-    Offer(OfferId),
+    /// The lottery lets us bid for this offer of this peer; or our bid for it is no longer answered.
+    Offer(OfferId, PeerId),
     /// Bids for this job's offer close.
     AuctionCloses(JobId),
     /// This job wants workers and may be offered again.

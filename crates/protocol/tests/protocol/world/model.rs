@@ -4,10 +4,13 @@ use super::{World, fuel, millis};
 use pocketmesh_protocol::{Executed, Inputs, NoOutcome, Run, RunId, execution::lease};
 use pocketmesh_types::{BlobId, Bytes, Exit, Fuel, Hash, Job, LeaseId, Outcome, Output, PeerId, TaskIndex, TaskInput};
 use pocketmesh_wire::{
-    Message,
+    Message, envelope,
     message::{Claimed, Committed, Decline, DeclineReason, HandBack, HandBackReason},
 };
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 /// What kind of peer it is.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -58,7 +61,9 @@ impl Behaviour {
 pub struct Tampering {
     commits: BTreeMap<TaskIndex, Committed>,
     claims: BTreeMap<TaskIndex, Claimed>,
-    leased: BTreeMap<PeerId, LeaseId>,
+    /// All leases granted so far.
+    pub leases: Vec<LeaseId>,
+    leased: BTreeSet<PeerId>,
 }
 
 /// The run of a task, as every peer would have it.
@@ -131,9 +136,10 @@ impl World {
         attached: Vec<Bytes>,
     ) -> Option<(Message, Vec<Bytes>)> {
         if let Message::Lease(_) = &message {
-            self.tampering.leased.insert(to, LeaseId(pocketmesh_wire::envelope::id(&message)));
+            self.tampering.leases.push(LeaseId(envelope::id(&message)));
+            self.tampering.leased.insert(to);
         }
-        let leased = self.tampering.leased.contains_key(&from);
+        let leased = self.tampering.leased.contains(&from);
         match (self.node(from).behaviour, message) {
             (Behaviour::Silent, _) if leased => None,
             (Behaviour::Withholds, Message::Claim(_)) => None,
@@ -184,7 +190,7 @@ impl World {
                 self.say(to, from, back.into());
             }
             (Behaviour::Declines, Message::Lease(_)) => {
-                let lease = LeaseId(pocketmesh_wire::envelope::id(message));
+                let lease = LeaseId(envelope::id(message));
                 self.say(to, from, Decline { lease, reason: DeclineReason::Busy }.into());
             }
             _ => {}

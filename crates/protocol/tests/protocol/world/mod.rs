@@ -78,7 +78,6 @@ pub enum Crash {
 
 /// One peer and what it stands on.
 pub struct Node {
-    pub id: PeerId,
     pub peer: Option<Peer>,
     pub behaviour: Behaviour,
     /// How long a task takes here.
@@ -126,7 +125,7 @@ enum What {
 pub struct World {
     pub now: Instant,
     pub nodes: BTreeMap<PeerId, Node>,
-    /// Bytes of each blob that somebody has made.
+    /// Who is connected to whom, both ways.
     pub links: BTreeSet<(PeerId, PeerId)>,
     /// Drops a message instead of delivering it, if this says so.
     pub lose: fn(&Message) -> bool,
@@ -177,7 +176,6 @@ impl World {
         let number = self.nodes.len() as u64;
         let id = PeerId(Hash::of_parts("test peer", &[&number.to_le_bytes()]).0);
         let node = Node {
-            id,
             peer: None,
             behaviour,
             speed: millis(50),
@@ -520,7 +518,7 @@ impl World {
             Message::Offer(offer) => assert!(node.jobs_on_disk.contains(&offer.job), "offered before it was stored"),
             Message::Verdicts(verdicts) => {
                 let stored = |&task: &TaskIndex| node.finals.contains(&(verdicts.job, task));
-                assert!(verdicts.accepted.iter().all(|task| stored(task)), "accepted before it was stored");
+                assert!(verdicts.accepted.iter().all(stored), "accepted before it was stored");
             }
             _ => {}
         }

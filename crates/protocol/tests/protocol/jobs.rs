@@ -1,10 +1,8 @@
 //! A job's life, from submission to its end. specs/jobs.md.
 
-mod world;
-
+use crate::world::{Crash, World, id_of, job, millis, model::Behaviour, seconds};
 use pocketmesh_protocol::{Command, End, Event, Inputs, Record, Reply};
 use pocketmesh_types::{BlobId, Bytes, TaskInput};
-use world::{Crash, World, id_of, job, millis, model::Behaviour, seconds};
 
 fn inline_inputs(tasks: u32) -> Inputs {
     Inputs::Parts((0..tasks).map(|task| TaskInput::Inline(Bytes(vec![task as u8; 4096]))).collect())
@@ -175,7 +173,7 @@ fn stopping_keeps_what_was_accepted_and_frees_the_workers() {
     world.run_for(seconds(30));
     assert_eq!(world.events(requester, |event| matches!(event, Event::JobClosed { .. })), 1);
     world.command(requester, Command::Stop(id));
-    world.command(requester, Command::Stop(id_of(&self::job("another", 1, 1))));
+    world.command(requester, Command::Stop(id_of(&crate::world::job("another", 1, 1))));
     let replies = &world.node(requester).replies;
     assert_eq!(replies[replies.len() - 2..], [Reply::Stopped, Reply::UnknownJob]);
 }

@@ -1,0 +1,128 @@
+//! The worker's side of the market: for what it bids, and when. specs/bidding.md.
+
+use crate::world::{World, job, millis, model::Behaviour, seconds};
+use pocketmesh_protocol::{End, Event, Input, Inputs};
+use pocketmesh_types::{Job, PeerId, Price, job::TaskLimits};
+use pocketmesh_wire::{
+    Message,
+    message::{Bid, Standing},
+};
+
+fn bids(world: &World, worker: PeerId) -> u64 {
+    world.peer(worker).bidding().bid
+}
+
+fn answers(world: &World, worker: PeerId) -> Vec<(Standing, bool)> {
+    let events = world.node(worker).events.iter().filter_map(|(_, event)| match event {
+        Event::BidAnswered { standing, honest, .. } => Some((*standing, *honest)),
+        _ => None,
+    });
+    events.collect()
+}
+
+#[test]
+fn offers_that_do_not_fit_are_not_bid_for() {
+    let fits = job("count", 10, 1);
+    let too_cheap = Job { max_price: Price(99), ..fits.clone() };
+    let too_large = Job { limits: TaskLimits { memory: 2 << 30, ..fits.limits }, ..fits.clone() };
+    for (job, wanted) in [(fits, 1), (too_cheap, 0), (too_large, 0)] {
+        let (mut world, requester, workers) = World::mesh(80, 1);
+        world.submit(requester, &job, Inputs::None);
+        world.run_for(millis(300));
+        assert_eq!(bids(&world, workers[0]), wanted);
+        assert_eq!(world.peer(workers[0]).bidding().heard, 1);
+    }
+}
+
+#[test]
+fn a_device_that_may_not_work_does_not_bid() {
+    let (mut world, requester, workers) = World::mesh(81, 1);
+    world.tell(workers[0], Input::DeviceChanged { slots: 0 });
+    let id = world.submit(requester, &job("count", 10, 1), Inputs::None);
+    world.run_for(seconds(10));
+    assert_eq!(bids(&world, workers[0]), 0);
+    world.tell(workers[0], Input::DeviceChanged { slots: 1 });
+    assert_eq!(world.finish(requester, id, seconds(60)), End::Complete, "it hears the next offer");
+}
+
+#[test]
+fn a_busy_worker_does_not_bid() {
+    let (mut world, requester, workers) = World::mesh(82, 1);
+    world.node_mut(workers[0]).speed = seconds(10);
+    world.tell(workers[0], Input::DeviceChanged { slots: 1 });
+    for name in ["a", "b", "c", "d", "e", "f"] {
+        world.submit(requester, &job(name, 50, 1), Inputs::None);
+        world.run_for(seconds(1));
+    }
+    assert_eq!(world.peer(workers[0]).load().0, 4, "four leases a slot");
+}
+
+#[test]
+fn a_requester_that_never_answers_does_not_keep_a_worker_from_bidding() {
+    let (mut world, requester, workers) = World::mesh(83, 1);
+    let silent = world.add(Behaviour::Honest, 0);
+    world.connect(silent, workers[0]);
+    world.lose = |message| matches!(message, Message::Closing(_) | Message::Lease(_));
+    for name in ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"] {
+        world.submit(silent, &job(name, 50, 1), Inputs::None);
+    }
+    world.run_for(seconds(1));
+    assert_eq!(bids(&world, workers[0]), 8, "two slots, four commitments each");
+    world.kill(silent);
+    world.lose = |_| false;
+    world.run_for(seconds(6));
+    let id = world.submit(requester, &job("count", 10, 1), Inputs::None);
+    assert_eq!(world.finish(requester, id, seconds(10)), End::Complete);
+}
+
+#[test]
+fn a_late_bid_is_ignored_and_told_so() {
+    let (mut world, requester, workers) = World::mesh(84, 2);
+    let id = world.submit(requester, &job("count", 500, 1), Inputs::None);
+    world.run_for(seconds(1));
+    let late = world.add(Behaviour::Honest, 1);
+    world.connect(requester, late);
+    let offer = world.node(workers[0]).events.iter().find_map(|(_, event)| match event {
+        Event::BidSent { offer } => Some(*offer),
+        _ => None,
+    });
+    let expires = world.wall() + seconds(30);
+    let bid = Bid { offer: offer.unwrap(), price: Price(1), slots: 1, expires, ext: Default::default() };
+    world.inject(late, requester, bid.into(), Vec::new());
+    world.run_for(millis(100));
+    assert_eq!(world.node(late).heard.get("closing"), Some(&1), "it learns that it is late");
+    assert!(world.peer(requester).jobs().get(&id).unwrap().live().all(|(_, granted)| granted.worker != late));
+}
+
+#[test]
+fn every_bidder_learns_how_it_went_and_can_check_it() {
+    let (mut world, requester, workers) = World::mesh(85, 12);
+    world.submit(requester, &job("count", 2_000, 2), Inputs::None);
+    world.run_for(seconds(1));
+    for &worker in &workers {
+        let answers = answers(&world, worker);
+        assert_eq!(answers.len(), 1);
+        assert!(answers[0].1, "the disclosure adds up");
+    }
+    let won = workers.iter().filter(|&&worker| answers(&world, worker)[0].0 == Standing::Won).count();
+    assert_eq!(won, 8);
+}
+
+#[test]
+fn one_public_prefix_has_one_lease_a_job() {
+    let (mut world, requester, _) = World::mesh(86, 0);
+    let workers: Vec<PeerId> = (0..6).map(|_| world.add(Behaviour::Honest, 2)).collect();
+    for &worker in &workers {
+        world.node_mut(worker).prefix = Some([4, 8, 8, 8, 0, 0]);
+        world.connect(requester, worker);
+    }
+    let other = world.add(Behaviour::Honest, 2);
+    world.connect(requester, other);
+    let job = job("count", 200, 2);
+    let id = world.submit(requester, &job, Inputs::None);
+    assert_eq!(world.finish(requester, id, seconds(120)), End::Complete);
+    world.assert_right(requester, &job, &Inputs::None);
+    for task in world.finals(requester, id).values() {
+        assert!(task.workers.contains(&other), "no task has two seats behind one prefix");
+    }
+}

@@ -1,0 +1,10 @@
+//! The protocol in virtual time: whole meshes of peers, and one peer alone.
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod bidding;
+mod jobs;
+mod leases;
+mod offers;
+mod peer;
+mod verification;
+mod world;

@@ -1,4 +1,4 @@
-//! What goes into the journal: facts that a restart must not lose. specs/journal.md lists the kinds.
+//! What goes into the journal: facts that a restart must not lose. specs/jobs.md §2 has them as a table.
 
 use alloc::vec::Vec;
 use pocketmesh_types::{Bytes, ClaimId, Job, JobId, Outcome, PeerId, TaskIndex, TaskInput, UnixTime};

@@ -183,14 +183,35 @@ fn a_job_with_nobody_left_but_refuted_workers_waits_for_others() {
 }
 
 #[test]
-fn one_replica_that_is_late_and_right_corrects_one_that_was_first_and_wrong() {
-    // The liar hedges the slow one's tasks; while the job is under way, the truth still counts.
-    let (mut world, requester, workers) = mesh_with(69, 2, &[(1, Behaviour::Wrong)]);
-    world.node_mut(workers[0]).speed = seconds(3);
-    let job = job("count", 300, 1);
+fn a_late_dissent_corrects_what_is_final_while_the_job_is_under_way() {
+    // One replica promises nothing, but a hedge may show that a final result is wrong. Two peers behind one prefix never
+    // share a task, so the liar cannot help the slowest, and the job is still under way when the truth comes.
+    let (mut world, requester, _) = World::mesh(69, 0);
+    let [slowest, slow, liar] = [0; 3].map(|_| world.add(Behaviour::Honest, 2));
+    world.node_mut(liar).behaviour = Behaviour::Wrong;
+    world.node_mut(slow).speed = seconds(2);
+    world.node_mut(slowest).speed = seconds(60);
+    for behind in [slowest, liar] {
+        world.node_mut(behind).prefix = Some([4, 8, 8, 8, 0, 0]);
+    }
+    world.connect(requester, slowest);
+    let job = job("count", 100, 1);
     let id = world.submit(requester, &job, Inputs::None);
-    world.finish(requester, id, seconds(2_000));
-    assert!(world.node(requester).disk.iter().any(|record| matches!(record, Record::Closed { .. })));
-    assert!(!refuted(&world, requester).contains(&workers[0]));
-    let _ = id;
+    world.run_for(seconds(1));
+    world.connect(requester, slow);
+    world.connect(requester, liar);
+    world.finish(requester, id, seconds(200));
+    world.run_for(seconds(1));
+    assert_eq!(refuted(&world, requester), [liar].into());
+    let finals = world.finals(requester, id);
+    let ran = &world.node(slow).ran;
+    let right = |task: &u32| crate::world::model::right(&crate::world::model::run_of(&job, *task, &Inputs::None)).0;
+    assert!(ran.keys().all(|(_, task)| finals[task].outcome == Some(right(task).outcome)));
+    let twice = world.node(requester).disk.iter().filter_map(|record| match record {
+        Record::Final { tasks, .. } => Some(tasks.len()),
+        _ => None,
+    });
+    assert!(twice.sum::<usize>() > 100, "some were corrected");
+    let owed = world.node(slow).owed[&(requester, id)];
+    assert_eq!(owed, Credits(ran.len() as u128 * 100 * crate::world::fuel().0 as u128));
 }

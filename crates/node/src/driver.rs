@@ -104,7 +104,7 @@ pub enum LoopError {
 
 impl Driver {
     /// Runs until `stop`, or until a question asks for the end.
-    pub async fn run(&mut self, mut sources: Sources, mut stop: BoxFuture<'_, ()>) -> Result<(), LoopError> {
+    pub async fn run(&mut self, sources: &mut Sources, mut stop: BoxFuture<'_, ()>) -> Result<(), LoopError> {
         let effects = self.peer.handle(self.clock.now(), Input::WallClock(wall()));
         self.perform(effects).await?;
         let effects = self.peer.resume(self.clock.now());

@@ -161,7 +161,7 @@ pub async fn run(
         executor: Arc::clone(&executor),
         ends: ended,
     });
-    let sources = Sources {
+    let mut sources = Sources {
         network: network_events,
         journal: recovered.events,
         finished,
@@ -193,11 +193,12 @@ pub async fn run(
     let (end_serving, serving_ends) = tokio::sync::oneshot::channel::<()>();
     let served = tokio::spawn(pocketmesh_api::serve(listener, desk, serving_ends.map(drop)));
     on_ready(&ready);
-    let outcome = driver.run(sources, stop.boxed()).await;
+    let outcome = driver.run(&mut sources, stop.boxed()).await;
     drop(end_serving);
     peers::save(network.clone(), recovered.index).await;
     network.shutdown().await;
-    drop(driver);
+    // Until here, because the network ends with the receiver of its events.
+    drop((driver, sources));
     // The server's task ends with its channel; how does not matter any more.
     let _ = served.await;
     Ok(outcome?)

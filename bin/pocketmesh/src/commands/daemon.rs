@@ -22,6 +22,7 @@ const STOP_POLL: Duration = Duration::from_millis(50);
 /// Runs the daemon until it is stopped.
 pub async fn run(context: &Context, args: Daemon) -> Outcome {
     args.listen.iter().chain(&args.bootstrap).try_for_each(|text| address::check(text))?;
+    let fresh = !context.dir.exists();
     let home = open_or_init(context, args.network.as_deref())?;
     log(context)?;
     if args.sabotage {
@@ -37,8 +38,23 @@ pub async fn run(context: &Context, args: Daemon) -> Outcome {
             () = orphaned => {}
         }
     };
-    pocketmesh_node::run(options, |ready| announce(context, ready), stop).await.map_err(Error::failed)?;
-    Ok(Exit::Complete)
+    let mut started = false;
+    let on_ready = |ready: &Ready| {
+        started = true;
+        announce(context, ready);
+    };
+    let ended = pocketmesh_node::run(options, on_ready, stop).await.map_err(Error::failed);
+    if fresh && !started {
+        remove_unused(context);
+    }
+    ended.map(|()| Exit::Complete)
+}
+
+/// A folder that was made for a daemon that then could not start: nothing has happened in it.
+fn remove_unused(context: &Context) {
+    if std::fs::remove_dir_all(&context.dir).is_ok() {
+        context.note(format!("removed {} again", context.dir.display()));
+    }
 }
 
 /// The data folder; a fresh one is made when there is none, because that is what the person wants next.

@@ -11,13 +11,7 @@ async fn a_restarted_requester_goes_on_and_runs_nothing_twice_that_was_final() {
     let input = Input::Range { start: 0, end: 120 };
     let job = rig::job(primes, input, &["{index}", "20000000", "40000"]);
     let id = mesh.client(2).submit(&job).await.expect("taken on").id.to_string();
-    let before = loop {
-        let summary = mesh.client(2).job(&id).await.expect("the job").summary;
-        if summary.done >= 10 {
-            break summary.done;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    };
+    let before = tokio::time::timeout(rig::LIMIT, ten_done(&mesh, &id)).await.expect("ten tasks are final");
     assert!(before < 120, "the job was too fast to be interrupted");
     let folder = mesh.daemons.pop().expect("the requester").stop().await;
     mesh.daemons.push(rig::start(folder, vec![], false).await);
@@ -29,6 +23,17 @@ async fn a_restarted_requester_goes_on_and_runs_nothing_twice_that_was_final() {
     // Executions are counted anew after a restart: two for each task that was not final, and the odd hedge.
     let needed = u64::from(2 * (120 - restored));
     assert!(summary.executions >= needed && summary.executions <= needed + needed / 10 + 4, "{summary:?}");
+}
+
+/// Waits for ten final tasks; how many there are.
+async fn ten_done(mesh: &Mesh, id: &str) -> u32 {
+    loop {
+        let summary = mesh.client(2).job(id).await.expect("the job").summary;
+        if summary.done >= 10 {
+            return summary.done;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

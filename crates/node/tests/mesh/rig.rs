@@ -122,8 +122,7 @@ impl Mesh {
     pub async fn run(&self, number: usize, job: SubmitJob) -> (JobSummary, Vec<u8>) {
         let client = self.client(number);
         let id = client.submit(&job).await.expect("taken on").id.to_string();
-        let summary = tokio::time::timeout(LIMIT, finish(&client, &id)).await;
-        let Ok(summary) = summary else { panic!("not finished in time: {:#?}", client.job(&id).await) };
+        let summary = finish(&client, &id).await;
         let chunks = client.job_stdout(&id).await.expect("a result");
         let stdout = chunks.map(|chunk| chunk.expect("bytes").to_vec()).collect::<Vec<_>>().await.concat();
         (summary, stdout)
@@ -132,12 +131,18 @@ impl Mesh {
 
 /// Follows a job to its last summary.
 pub async fn finish(client: &Client, id: &str) -> JobSummary {
-    let mut updates = client.job_events(id).await.expect("updates");
-    let mut last = None;
-    while let Some(update) = updates.next().await {
-        if let Update::Progress(summary) = update.expect("an update") {
-            last = Some(summary);
+    let follow = async {
+        let mut updates = client.job_events(id).await.expect("updates");
+        let mut last = None;
+        while let Some(update) = updates.next().await {
+            if let Update::Progress(summary) = update.expect("an update") {
+                last = Some(summary);
+            }
         }
+        last.expect("at least one snapshot")
+    };
+    match tokio::time::timeout(LIMIT, follow).await {
+        Ok(summary) => summary,
+        Err(_) => panic!("not finished in time: {:#?}", client.job(id).await),
     }
-    last.expect("at least one snapshot")
 }

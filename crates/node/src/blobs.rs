@@ -108,7 +108,10 @@ impl Exchange {
         let idle = lock(&self.idle).get_mut(&peer).and_then(Vec::pop);
         if let Some(mut stream) = idle {
             match fetch(&mut stream, wanted, &self.store, PATIENCE).await {
-                Ok(_) => return Ok(self.keep(peer, stream)),
+                Ok(_) => {
+                    self.keep(peer, stream);
+                    return Ok(());
+                }
                 Err(FetchError::Stream(_) | FetchError::CutShort { .. }) => {}
                 Err(error) => return Err(error.to_string()),
             }

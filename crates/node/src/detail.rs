@@ -72,9 +72,9 @@ fn message_of(driver: &Driver, active: &Active, notes: Option<&Notes>, state: Jo
         }
         JobState::Running => format!("{workers} workers"),
         JobState::Reducing => "all tasks are done; the reduce program runs".into(),
-        JobState::Complete => "complete: every task has a verified result".into(),
+        JobState::Complete => "every task has a verified result".into(),
         JobState::Partial => format!(
-            "partial: {} tasks did not end well, {} could not be decided",
+            "{} tasks did not end well, {} could not be decided",
             active.counts.unsuccessful, active.counts.unresolved
         ),
         JobState::Failed => match notes.and_then(|notes| notes.reduce.as_ref()).map(|plan| &plan.outcome) {
@@ -116,7 +116,7 @@ fn row_of(view: WorkerView) -> WorkerRow {
     let state = match (view.voided > 0, view.leased) {
         (true, _) => WorkerState::Caught,
         (false, true) => WorkerState::Active,
-        (false, false) if view.excluded || view.accepted == 0 => WorkerState::Gone,
+        (false, false) if view.excluded || (view.accepted == 0 && view.done > 0) => WorkerState::Gone,
         (false, false) => WorkerState::Finished,
     };
     let note = match state {
@@ -183,19 +183,16 @@ pub fn complete(
     let (mut hasher, mut len, mut fuel) = (blake3::Hasher::new(), 0u64, 0u64);
     for task in results.of_job(&report.job) {
         let task = task.map_err(|error| error.to_string())?;
-        match task.outcome {
-            Some(outcome) => {
-                fuel = fuel.saturating_add(outcome.fuel.0);
-                if joined {
-                    let bytes = crate::results::stdout_of(&task, store).map_err(|error| error.to_string())?;
-                    hasher.update(&bytes);
-                    len += bytes.len() as u64;
-                }
-                if outcome.is_success() {
-                    continue;
-                }
+        if let Some(outcome) = task.outcome {
+            fuel = fuel.saturating_add(outcome.fuel.0);
+            if joined {
+                let bytes = crate::results::stdout_of(&task, store).map_err(|error| error.to_string())?;
+                hasher.update(&bytes);
+                len += bytes.len() as u64;
             }
-            None => {}
+            if outcome.is_success() {
+                continue;
+            }
         }
         if report.failed.len() < FAILED_MAX {
             let exit = task.outcome.map_or_else(|| "could not be decided".to_owned(), |o| o.exit.to_string());

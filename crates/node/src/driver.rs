@@ -204,7 +204,10 @@ impl Driver {
             }
             Event::Message { from, bytes } => match gossip::open_direct(from, &bytes) {
                 Ok(message) => self.tell(Input::MessageReceived { from, message }).await,
-                Err(error) => Ok(self.shun(from, fault_of(&error)).await),
+                Err(error) => {
+                    self.shun(from, fault_of(&error)).await;
+                    Ok(())
+                }
             },
             Event::Gossip { token, bytes, .. } => match gossip::open_gossip(&bytes) {
                 Ok(message) => {
@@ -217,7 +220,10 @@ impl Driver {
                     Ok(())
                 }
             },
-            Event::Stream { peer, stream, .. } => Ok(self.exchange.serve(peer, stream)),
+            Event::Stream { peer, stream, .. } => {
+                self.exchange.serve(peer, stream);
+                Ok(())
+            }
             Event::Learned { peer, via } => {
                 tracing::info!(%peer, ?via, "learned of a peer");
                 Ok(())

@@ -16,7 +16,7 @@ async fn a_job_crosses_the_mesh_and_its_results_come_in_task_order() {
     assert_eq!(summary.state, JobState::Complete, "{}", summary.message);
     let counts: Vec<u32> =
         String::from_utf8(stdout).expect("text").lines().map(|n| n.parse().expect("a count")).collect();
-    let is_prime = |n: u32| n > 1 && (2..n).take_while(|d| d * d <= n).all(|d| n % d != 0);
+    let is_prime = |n: u32| n > 1 && (2..n).take_while(|d| d * d <= n).all(|d| !n.is_multiple_of(d));
     let expected: Vec<u32> =
         (0..40).map(|task| (0..100).filter(|n| is_prime(1000 + task * 100 + n)).count() as u32).collect();
     assert_eq!(counts, expected);

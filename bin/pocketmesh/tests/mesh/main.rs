@@ -1,0 +1,81 @@
+//! Whole meshes of processes, driven as a person would drive them, one at a time.
+
+mod rig;
+
+use rig::{Testnet, count_executions, guest, hex_sha256};
+use std::{thread, time::Duration};
+
+/// Primes among `tasks` × 20,000 numbers, as the guest writes them: counted here by a sieve.
+fn primes_expected(tasks: usize) -> Vec<u8> {
+    const SPAN: usize = 20_000;
+    let end = 2_000_000 + tasks * SPAN;
+    let mut composite = vec![false; end];
+    for n in (2..).take_while(|n| n * n < end) {
+        if !composite[n] {
+            (n * n..end).step_by(n).for_each(|multiple| composite[multiple] = true);
+        }
+    }
+    let count = |task: usize| {
+        let low = 2_000_000 + task * SPAN;
+        composite[low..low + SPAN].iter().filter(|&&composite| !composite).count() as u32
+    };
+    (0..tasks).flat_map(|task| count(task).to_le_bytes()).collect()
+}
+
+const PRIMES: [&str; 4] = ["--", "{index}", "2000000", "20000"];
+
+#[test]
+fn a_killed_worker_costs_no_task() {
+    let mesh = Testnet::start(4);
+    let out = mesh.dir().join("out");
+    let run = mesh.run(1, &[&guest("primes"), "--range", "0..240", "-o", &out.to_string_lossy()], &PRIMES);
+    mesh.wait_for_done(1, 20);
+    mesh.kill(3);
+    let output = run.wait_with_output().expect("run ends");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(std::fs::read(out.join("stdout")).expect("a result"), primes_expected(240));
+}
+
+#[test]
+fn a_killed_requester_goes_on_where_its_journal_ends() {
+    let mesh = Testnet::start(3);
+    mesh.ok(1, &["run", &guest("primes"), "--range", "0..240", "--detach", PRIMES[0], PRIMES[1], PRIMES[2], PRIMES[3]]);
+    mesh.wait_for_done(1, 40);
+    // The others remember it within two seconds of meeting it; it remembers them likewise.
+    thread::sleep(Duration::from_secs(3));
+    mesh.kill(1);
+    let daemon = mesh.restart(1);
+    let job = mesh.only_job(1);
+    let kept = job["done"].as_u64().expect("a number");
+    assert!(kept >= 40, "{kept} of at least 40 final tasks were kept");
+    let job = mesh.wait_for_end(1);
+    assert_eq!(job["state"], "complete", "{job}");
+    let executions = count_executions(&job);
+    let needed = 2 * (240 - kept);
+    assert!((needed..=needed + needed / 10 + 4).contains(&executions), "{executions} executions for {needed} seats");
+    let out = mesh.dir().join("out");
+    mesh.ok(1, &["job", "get", job["id"].as_str().expect("an id"), "-o", &out.to_string_lossy()]);
+    assert_eq!(std::fs::read(out.join("stdout")).expect("a result"), primes_expected(240));
+    drop(daemon);
+}
+
+#[test]
+fn twenty_peers_know_each_other_and_all_hear_an_offer() {
+    let mesh = Testnet::start(20);
+    for peer in 0..20 {
+        let known = mesh.json(peer, &["peers", "list"]);
+        let known = known.as_array().map_or_else(|| known["peers"].as_array().expect("a list").len(), Vec::len);
+        assert!(known >= 8, "peer {peer} knows {known} others");
+    }
+    let out = mesh.dir().join("out");
+    mesh.ok(
+        7,
+        &["run", &guest("primes"), "--range", "0..8", "-o", &out.to_string_lossy(), "--", "{index}", "1000", "10"],
+    );
+    let heard = |peer: &usize| mesh.json(*peer, &["status"])["offers"]["heard"].as_u64() >= Some(1);
+    mesh.wait_until("everybody has heard", || (0..20).filter(|&peer| peer != 7).all(|peer| heard(&peer)));
+    let bids: u64 = (0..20).filter_map(|peer| mesh.json(peer, &["status"])["offers"]["bid"].as_u64()).sum();
+    println!("19 of 19 heard the offer, {bids} bid");
+    assert!(bids >= 2, "{bids} bids");
+    assert_eq!(hex_sha256(&std::fs::read(out.join("stdout")).expect("a result")).len(), 64);
+}

@@ -141,18 +141,45 @@ pub async fn run(
     let socket = home.place_socket()?;
     let listener = Listener::bind(&socket)?;
 
-    let sabotage = options.sabotage.then(|| key.peer());
-    let (sandbox, finished) = Sandbox::new(Arc::clone(&executor), store.clone(), sabotage);
-    let (exchange, fetched) = Exchange::new(store.clone(), network.clone());
-    let (questions, asked) = mpsc::channel(QUESTIONS_MAX);
-    let (reduced, reductions) = mpsc::channel(QUESTIONS_MAX);
-    let (ends, ended) = watch::channel(0);
     let ready = Ready {
         peer: key.peer(),
         addresses: network.listen_addrs().iter().map(Multiaddr::to_string).collect(),
         socket,
     };
-    let desk = Arc::new(Desk {
+    let sabotage = options.sabotage.then(|| key.peer());
+    let index = Arc::clone(&recovered.index);
+    let (mut driver, mut sources, desk) =
+        assemble(home, key, (network.clone(), network_events), store, executor, recovered, sabotage);
+    let (end_serving, serving_ends) = tokio::sync::oneshot::channel::<()>();
+    let served = tokio::spawn(pocketmesh_api::serve(listener, Arc::new(desk), serving_ends.map(drop)));
+    on_ready(&ready);
+    let outcome = driver.run(&mut sources, stop.boxed()).await;
+    drop(end_serving);
+    peers::save(network.clone(), index).await;
+    network.shutdown().await;
+    // Until here, because the network ends with the receiver of its events.
+    drop((driver, sources));
+    // The server's task ends with its channel; how does not matter any more.
+    let _ = served.await;
+    Ok(outcome?)
+}
+
+/// Puts the parts of a daemon together: the loop, where its inputs come from, and who answers the control API.
+fn assemble(
+    home: Home,
+    key: Key,
+    (network, network_events): (pocketmesh_network::Handle, pocketmesh_network::Events),
+    store: Store,
+    executor: Arc<dyn Executor>,
+    recovered: Recovered,
+    sabotage: Option<PeerId>,
+) -> (Driver, Sources, Desk) {
+    let (sandbox, finished) = Sandbox::new(Arc::clone(&executor), store.clone(), sabotage);
+    let (exchange, fetched) = Exchange::new(store.clone(), network.clone());
+    let (questions, asked) = mpsc::channel(QUESTIONS_MAX);
+    let (reduced, reductions) = mpsc::channel(QUESTIONS_MAX);
+    let (ends, ended) = watch::channel(0);
+    let desk = Desk {
         home: Mutex::new(home.clone()),
         questions,
         network: network.clone(),
@@ -160,8 +187,8 @@ pub async fn run(
         results: recovered.results.clone(),
         executor: Arc::clone(&executor),
         ends: ended,
-    });
-    let mut sources = Sources {
+    };
+    let sources = Sources {
         network: network_events,
         journal: recovered.events,
         finished,
@@ -169,18 +196,18 @@ pub async fn run(
         questions: asked,
         reduced: reductions,
     };
-    let mut driver = Driver {
+    let driver = Driver {
         home,
         peer: recovered.peer,
         key,
         clock: Clock::start(),
-        network: network.clone(),
+        network,
         store,
         exchange,
         sandbox,
         executor,
         journal: recovered.journal,
-        index: Arc::clone(&recovered.index),
+        index: recovered.index,
         results: recovered.results,
         ledger: recovered.ledger,
         replies: BTreeMap::new(),
@@ -190,18 +217,7 @@ pub async fn run(
         commands: 0,
         stopping: false,
     };
-    let (end_serving, serving_ends) = tokio::sync::oneshot::channel::<()>();
-    let served = tokio::spawn(pocketmesh_api::serve(listener, desk, serving_ends.map(drop)));
-    on_ready(&ready);
-    let outcome = driver.run(&mut sources, stop.boxed()).await;
-    drop(end_serving);
-    peers::save(network.clone(), recovered.index).await;
-    network.shutdown().await;
-    // Until here, because the network ends with the receiver of its events.
-    drop((driver, sources));
-    // The server's task ends with its channel; how does not matter any more.
-    let _ = served.await;
-    Ok(outcome?)
+    (driver, sources, desk)
 }
 
 fn start_executor(home: &Home, store: &Store) -> Result<Arc<dyn Executor>, RunError> {

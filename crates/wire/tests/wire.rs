@@ -40,31 +40,34 @@ fn job() -> Job {
     }
 }
 
+fn offered() -> Offer {
+    Offer {
+        job: JobId(hash("job")),
+        program: BlobId::of(b"program"),
+        program_len: 7,
+        profile: ProfileId(hash("det-1")),
+        tasks: 300,
+        input_bytes: 5_000_000,
+        limits: TaskLimits::default(),
+        ceiling: Price(1_000),
+        seats: 4,
+        bids_wanted: 64,
+        fraction: u64::MAX,
+        nonce_hash: hash("nonce"),
+        closes_ms: 400,
+        expires: UnixTime(1_700_000_060_000),
+        attempt: 1,
+        ext: Ext::new(),
+    }
+}
+
 /// One message of each kind, with nothing in it left to chance.
 fn samples(worker: PeerId) -> Vec<Message> {
     let (job_id, lease, offer) = (JobId(hash("job")), LeaseId(hash("lease")), OfferId(hash("offer")));
     let salt = hash("salt");
     vec![
         job().into(),
-        Offer {
-            job: job_id,
-            program: BlobId::of(b"program"),
-            program_len: 7,
-            profile: ProfileId(hash("det-1")),
-            tasks: 300,
-            input_bytes: 5_000_000,
-            limits: TaskLimits::default(),
-            ceiling: Price(1_000),
-            seats: 4,
-            bids_wanted: 64,
-            fraction: u64::MAX,
-            nonce_hash: hash("nonce"),
-            closes_ms: 400,
-            expires: UnixTime(1_700_000_060_000),
-            attempt: 1,
-            ext: Ext::new(),
-        }
-        .into(),
+        offered().into(),
         OfferClosed { offer, expires: UnixTime(1_700_000_060_000) }.into(),
         Bid { offer, price: Price(900), slots: 2, expires: UnixTime(1_700_000_060_000), ext: Ext::new() }.into(),
         Closing {

@@ -122,6 +122,7 @@ impl Testnet {
     }
 
     /// Asks again and again, with a safety net.
+    #[expect(clippy::disallowed_methods, reason = "a process that is asked from outside tells nothing by itself")]
     pub fn wait_until(&self, what: &str, holds: impl Fn() -> bool) {
         let began = Instant::now();
         while !holds() {

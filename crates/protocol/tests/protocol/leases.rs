@@ -2,14 +2,14 @@
 
 use crate::world::{World, fuel, job, millis, model::Behaviour, seconds};
 use pocketmesh_protocol::{
-    End, Event, Input, Inputs, Peer,
+    Effect, End, Event, Input, Inputs, Peer,
     effect::LeaseOver,
     jobs::{active::Active, view::WorkerView},
 };
-use pocketmesh_types::{Credits, JobId, LeaseId, PeerId, Price};
+use pocketmesh_types::{Credits, JobId, LeaseId, PeerId, Price, TaskInput};
 use pocketmesh_wire::{
     Message,
-    message::{DeclineReason, EndReason, Lease},
+    message::{Assign, Assigned, DeclineReason, EndReason, Lease},
 };
 
 fn active(world: &World, requester: PeerId, id: JobId) -> &Active {
@@ -181,6 +181,23 @@ fn a_paused_device_gives_its_tasks_back_and_keeps_what_it_has_done() {
 }
 
 #[test]
+fn acknowledgements_that_were_lost_do_not_keep_a_worker_from_leaving() {
+    let (mut world, requester, workers) = World::mesh(46, 2);
+    world.submit(requester, &job("count", 4_000, 1), Inputs::None);
+    world.run_for(seconds(2));
+    world.lose = |message| matches!(message, Message::ClaimAck(_) | Message::Verdicts(_));
+    world.run_for(seconds(1));
+    world.lose = |_| false;
+    world.disconnect(requester, workers[0]);
+    world.run_for(seconds(1));
+    world.connect(requester, workers[0]);
+    world.run_for(seconds(1));
+    world.tell(workers[0], Input::DeviceChanged { slots: 0 });
+    world.run_for(seconds(1));
+    assert_eq!(world.peer(workers[0]).load(), (0, 0));
+}
+
+#[test]
 fn a_host_that_comes_to_no_outcome_gets_no_more_tasks() {
     let (mut world, requester, workers) = World::mesh(39, 3);
     world.node_mut(workers[0]).behaviour = Behaviour::NoOutcome;
@@ -230,15 +247,57 @@ fn a_worker_forgets_a_requester_that_does_not_come_back() {
 
 #[test]
 fn a_lease_under_which_nothing_is_asked_is_given_up() {
-    let (mut world, requester, workers) = World::mesh(43, 2);
-    world.lose = |message| matches!(message, Message::Assign(_) | Message::LeaseEnd(_));
-    world.submit(requester, &job("count", 100, 1), Inputs::None);
-    world.run_for(seconds(1));
-    assert_eq!(world.peer(workers[0]).load().0, 1);
-    world.run_for(seconds(130));
-    // Leases that the requester has ended meanwhile and granted anew are younger.
-    let leases = world.node(workers[0]).events.iter().filter(|(_, event)| matches!(event, Event::LeaseTaken { .. }));
-    assert!(world.peer(workers[0]).load().0 <= leases.count().min(2));
+    let (mut world, requester, workers) = World::mesh(43, 1);
+    world.lose = |message| matches!(message, Message::Assign(_));
+    let mut job = job("count", 100, 1);
+    job.limits.wall_ms = 3_600_000;
+    world.submit(requester, &job, Inputs::None);
+    world.run_for(seconds(110));
+    assert_eq!(over(&world, requester, workers[0]), []);
+    world.run_for(seconds(20));
+    assert_eq!(over(&world, requester, workers[0]), [LeaseOver::Declined(DeclineReason::Busy)]);
+}
+
+#[test]
+fn a_lease_that_pays_less_than_the_auction_says_is_declined() {
+    for (behaviour, taken) in [(Behaviour::Honest, 4), (Behaviour::Underpays, 0)] {
+        let mut world = World::new(47);
+        let requester = world.add(behaviour, 0);
+        let workers: Vec<PeerId> = (0..6).map(|_| world.add(Behaviour::Honest, 1)).collect();
+        for (at, &worker) in workers.iter().enumerate() {
+            world.node_mut(worker).ask = Price(100 + 10 * at as u64);
+            world.start(worker);
+            world.connect(requester, worker);
+        }
+        world.submit(requester, &job("count", 1_000, 2), Inputs::None);
+        world.run_for(seconds(1));
+        let takes = |worker: &PeerId| world.events(*worker, |event| matches!(event, Event::LeaseTaken { .. }));
+        assert_eq!(workers.iter().map(takes).sum::<usize>(), taken, "{behaviour:?}");
+    }
+}
+
+#[test]
+fn a_worker_keeps_no_more_than_so_many_tasks_whatever_it_is_sent() {
+    let (mut world, requester, workers) = World::mesh(48, 1);
+    world.lose = |message| matches!(message, Message::Assign(_));
+    world.submit(requester, &job("count", 100_000, 1), Inputs::None);
+    world.run_for(millis(200));
+    let lease = world.tampering.leases[0];
+    for chunk in 0..20 {
+        let tasks = (chunk * 1_000..(chunk + 1) * 1_000).map(|task| Assigned { task, input: TaskInput::None });
+        world.inject(requester, workers[0], Assign { lease, tasks: tasks.collect() }.into(), Vec::new());
+    }
+    world.tell(workers[0], Input::PeerDisconnected { peer: requester });
+    let now = world.now;
+    let peer = world.node_mut(workers[0]).peer.as_mut().unwrap();
+    let backlog =
+        peer.handle(now, Input::PeerConnected { peer: requester, prefix: None }).into_iter().find_map(|effect| {
+            match effect {
+                Effect::Send { message: Message::Heartbeat(heartbeat), .. } => Some(heartbeat.leases[0].1),
+                _ => None,
+            }
+        });
+    assert_eq!(backlog, Some(4_096));
 }
 
 /// Lets a worker win a lease that the test then makes up itself: offers it what `change` makes of the real one.
@@ -269,7 +328,7 @@ fn answer_to(change: fn(&mut Lease)) -> Option<DeclineReason> {
     let message = pocketmesh_wire::Verified { signer: requester, id: id.0, content: message, attached: Vec::new() };
     let effects = peer.handle(wall, Input::MessageReceived { from: requester, message });
     let declined = effects.iter().find_map(|effect| match effect {
-        pocketmesh_protocol::Effect::Send { message: Message::Decline(decline), .. } => Some(decline.reason),
+        Effect::Send { message: Message::Decline(decline), .. } => Some(decline.reason),
         _ => None,
     });
     assert_eq!(world.peer(workers[0]).load().0 == before, declined.is_some());

@@ -1,8 +1,12 @@
 //! From claims to decisions: who is believed, who is not, and what it costs. specs/verification.md.
 
-use crate::world::{World, job, model::Behaviour, seconds};
-use pocketmesh_protocol::{End, Event, Inputs, Record, effect::LeaseOver};
-use pocketmesh_types::{Credits, JobId, PeerId};
+use crate::world::{World, job, millis, model::Behaviour, seconds};
+use pocketmesh_protocol::{
+    End, Event, Inputs, Record,
+    effect::LeaseOver,
+    verification::{Ballot, Replicas, Rule, Seat, Stage, Step},
+};
+use pocketmesh_types::{Credits, Hash, JobId, LeaseId, PeerId};
 use pocketmesh_wire::message::EndReason;
 use std::collections::BTreeSet;
 
@@ -55,10 +59,26 @@ fn disagreement_voids_the_liar_and_only_the_liar() {
                 for &honest in workers.iter().filter(|&&worker| worker != workers[liar]) {
                     assert_eq!(voided(honest), 0);
                 }
-                assert!(seen.counts.own_runs <= 3, "one dispute is enough: {} runs of our own", seen.counts.own_runs);
+                let excluded = |view: &&pocketmesh_protocol::jobs::view::WorkerView| view.excluded;
+                assert!(seen.workers().iter().filter(excluded).all(|view| view.worker == workers[liar]));
+                assert_eq!(seen.workers().iter().any(|view| view.excluded), worked);
             }
         }
     }
+}
+
+#[test]
+fn one_liar_costs_a_run_or_two_of_our_own_however_much_it_has_claimed() {
+    let (mut world, requester, workers) = mesh_with(70, 4, &[(0, Behaviour::Wrong), (1, Behaviour::Wrong)]);
+    for &worker in &workers {
+        (world.node_mut(worker).speed, world.node_mut(worker).slots) = (millis(1), 16);
+        world.restart(worker, millis(1));
+    }
+    let job = job("count", 2_000, 2);
+    let id = assert_complete(&mut world, requester, &job);
+    let seen = world.peer(requester).jobs().get(&id).unwrap();
+    assert!(seen.counts.dropped > 10, "it had claimed a lot: {:?}", seen.counts);
+    assert!(seen.counts.own_runs <= 4, "{:?}", seen.counts);
 }
 
 #[test]
@@ -214,4 +234,18 @@ fn a_late_dissent_corrects_what_is_final_while_the_job_is_under_way() {
     assert!(twice.sum::<usize>() > 100, "some were corrected");
     let owed = world.node(slow).owed[&(requester, id)];
     assert_eq!(owed, Credits(ran.len() as u128 * 100 * crate::world::fuel().0 as u128));
+}
+
+#[test]
+fn a_late_commitment_is_asked_for_whatever_was_decided() {
+    let (outcome, lease) = (
+        crate::world::model::right(&crate::world::model::run_of(&job("count", 1, 3), 0, &Inputs::None)).0.outcome,
+        LeaseId::default(),
+    );
+    let stage = Stage::Committed(Hash::of(b"bound"));
+    let seat = Seat { worker: PeerId([1; 32]), assigned: Default::default(), stage, paid: false };
+    let mut ballot = Ballot { seats: [(lease, seat)].into(), ..Ballot::default() };
+    assert_eq!(Replicas(3).step(&ballot), Step::Seat, "one of three is not enough to ask");
+    (ballot.own, ballot.decided) = (Some(outcome), Some(outcome));
+    assert_eq!(Replicas(3).step(&ballot), Step::Ask(vec![lease]));
 }

@@ -46,6 +46,8 @@ pub enum Behaviour {
     KeepsOutputs,
     /// The host that fails every execution of our own.
     BrokenHost,
+    /// A requester that pays less than its auction says.
+    Underpays,
     /// Half of its tasks take a hundred times as long.
     Moody,
 }
@@ -143,6 +145,10 @@ impl World {
         match (self.node(from).behaviour, message) {
             (Behaviour::Silent, _) if leased => None,
             (Behaviour::Withholds, Message::Claim(_)) => None,
+            (Behaviour::Underpays, Message::Lease(mut lease)) => {
+                lease.price.0 -= 1;
+                Some((lease.into(), attached))
+            }
             (Behaviour::Reneges, Message::Claim(mut claim)) => {
                 claim.results.iter_mut().for_each(|row| row.outcome.fuel = Fuel(row.outcome.fuel.0 + 1));
                 Some((claim.into(), attached))

@@ -30,6 +30,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 /// Who watches a job is told of changes at most this often; of its end at once.
 const UPDATE_EVERY: Duration = Duration::from_millis(50);
+/// How long a stopped job's end may take to be on disk before the answer goes out without it.
+const STOP_WITHIN: Duration = Duration::from_secs(2);
 /// A blob passes the socket in pieces of this size.
 const PIECE_BYTES: usize = 64 << 10;
 
@@ -195,8 +197,16 @@ impl Control for Desk {
 
     async fn job_stop(&self, id: JobId) -> Answer<JobSummary> {
         self.summary(id).await?;
+        let mut ends = self.ends.clone();
+        let before = *ends.borrow();
         let reply = self.ask_and_act(move |driver| driver.command(Command::Stop(id))).await?;
         reply.await.map_err(|_| stopping())?;
+        let summary = self.summary(id).await?;
+        if summary.state.is_final() {
+            return Ok(summary);
+        }
+        // Its end is on its way to the disk; if the disk is slow, the answer is that the job is still there.
+        let _ = tokio::time::timeout(STOP_WITHIN, ends.wait_for(|&ends| ends != before)).await;
         self.summary(id).await
     }
 

@@ -16,7 +16,8 @@ pub const QUEUE: usize = 4096;
 /// How an execution ended.
 pub type Finished = (RunId, Result<Executed, NoOutcome>);
 
-/// What runs tasks for this peer.
+/// What runs tasks for this peer. Clones share everything: a run takes one along through other threads.
+#[derive(Clone)]
 pub struct Sandbox {
     executor: Arc<dyn Executor>,
     store: Store,
@@ -41,7 +42,7 @@ impl Sandbox {
     pub fn execute(&self, run: Run) {
         match run.stdin {
             TaskInput::Blob(blob, len) => {
-                let (store, this) = (self.store.clone(), self.share());
+                let (store, this) = (self.store.clone(), self.clone());
                 tokio::task::spawn_blocking(move || match store.get(blob, len) {
                     Ok(stdin) => this.submit(run, stdin),
                     Err(_) => this.finish(run.run, Err(NoOutcome::HostFailed)),
@@ -49,9 +50,9 @@ impl Sandbox {
             }
             TaskInput::Inline(ref bytes) => {
                 let stdin = bytes.to_vec();
-                self.share().submit(run, stdin);
+                self.submit(run, stdin);
             }
-            TaskInput::None => self.share().submit(run, Vec::new()),
+            TaskInput::None => self.submit(run, Vec::new()),
         }
     }
 
@@ -63,29 +64,7 @@ impl Sandbox {
         }
     }
 
-    fn share(&self) -> Share {
-        Share {
-            executor: Arc::clone(&self.executor),
-            store: self.store.clone(),
-            finished: self.finished.clone(),
-            tickets: Arc::clone(&self.tickets),
-            sabotage: self.sabotage,
-        }
-    }
-}
-
-/// What one run needs on its way through other threads.
-#[derive(Clone)]
-struct Share {
-    executor: Arc<dyn Executor>,
-    store: Store,
-    finished: mpsc::Sender<Finished>,
-    tickets: Arc<Mutex<BTreeMap<RunId, Ticket>>>,
-    sabotage: Option<PeerId>,
-}
-
-impl Share {
-    fn submit(self, run: Run, stdin: Vec<u8>) {
+    fn submit(&self, run: Run, stdin: Vec<u8>) {
         let id = run.run;
         let task = Task {
             program: run.program,

@@ -29,11 +29,16 @@ use std::{
     num::NonZeroUsize,
     path::PathBuf,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 use tokio::sync::{mpsc, watch};
 
 /// What sled may keep in memory.
 const INDEX_CACHE_BYTES: u64 = 16 << 20;
+
+/// How long another daemon's hold on the data folder is waited for, and how often it is looked at.
+const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+const LOCK_POLL: Duration = Duration::from_millis(50);
 
 /// What a daemon is started with.
 #[derive(Debug)]
@@ -125,7 +130,7 @@ pub async fn run(
     stop: impl Future<Output = ()> + Send,
 ) -> Result<(), RunError> {
     let home = options.home.clone();
-    let lock = FolderLock::acquire(home.dir())?;
+    let lock = lock(&home).await?;
     let seed = home.seed()?;
     let key = Key::from_seed(seed.bytes());
     let store = Store::open(home.blobs(), home.config().storage.quota.0)?;
@@ -162,6 +167,19 @@ pub async fn run(
     // The server's task ends with its channel; how does not matter any more.
     let _ = served.await;
     Ok(outcome?)
+}
+
+/// Locks the data folder. A daemon that was just killed, or told to stop, needs a moment to let go of it.
+async fn lock(home: &Home) -> Result<FolderLock, LockError> {
+    let patience = tokio::time::Instant::now() + LOCK_PATIENCE;
+    loop {
+        match FolderLock::acquire(home.dir()) {
+            Err(LockError::InUse { .. }) if tokio::time::Instant::now() < patience => {
+                tokio::time::sleep(LOCK_POLL).await;
+            }
+            result => return result,
+        }
+    }
 }
 
 /// Puts the parts of a daemon together: the loop, where its inputs come from, and who answers the control API.

@@ -9,7 +9,7 @@ use crate::{
     jobs::{Ledger, line_of},
     journal::{Appender, Entry},
     peers, reduce,
-    results::Results,
+    results::{Results, pin_outputs},
 };
 use futures::future::BoxFuture;
 use pocketmesh_blobs::Store;
@@ -182,9 +182,7 @@ impl Driver {
     /// Results go to the index too, from where they are read; it can be made anew from the journal.
     fn store_record(&mut self, id: pocketmesh_protocol::RecordId, record: Record) -> Result<(), LoopError> {
         if let Record::Final { job, tasks } = &record {
-            for output in tasks.iter().filter_map(|task| task.outcome).flat_map(|o| [o.stdout, o.stderr]) {
-                self.store.pin(output.id, job.0);
-            }
+            pin_outputs(&self.store, job, tasks);
             if let Err(error) = self.results.put(job, tasks) {
                 tracing::error!(%error, "results could not be indexed");
             }

@@ -54,3 +54,11 @@ pub fn stdout_of(task: &FinalTask, store: &Store) -> Result<Vec<u8>, GetError> {
         _ => Ok(Vec::new()),
     }
 }
+
+/// Keeps the outputs of final tasks for as long as their job.
+pub fn pin_outputs(store: &Store, job: &JobId, tasks: &[FinalTask]) {
+    for outcome in tasks.iter().filter_map(|task| task.outcome) {
+        store.pin(outcome.stdout.id, job.0);
+        store.pin(outcome.stderr.id, job.0);
+    }
+}

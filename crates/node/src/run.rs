@@ -12,7 +12,7 @@ use crate::{
     journal::{Appender, Entry},
     peers,
     reduce::Plan,
-    results::Results,
+    results::{Results, pin_outputs},
 };
 use futures::FutureExt;
 use pocketmesh_api::{BindError, Listener};
@@ -343,9 +343,7 @@ fn keep(mut record: Record, results: &Results, store: &Store) -> Result<Record, 
                     outputs.filter(|(output, inline)| output.len > 0 && !inline && !store.contains(output.id));
                 missing.next().is_none()
             });
-            for output in tasks.iter().filter_map(|task| task.outcome).flat_map(|o| [o.stdout, o.stderr]) {
-                store.pin(output.id, job.0);
-            }
+            pin_outputs(store, job, tasks);
             for task in tasks.iter() {
                 if results.get(job, task.task)?.as_ref() != Some(task) {
                     results.put(job, std::slice::from_ref(task))?;

@@ -5,8 +5,8 @@ use crate::{
     record::Record,
 };
 use alloc::{string::String, vec::Vec};
+use pocketmesh_types::job::TaskLimits;
 use pocketmesh_types::{BlobId, Bytes, JobId, LeaseId, OfferId, PeerId, Price, TaskIndex, TaskInput, UnixTime};
-use pocketmesh_types::{job::TaskLimits, outcome::Output};
 use pocketmesh_wire::{
     Message,
     message::{EndReason, Standing},
@@ -231,6 +231,3 @@ pub enum LeaseOver {
     /// The worker is gone.
     Disconnected,
 }
-
-/// Where an output's bytes are.
-pub type OutputBytes = (Output, Option<Bytes>);

@@ -45,13 +45,6 @@ pub struct Verified<T> {
     pub attached: Vec<Bytes>,
 }
 
-impl<T> Verified<T> {
-    /// The same statement, with its content as another type.
-    pub fn map<U>(self, convert: impl FnOnce(T) -> U) -> Verified<U> {
-        Verified { signer: self.signer, id: self.id, content: convert(self.content), attached: self.attached }
-    }
-}
-
 /// Why an envelope was not opened. Each of these is the sender's fault.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OpenError {

@@ -2,11 +2,12 @@
 //!
 //! Only ratios within one run mean anything: all of a run's lines suffer alike from what else the machine does.
 
-use pocketmesh_sandbox::{Backend, Config, Deadline, Engine, Program, Task};
+use pocketmesh_sandbox::{Backend, Config, Contents, Deadline, Engine, Program, Task};
 use pocketmesh_types::job::TaskLimits;
 use pocketmesh_types::{BlobId, Exit, UnixTime};
 use std::error::Error;
 use std::hint::black_box;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const GUESTS: [&str; 6] = ["noop", "mandelbrot", "primes", "textgen", "wordcount", "wordmerge"];
@@ -36,6 +37,8 @@ fn task(args: Vec<String>, stdin: Vec<u8>) -> Task {
         args,
         env: Vec::new(),
         stdin,
+        files: Arc::default(),
+        input_name: String::new(),
         limits: TaskLimits::default(),
         epoch: UnixTime(0),
         seed: [0; 32],
@@ -86,7 +89,7 @@ fn noop_times() -> Result<(), Box<dyn Error>> {
         for _ in 0..3 {
             let start = Instant::now();
             for _ in 0..NOOPS {
-                fuel = engine.run(&program, task(Vec::new(), vec![1; 64]))?.outcome.fuel.0;
+                fuel = engine.run(&program, task(Vec::new(), vec![1; 64]), Contents::default())?.outcome.fuel.0;
             }
             best = best.min(start.elapsed() / NOOPS);
         }
@@ -109,7 +112,7 @@ fn kernel_times() -> Result<(), Box<dyn Error>> {
             let program = program(&engine, name)?;
             let start = Instant::now();
             for index in TASKS {
-                let run = engine.run(&program, task(vec![index.to_string()], Vec::new()))?;
+                let run = engine.run(&program, task(vec![index.to_string()], Vec::new()), Contents::default())?;
                 assert_eq!(run.outcome.exit, Exit::Code(0));
                 fuel[which] += run.outcome.fuel.0;
             }
@@ -128,7 +131,7 @@ fn kernel_times() -> Result<(), Box<dyn Error>> {
     let engine = Engine::new(&Config { backend: Backend::Pulley, ..Config::default() })?;
     let program = program(&engine, "primes")?;
     let start = Instant::now();
-    engine.run(&program, task(vec![TASKS[0].to_string()], Vec::new()))?;
+    engine.run(&program, task(vec![TASKS[0].to_string()], Vec::new()), Contents::default())?;
     println!("{:<33} {:11.2}   (one task, times 20)", "Pulley", start.elapsed().as_secs_f64() * TASKS.len() as f64);
     Ok(())
 }

@@ -4,7 +4,7 @@ use crate::cache::{Compiled, Programs};
 use crate::deadline::{StopFlag, Watchdog};
 use crate::profile::{self, Backend};
 use crate::program::{self, Program, ProgramError};
-use crate::task::{Executed, Failure, Task};
+use crate::task::{Contents, Executed, Failure, Task};
 use crate::wasi::{self, Host};
 use pocketmesh_types::job::TaskLimits;
 use pocketmesh_types::{BlobId, ProfileId};
@@ -151,15 +151,21 @@ impl Engine {
         })
     }
 
-    /// Runs a task to its end on this thread, which needs 2 MiB of stack.
-    pub fn run(&self, program: &Program, task: Task) -> Result<Executed, Failure> {
-        self.run_until(program, task, &StopFlag::default())
+    /// Runs a task to its end on this thread, which needs 2 MiB of stack. `files` are the contents of its tree.
+    pub fn run(&self, program: &Program, task: Task, files: Contents) -> Result<Executed, Failure> {
+        self.run_until(program, task, files, &StopFlag::default())
     }
 
     /// The same, unless the flag is raised before the end. After raising it, call [`interrupt`](Self::interrupt).
-    pub fn run_until(&self, program: &Program, task: Task, stop: &StopFlag) -> Result<Executed, Failure> {
+    pub fn run_until(
+        &self,
+        program: &Program,
+        task: Task,
+        files: Contents,
+        stop: &StopFlag,
+    ) -> Result<Executed, Failure> {
         program.check_limits(&task.limits).map_err(LoadError::Program)?;
-        crate::run::run(program, task, self.0.watchdog.as_ref(), stop)
+        crate::run::run(program, task, files, self.0.watchdog.as_ref(), stop)
     }
 
     /// Makes all running tasks look at their flags and deadlines now.

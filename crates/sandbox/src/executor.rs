@@ -8,7 +8,7 @@ use pocketmesh_types::{BlobId, ProfileId};
 use std::io;
 use std::sync::Arc;
 
-/// Reads a program's bytes. Not called for a program that is already compiled.
+/// Reads the bytes of a program or of a file of a task's tree. Not called for a program that is already compiled.
 pub type Loader = Arc<dyn Fn(BlobId) -> io::Result<Vec<u8>> + Send + Sync>;
 
 /// Told how a task ended, once, on a thread of the executor. It must not block.

@@ -24,4 +24,4 @@ pub use executor::{Executor, Loader, OnDone, OnPrepared, QueueFull, Submission, 
 pub use pool::{Pool, PoolConfig};
 pub use profile::{Backend, ENGINE_VERSION};
 pub use program::{Program, ProgramError};
-pub use task::{Executed, Failure, Task};
+pub use task::{Collected, Contents, Executed, Failure, Task, Written};

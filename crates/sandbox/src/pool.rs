@@ -4,12 +4,13 @@
 //! task ends that task alone; dropping the pool stops what runs, tells everybody, and waits for the threads.
 
 use crate::deadline::StopFlag;
-use crate::engine::Engine;
+use crate::engine::{Engine, LoadError};
 use crate::executor::{Executor, Loader, OnPrepared, QueueFull, Submission, Ticket};
 use crate::profile::WASM_STACK_BYTES;
 use crate::program::{Program, ProgramError};
-use crate::task::Failure;
+use crate::task::{Contents, Failure};
 use pocketmesh_types::job::TaskLimits;
+use pocketmesh_types::tree::{File, Tree};
 use pocketmesh_types::{BlobId, ProfileId};
 use std::collections::VecDeque;
 use std::io;
@@ -145,7 +146,8 @@ impl Shared {
                     let Submission { task, on_done } = *submission;
                     let result = unless_panicked(|| {
                         let program = self.load(task.program)?;
-                        self.engine.run_until(&program, task, &stop)
+                        let files = self.contents(&task.files)?;
+                        self.engine.run_until(&program, task, files, &stop)
                     });
                     self.lock().running.retain(|running| !running.is(&stop));
                     tell(|| on_done(result));
@@ -173,6 +175,11 @@ impl Shared {
             }
             queue = self.filled.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
+    }
+
+    fn contents(&self, tree: &Tree) -> Result<Contents, Failure> {
+        let read = |file: &File| (self.loader)(file.content.id).map(Arc::from).map_err(LoadError::Read);
+        Ok(Contents(tree.files().iter().map(read).collect::<Result<_, _>>()?))
     }
 
     fn load(&self, program: BlobId) -> Result<Program, Failure> {

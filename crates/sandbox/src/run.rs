@@ -2,7 +2,7 @@
 
 use crate::deadline::{StopFlag, Watchdog};
 use crate::program::Program;
-use crate::task::{Executed, Failure, Task};
+use crate::task::{Contents, Executed, Failure, Task};
 use crate::wasi::Host;
 use pocketmesh_types::{Exit, Fuel};
 use std::time::{Duration, Instant};
@@ -35,12 +35,13 @@ pub(crate) enum Halt {
 pub(crate) fn run(
     program: &Program,
     task: Task,
+    files: Contents,
     watchdog: Option<&Watchdog>,
     stop: &StopFlag,
 ) -> Result<Executed, Failure> {
-    let limit = task.limits.fuel;
+    let (limit, output_max) = (task.limits.fuel, task.limits.output);
     let deadline = Instant::now().checked_add(Duration::from_millis(task.limits.wall_ms));
-    let mut store = Store::new(program.ready().module().engine(), Host::new(task));
+    let mut store = Store::new(program.ready().module().engine(), Host::new(task, &files));
     store.limiter(|host| host.limiter());
     store.set_fuel(limit.0).map_err(host_fault)?;
     let watched = watchdog.zip(deadline).map(|(watchdog, deadline)| {
@@ -59,8 +60,7 @@ pub(crate) fn run(
     let left = store.get_fuel().map_err(host_fault)?;
     // A basic block is charged as a whole, so a program can end a few instructions beyond its limit.
     let fuel = if exit == Exit::OutOfFuel { limit } else { Fuel(limit.0.saturating_sub(left)) };
-    let (stdout, stderr) = store.into_data().into_output();
-    Ok(Executed::new(exit, fuel, stdout, stderr))
+    Ok(Executed::new(exit, fuel, store.into_data().into_written(), output_max))
 }
 
 /// Instantiates, which runs the module's start function if it has one, and calls `_start`.

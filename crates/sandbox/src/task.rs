@@ -2,7 +2,9 @@
 
 use crate::LoadError;
 use pocketmesh_types::job::TaskLimits;
+use pocketmesh_types::tree::{File, Tree, TreeError};
 use pocketmesh_types::{BlobId, Exit, Fuel, Outcome, Output, UnixTime};
+use std::sync::Arc;
 
 /// One task, with everything that its outcome depends on besides the profile.
 #[derive(Debug, Clone)]
@@ -17,6 +19,10 @@ pub struct Task {
     pub env: Vec<(String, String)>,
     /// Its standard input.
     pub stdin: Vec<u8>,
+    /// The files that it finds under `/in`.
+    pub files: Arc<Tree>,
+    /// Under which name it finds its standard input under `/in` as well, if this is not empty. It hides a file of the tree.
+    pub input_name: String,
     /// What it may use.
     pub limits: TaskLimits,
     /// What its clock shows at the start.
@@ -25,21 +31,75 @@ pub struct Task {
     pub seed: [u8; 32],
 }
 
+/// The bytes of the files of a task's [`Tree`], in the tree's order. Clones share them.
+#[derive(Clone, Default)]
+pub struct Contents(pub Arc<[Arc<[u8]>]>);
+
+impl std::fmt::Debug for Contents {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Contents({} files)", self.0.len())
+    }
+}
+
+/// A file that a task left under `/out`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Collected {
+    /// Where it was, relative to `/out`.
+    pub path: String,
+    /// What was in it.
+    pub bytes: Vec<u8>,
+}
+
+/// What a task wrote.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Written {
+    /// To standard output.
+    pub stdout: Vec<u8>,
+    /// To standard error.
+    pub stderr: Vec<u8>,
+    /// Under `/out`, sorted by path.
+    pub files: Vec<Collected>,
+}
+
 /// A task that came to an outcome, with its output.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Executed {
     /// How it ended: what replicas are compared by.
     pub outcome: Outcome,
-    /// What it wrote to standard output.
-    pub stdout: Vec<u8>,
-    /// What it wrote to standard error.
-    pub stderr: Vec<u8>,
+    /// What it wrote.
+    pub written: Written,
 }
 
 impl Executed {
-    pub(crate) fn new(exit: Exit, fuel: Fuel, stdout: Vec<u8>, stderr: Vec<u8>) -> Self {
-        let outcome = Outcome { exit, fuel, stdout: Output::of(&stdout), stderr: Output::of(&stderr) };
-        Self { outcome, stdout, stderr }
+    /// What a task came to. Files that are no tree are left out, and the exit says so: the host refuses such names, so
+    /// they are too many, or too large together with the streams.
+    pub(crate) fn new(exit: Exit, fuel: Fuel, mut written: Written, output_max: u64) -> Self {
+        let tree = written.tree().ok().filter(|tree| written.bytes(tree) <= output_max);
+        let exit = if tree.is_some() { exit } else { Exit::OutputLimit };
+        let list = tree.unwrap_or_else(|| {
+            written.files.clear();
+            Tree::default()
+        });
+        let outcome = Outcome {
+            exit,
+            fuel,
+            stdout: Output::of(&written.stdout),
+            stderr: Output::of(&written.stderr),
+            files: Output::of(list.to_text().as_bytes()),
+        };
+        Self { outcome, written }
+    }
+}
+
+impl Written {
+    /// The files' tree: what [`Outcome::files`] names.
+    pub fn tree(&self) -> Result<Tree, TreeError> {
+        let file = |file: &Collected| File { path: file.path.clone(), content: Output::of(&file.bytes) };
+        Tree::new(self.files.iter().map(file).collect())
+    }
+
+    fn bytes(&self, tree: &Tree) -> u64 {
+        tree.bytes().saturating_add((self.stdout.len() + self.stderr.len()) as u64)
     }
 }
 

@@ -1,7 +1,7 @@
 //! A job: one program, many independent tasks, and the terms on which they are run.
 
-use crate::{BlobId, Bytes, Fuel, Price, ProfileId, UnixTime, limits};
-use alloc::{string::String, string::ToString, vec::Vec};
+use crate::{BlobId, Bytes, Fuel, Output, Price, ProfileId, UnixTime, limits, tree};
+use alloc::{format, string::String, string::ToString, vec::Vec};
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
@@ -17,10 +17,15 @@ pub struct Job {
     pub program_len: u64,
     /// A name for people.
     pub name: String,
-    /// Arguments after the program's name; `{index}` in them becomes `first_index` + the task's position.
+    /// Arguments after the program's name; `{index}` in them becomes `first_index` + the task's position, and `{input}`
+    /// the path of the task's input, if it has one.
     pub args: Vec<String>,
     /// Environment variables, in this order.
     pub env: Vec<(String, String)>,
+    /// The list of the files that every task finds under `/in`, a [`Tree`](crate::Tree); empty if there are none.
+    pub files: Output,
+    /// Under which name each task finds its input under `/in` as well, if this is not empty.
+    pub input_name: String,
     /// How many tasks.
     pub tasks: TaskIndex,
     /// What `{index}` is in task 0.
@@ -44,9 +49,9 @@ pub struct Job {
 pub struct TaskLimits {
     /// Fuel; running out is an outcome.
     pub fuel: Fuel,
-    /// Linear memory and tables, in bytes.
+    /// Linear memory, tables, and files: those under `/in` and those it writes. In bytes.
     pub memory: u64,
-    /// Standard output and standard error together, in bytes.
+    /// Standard output, standard error, and the files under `/out` together, in bytes.
     pub output: u64,
     /// Wall clock, in milliseconds: a safety net that never decides an outcome.
     pub wall_ms: u64,
@@ -94,6 +99,12 @@ pub enum Invalid {
     /// The program is empty or too large.
     #[error("the program has {0} bytes; it needs 1 to {max}", max = limits::PROGRAM_BYTES_MAX)]
     Program(u64),
+    /// The list of input files is too long.
+    #[error("the list of input files has {0} bytes; at most {max} are allowed", max = limits::TREE_BYTES_MAX)]
+    Files(u64),
+    /// The name of a task's input is none.
+    #[error("`{0}` is no name for a file")]
+    InputName(String),
     /// Arguments, environment and name together are too large.
     #[error("name, arguments and environment take {0} bytes; at most {max} are allowed", max = limits::JOB_TEXT_BYTES_MAX)]
     Text(usize),
@@ -116,7 +127,14 @@ impl Job {
         if !(1..=limits::PROGRAM_BYTES_MAX).contains(&self.program_len) {
             return Err(Invalid::Program(self.program_len));
         }
+        if self.files.len > limits::TREE_BYTES_MAX {
+            return Err(Invalid::Files(self.files.len));
+        }
+        if !self.input_name.is_empty() && !tree::is_name(&self.input_name) {
+            return Err(Invalid::InputName(self.input_name.clone()));
+        }
         let text = self.name.len()
+            + self.input_name.len()
             + self.args.iter().map(String::len).sum::<usize>()
             + self.env.iter().map(|(key, value)| key.len() + value.len()).sum::<usize>()
             + (self.args.len() + self.env.len()) * 8;
@@ -137,10 +155,15 @@ impl Job {
         Ok(())
     }
 
-    /// The arguments of one task: `{index}` filled in.
+    /// The arguments of one task: `{index}` and `{input}` filled in.
     pub fn args_of(&self, task: TaskIndex) -> Vec<String> {
         let index = self.first_index.saturating_add(u64::from(task)).to_string();
-        self.args.iter().map(|arg| arg.replace("{index}", &index)).collect()
+        let input = format!("/in/{}", self.input_name);
+        let fill = |arg: &String| match self.input_name.as_str() {
+            "" => arg.replace("{index}", &index),
+            _ => arg.replace("{index}", &index).replace("{input}", &input),
+        };
+        self.args.iter().map(fill).collect()
     }
 
     /// The wall-clock limit of a task.

@@ -14,6 +14,7 @@ pub mod outcome;
 pub mod peer;
 pub mod range_set;
 pub mod time;
+pub mod tree;
 
 pub use bytes::Bytes;
 pub use credits::{Credits, Fuel, Price};
@@ -23,3 +24,4 @@ pub use outcome::{Exit, Outcome, Output};
 pub use peer::PeerId;
 pub use range_set::RangeSet;
 pub use time::{Instant, UnixTime};
+pub use tree::Tree;

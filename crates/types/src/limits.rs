@@ -26,6 +26,14 @@ pub const PARTS_PER_JOB_MAX: usize = 1_000_000;
 pub const TASKS_PER_MESSAGE_MAX: usize = 1024;
 /// Name, arguments and environment of a job together: they travel in every lease.
 pub const JOB_TEXT_BYTES_MAX: usize = 12 << 10;
+/// Files of a tree, under `/in` or `/out`: some thousand frames or tables; more belong into an archive.
+pub const TREE_FILES_MAX: usize = 4096;
+/// A path in a tree: half of what Linux takes, so that there is room for the folder that it is put into.
+pub const PATH_BYTES_MAX: usize = 2048;
+/// One name in a path: what every file system takes.
+pub const NAME_BYTES_MAX: usize = 255;
+/// The list of a tree's files.
+pub const TREE_BYTES_MAX: u64 = 1 << 20;
 /// Replicas of a task: above 2 the requester's own run is cheaper (verification.md §3.6); 16 is generous.
 pub const REPLICAS_MAX: u8 = 16;
 /// Offers held by a worker while it waits for its round.

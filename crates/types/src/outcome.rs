@@ -71,15 +71,17 @@ pub struct Outcome {
     pub stdout: Output,
     /// Standard error.
     pub stderr: Output,
+    /// The list of the files under `/out`, a [`Tree`](crate::Tree); empty if there are none.
+    pub files: Output,
 }
 
 impl Outcome {
     /// The hash of all of it, in a fixed layout.
     pub fn digest(&self) -> Hash {
-        let mut hasher = blake3::Hasher::new_derive_key("pocketmesh outcome 1");
+        let mut hasher = blake3::Hasher::new_derive_key("pocketmesh outcome 2");
         hasher.update(&self.exit.to_bytes());
         hasher.update(&self.fuel.0.to_le_bytes());
-        for output in [self.stdout, self.stderr] {
+        for output in [self.stdout, self.stderr, self.files] {
             hasher.update(output.id.as_bytes());
             hasher.update(&output.len.to_le_bytes());
         }
@@ -98,13 +100,15 @@ mod tests {
 
     #[test]
     fn every_part_counts_in_the_digest() {
-        let outcome = Outcome { exit: Exit::Code(0), fuel: Fuel(7), stdout: Output::of(b"a"), stderr: Output::of(b"") };
+        let (stdout, empty) = (Output::of(b"a"), Output::of(b""));
+        let outcome = Outcome { exit: Exit::Code(0), fuel: Fuel(7), stdout, stderr: empty, files: empty };
         let others = [
             Outcome { exit: Exit::Code(1), ..outcome },
             Outcome { exit: Exit::Trap, ..outcome },
             Outcome { fuel: Fuel(8), ..outcome },
             Outcome { stdout: Output::of(b"b"), ..outcome },
             Outcome { stderr: Output::of(b"b"), ..outcome },
+            Outcome { files: Output::of(b"b"), ..outcome },
         ];
         for other in others {
             assert_ne!(other.digest(), outcome.digest(), "{other:?}");

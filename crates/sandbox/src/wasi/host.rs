@@ -1,9 +1,9 @@
 //! What a running task has on our side: its input, what it has written, its clock and its dice.
 
 use super::random::Dice;
-use super::streams::{Descriptors, Input, Written};
+use super::streams::{Descriptors, Input, Written as Streams};
 use crate::limiter::Limiter;
-use crate::task::Task;
+use crate::task::{Contents, Task, Written};
 use pocketmesh_types::Fuel;
 use wasmtime::Memory;
 
@@ -16,7 +16,7 @@ pub(crate) struct Host {
     /// Environment, as `key=value`.
     pub(super) env: Vec<String>,
     pub(super) stdin: Input,
-    pub(super) written: Written,
+    pub(super) written: Streams,
     pub(super) descriptors: Descriptors,
     pub(super) dice: Dice,
     /// What the real-time clock showed at the start, in nanoseconds since 1970.
@@ -31,14 +31,15 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    pub(crate) fn new(task: Task) -> Self {
+    /// The host of a task, whose tree has these contents.
+    pub(crate) fn new(task: Task, _contents: &Contents) -> Self {
         let mut args = task.args;
         args.insert(0, task.name);
         Self {
             args,
             env: task.env.into_iter().map(|(key, value)| format!("{key}={value}")).collect(),
             stdin: Input::new(task.stdin),
-            written: Written::new(task.limits.output),
+            written: Streams::new(task.limits.output),
             descriptors: Descriptors::default(),
             dice: Dice::new(task.seed),
             epoch_ns: task.epoch.0.saturating_mul(NANOS_PER_MILLI),
@@ -53,8 +54,8 @@ impl Host {
         &mut self.limiter
     }
 
-    /// Standard output and standard error.
-    pub(crate) fn into_output(self) -> (Vec<u8>, Vec<u8>) {
-        (self.written.stdout, self.written.stderr)
+    /// What the task wrote.
+    pub(crate) fn into_written(self) -> Written {
+        Written { stdout: self.written.stdout, stderr: self.written.stderr, files: Vec::new() }
     }
 }

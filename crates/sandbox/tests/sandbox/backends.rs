@@ -1,7 +1,7 @@
 //! One profile, several ways to execute: the same outcome, fuel included.
 
 use crate::rig::{ENGINE, PULLEY, command, engine, guest, load, task, with_args};
-use pocketmesh_sandbox::{Config, Deadline, Executed, Task};
+use pocketmesh_sandbox::{Config, Contents, Deadline, Executed, Task};
 use pocketmesh_types::{Exit, Fuel};
 
 /// A small task for each guest, and programs that end in every way there is.
@@ -57,7 +57,10 @@ const ENDS: [&str; 12] = [
 ];
 
 fn all(engine: &pocketmesh_sandbox::Engine) -> Vec<Executed> {
-    works().into_iter().map(|(_, wasm, task)| engine.run(&load(engine, &wasm), task).expect("an outcome")).collect()
+    works()
+        .into_iter()
+        .map(|(_, wasm, task)| engine.run(&load(engine, &wasm), task, Contents::default()).expect("an outcome"))
+        .collect()
 }
 
 #[test]
@@ -89,7 +92,7 @@ fn not_a_number_has_one_bit_pattern() {
     let last = *ENDS.last().expect("the one about NaN");
     let run = crate::rig::outcome(&command(last), task());
     let (narrow, wide) = (0x7fc0_0000u32.to_le_bytes().to_vec(), 0x7ff8_0000_0000_0000u64.to_le_bytes().to_vec());
-    let at = |offset: usize, len: usize| run.stdout[offset..offset + len].to_vec();
+    let at = |offset: usize, len: usize| run.written.stdout[offset..offset + len].to_vec();
     assert_eq!(run.outcome.exit, Exit::Code(0));
     for (offset, name) in [(0, "f32.div"), (16, "f32.min"), (32, "f32.demote")] {
         assert_eq!(at(offset, 4), narrow, "{name}");

@@ -1,7 +1,7 @@
 //! Compiled programs: kept, checked, and compiled again when anything is wrong.
 
 use crate::rig::{engine, guest, task};
-use pocketmesh_sandbox::{Backend, Config, Engine};
+use pocketmesh_sandbox::{Backend, Config, Contents, Engine};
 use pocketmesh_types::{BlobId, Exit};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,8 +19,10 @@ fn reads(engine: &Engine) -> usize {
         Ok(wasm.clone())
     };
     let program = engine.load(BlobId::of(&wasm), &read).expect("a program");
-    let run = engine.run(&program, pocketmesh_sandbox::Task { stdin: vec![9; 64], ..task() }).expect("an outcome");
-    assert_eq!((run.outcome.exit, run.stdout), (Exit::Code(0), vec![0; 32]));
+    let run = engine
+        .run(&program, pocketmesh_sandbox::Task { stdin: vec![9; 64], ..task() }, Contents::default())
+        .expect("an outcome");
+    assert_eq!((run.outcome.exit, run.written.stdout), (Exit::Code(0), vec![0; 32]));
     count.into_inner()
 }
 

@@ -21,8 +21,8 @@ fn hex(bytes: &[u8]) -> String {
 /// What a guest writes when all goes well.
 fn stdout(name: &str, task: Task) -> Vec<u8> {
     let run = outcome(&guest(name), task);
-    assert_eq!(run.outcome.exit, Exit::Code(0), "{name}: {}", String::from_utf8_lossy(&run.stderr));
-    run.stdout
+    assert_eq!(run.outcome.exit, Exit::Code(0), "{name}: {}", String::from_utf8_lossy(&run.written.stderr));
+    run.written.stdout
 }
 
 fn native_tile(size: u32, first: u32, rows: u32) -> Vec<u8> {
@@ -83,7 +83,7 @@ fn words_of_parts_add_up_to_the_words_of_the_whole() {
 #[test]
 fn the_no_op_does_next_to_nothing() {
     let run = outcome(&guest("noop"), Task { stdin: [[0b1100; 32], [0b1010; 32]].concat(), ..task() });
-    assert_eq!((run.outcome.exit, run.stdout), (Exit::Code(0), vec![0b0110; 32]));
+    assert_eq!((run.outcome.exit, run.written.stdout), (Exit::Code(0), vec![0b0110; 32]));
     assert!(run.outcome.fuel.0 < 100_000, "{:?}", run.outcome.fuel);
 }
 
@@ -102,7 +102,7 @@ fn bad_arguments_are_a_usage_message_and_code_2() {
     for (name, args) in bad {
         let run = outcome(&guest(name), with_args(args));
         assert_eq!(run.outcome.exit, Exit::Code(2), "{name} {args:?}");
-        assert!(run.stderr.starts_with(b"usage: ") && run.stdout.is_empty(), "{name} {args:?}");
+        assert!(run.written.stderr.starts_with(b"usage: ") && run.written.stdout.is_empty(), "{name} {args:?}");
     }
 }
 
@@ -111,7 +111,7 @@ fn bad_input_is_an_error_and_code_1() {
     for (name, stdin) in [("noop", b"short".to_vec()), ("wordmerge", b"no listing\n".to_vec())] {
         let run = outcome(&guest(name), Task { stdin, ..task() });
         assert_eq!(run.outcome.exit, Exit::Code(1), "{name}");
-        assert!(run.stderr.starts_with(b"error: "), "{name}");
+        assert!(run.written.stderr.starts_with(b"error: "), "{name}");
     }
 }
 

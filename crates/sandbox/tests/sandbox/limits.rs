@@ -1,7 +1,7 @@
 //! Limits: which ends are outcomes and which are none.
 
 use crate::rig::{PULLEY, command, exit_of, load, outcome, run, task, wat};
-use pocketmesh_sandbox::{Failure, LoadError, ProgramError, Task};
+use pocketmesh_sandbox::{Contents, Failure, LoadError, ProgramError, Task};
 use pocketmesh_types::job::TaskLimits;
 use pocketmesh_types::{Exit, Fuel, limits};
 
@@ -26,7 +26,7 @@ fn running_out_of_fuel_is_an_outcome_that_costs_the_limit() {
         let wasm = command(&format!("(call $put (i32.const 1) (i32.const 0) (i32.const 3)) {body}"));
         let run = outcome(&wasm, limited(|limits| limits.fuel = Fuel(1_000_000)));
         assert_eq!((run.outcome.exit, run.outcome.fuel), (Exit::OutOfFuel, Fuel(1_000_000)), "{body}");
-        assert_eq!(run.stdout, [0; 3], "what was written before stays");
+        assert_eq!(run.written.stdout, [0; 3], "what was written before stays");
     }
 }
 
@@ -62,7 +62,7 @@ fn stack_exhaustion_is_no_outcome() {
             (i32.add (call $deep (i32.add (local.get 0) (i32.const 1))) (i32.const 1)))
         (func (export "_start") (drop (call $deep (i32.const 0)))))"#);
     assert!(matches!(run(&wasm, task()), Err(Failure::StackExhausted)));
-    assert!(matches!(PULLEY.run(&load(&PULLEY, &wasm), task()), Err(Failure::StackExhausted)));
+    assert!(matches!(PULLEY.run(&load(&PULLEY, &wasm), task(), Contents::default()), Err(Failure::StackExhausted)));
 }
 
 /// Grows by `pages` until that fails, and exits with how often it did not.
@@ -120,7 +120,7 @@ fn output_is_cut_exactly_at_the_limit() {
         (call $put (i32.const 2) (i32.const 0) (i32.const 1)) (br $more))";
     let run = outcome(&command(flood), limited(|limits| limits.output = 10_000));
     assert_eq!(run.outcome.exit, Exit::OutputLimit);
-    assert_eq!((run.stdout.len(), run.stderr.len()), (9_998, 2));
+    assert_eq!((run.written.stdout.len(), run.written.stderr.len()), (9_998, 2));
     let exact = command("(call $put (i32.const 1) (i32.const 0) (i32.const 100))");
     assert_eq!(outcome(&exact, limited(|limits| limits.output = 100)).outcome.exit, Exit::Code(0));
     assert_eq!(outcome(&exact, limited(|limits| limits.output = 99)).outcome.exit, Exit::OutputLimit);
@@ -130,7 +130,7 @@ fn output_is_cut_exactly_at_the_limit() {
 #[test]
 fn a_trap_keeps_the_output_before_it() {
     let run = outcome(&command("(call $put (i32.const 1) (i32.const 0) (i32.const 5)) unreachable"), task());
-    assert_eq!((run.outcome.exit, run.stdout.len()), (Exit::Trap, 5));
+    assert_eq!((run.outcome.exit, run.written.stdout.len()), (Exit::Trap, 5));
 }
 
 #[test]

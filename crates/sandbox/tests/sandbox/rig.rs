@@ -1,9 +1,9 @@
 //! Engines, tasks and small programs to test with.
 
-use pocketmesh_sandbox::{Backend, Config, Engine, Executed, Failure, Program, Task};
+use pocketmesh_sandbox::{Backend, Config, Contents, Engine, Executed, Failure, Program, Task};
 use pocketmesh_types::job::TaskLimits;
 use pocketmesh_types::{BlobId, Exit, Fuel, UnixTime};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 /// The engine that most tests share: pooling, Cranelift, deadlines inside.
 pub static ENGINE: LazyLock<Engine> = LazyLock::new(|| engine(&Config::default()));
@@ -23,6 +23,8 @@ pub fn task() -> Task {
         args: Vec::new(),
         env: Vec::new(),
         stdin: Vec::new(),
+        files: Arc::default(),
+        input_name: String::new(),
         limits: TaskLimits { fuel: Fuel(10_000_000_000), memory: 64 << 20, output: 1 << 20, wall_ms: 600_000 },
         epoch: UnixTime(1_700_000_000_000),
         seed: [7; 32],
@@ -35,7 +37,7 @@ pub fn load(engine: &Engine, wasm: &[u8]) -> Program {
 
 /// Runs `task` in the shared engine.
 pub fn run(wasm: &[u8], task: Task) -> Result<Executed, Failure> {
-    ENGINE.run(&load(&ENGINE, wasm), task)
+    ENGINE.run(&load(&ENGINE, wasm), task, Contents::default())
 }
 
 /// Runs a program that comes to an outcome.

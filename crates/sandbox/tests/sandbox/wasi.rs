@@ -26,8 +26,8 @@ fn standard_input_arrives_and_output_leaves() {
     let input: Vec<u8> = (0..100_000u32).flat_map(u32::to_le_bytes).collect();
     let task = Task { stdin: input.clone(), ..task() };
     let (out, err) = (outcome(&echo(1), task.clone()), outcome(&echo(2), task));
-    assert_eq!((out.stdout, out.stderr), (input.clone(), Vec::new()));
-    assert_eq!((err.stdout, err.stderr), (Vec::new(), input));
+    assert_eq!((out.written.stdout, out.written.stderr), (input.clone(), Vec::new()));
+    assert_eq!((err.written.stdout, err.written.stderr), (Vec::new(), input));
 }
 
 #[test]
@@ -50,8 +50,8 @@ fn arguments_and_environment_are_the_tasks() {
     );
     let env = vec![("B".into(), "2".into()), ("A".into(), "x=y".into())];
     let run = outcome(&wasm, Task { args: vec!["one".into(), String::new()], env, ..task() });
-    assert_eq!(run.stdout, b"\x03\0\0\0\x0d\0\0\0one\0");
-    assert_eq!(run.stderr, b"B=2\0A=x=y\0");
+    assert_eq!(run.written.stdout, b"\x03\0\0\0\x0d\0\0\0one\0");
+    assert_eq!(run.written.stderr, b"B=2\0A=x=y\0");
 }
 
 #[test]
@@ -62,7 +62,8 @@ fn time_starts_at_the_epoch_and_passes_with_fuel() {
          (call $put (i32.const 1) (i32.const 0) (i32.const 16))",
     );
     let run = outcome(&wasm, Task { epoch: UnixTime(1_000), ..task() });
-    let [real, elapsed] = [0, 8].map(|at| u64::from_le_bytes(run.stdout[at..at + 8].try_into().expect("8 bytes")));
+    let [real, elapsed] =
+        [0, 8].map(|at| u64::from_le_bytes(run.written.stdout[at..at + 8].try_into().expect("8 bytes")));
     assert!((1_000_000_000..1_000_001_000).contains(&real), "{real}");
     assert!(0 < elapsed && elapsed < run.outcome.fuel.0, "{elapsed}");
     assert_eq!(run, outcome(&wasm, Task { epoch: UnixTime(1_000), ..task() }));
@@ -79,10 +80,10 @@ fn a_sleep_moves_the_clock_and_takes_no_time() {
          (call $put (i32.const 1) (i32.const 0) (i32.const 12))
          (call $put (i32.const 2) (i32.const 2048) (i32.const 32))";
     let run = outcome(&command(sleep), task());
-    let now = u64::from_le_bytes(run.stdout[..8].try_into().expect("8 bytes"));
+    let now = u64::from_le_bytes(run.written.stdout[..8].try_into().expect("8 bytes"));
     assert!(now > 3_600_000_000_000 && run.outcome.fuel.0 < 10_000, "{now} {:?}", run.outcome.fuel);
-    assert_eq!(run.stdout[8..], [1, 0, 0, 0], "one event");
-    assert_eq!((run.stderr[0], &run.stderr[1..]), (77, &[0; 31][..]));
+    assert_eq!(run.written.stdout[8..], [1, 0, 0, 0], "one event");
+    assert_eq!((run.written.stderr[0], &run.written.stderr[1..]), (77, &[0; 31][..]));
 }
 
 #[test]
@@ -92,8 +93,8 @@ fn random_numbers_come_from_the_seed() {
     );
     let [once, again, other] = [[1; 32], [1; 32], [2; 32]].map(|seed| outcome(&wasm, Task { seed, ..task() }));
     assert_eq!(once, again);
-    assert_ne!(once.stdout, other.stdout);
-    assert_ne!(once.stdout, [0; 32]);
+    assert_ne!(once.written.stdout, other.written.stdout);
+    assert_ne!(once.written.stdout, [0; 32]);
 }
 
 #[test]
@@ -135,7 +136,7 @@ fn pointers_beyond_the_memory_are_faults() {
         (i32.store (i32.const 12) (i32.const 1))
         (call $exit (call $write (i32.const 1) (i32.const 0) (i32.const 2) (i32.const 64)))";
     let run = outcome(&command(list), task());
-    assert_eq!((run.outcome.exit, run.stdout.len()), (FAULT, 0));
+    assert_eq!((run.outcome.exit, run.written.stdout.len()), (FAULT, 0));
 }
 
 #[test]

@@ -2,14 +2,14 @@
 
 use crate::{
     effect::{Effect, Event},
-    input::{Prefix, RecordId, RunId},
+    input::{Item, Prefix, RecordId, RunId},
     record::Record,
     reputation::Reputation,
     timers::Timers,
 };
 use alloc::{collections::BTreeMap, vec::Vec};
 use core::time::Duration;
-use pocketmesh_types::{BlobId, Bytes, Hash, Instant, PeerId, Price, ProfileId, UnixTime};
+use pocketmesh_types::{BlobId, Bytes, Hash, Instant, Output, PeerId, Price, ProfileId, UnixTime};
 use pocketmesh_wire::Message;
 use rand_chacha::{
     ChaCha20Rng,
@@ -105,7 +105,12 @@ impl Context {
 
     /// Asks for a blob.
     pub fn fetch(&mut self, blob: BlobId, len: u64, from: Vec<PeerId>) {
-        self.emit(Effect::Fetch { blob, len, from });
+        self.emit(Effect::Fetch { item: Item::Blob(blob), len, files_max: 0, from });
+    }
+
+    /// Asks for a list of files and for the files, which together have at most so many bytes.
+    pub fn fetch_tree(&mut self, list: Output, files_max: u64, from: Vec<PeerId>) {
+        self.emit(Effect::Fetch { item: Item::Tree(list.id), len: list.len, files_max, from });
     }
 
     /// A number for an execution.

@@ -1,12 +1,12 @@
 //! What a peer does: the right side of the seam.
 
 use crate::{
-    input::{CommandId, RecordId, RunId},
+    input::{CommandId, Item, RecordId, RunId},
     record::Record,
 };
 use alloc::{string::String, vec::Vec};
 use pocketmesh_types::job::TaskLimits;
-use pocketmesh_types::{BlobId, Bytes, JobId, LeaseId, OfferId, PeerId, Price, TaskIndex, TaskInput, UnixTime};
+use pocketmesh_types::{BlobId, Bytes, JobId, LeaseId, OfferId, Output, PeerId, Price, TaskIndex, TaskInput, UnixTime};
 use pocketmesh_wire::{
     Message,
     message::{EndReason, Standing},
@@ -37,12 +37,14 @@ pub enum Effect {
     Execute(Run),
     /// Do not bother to finish this execution.
     Cancel(RunId),
-    /// Get a blob from one of these peers.
+    /// Get something from one of these peers.
     Fetch {
-        /// Which.
-        blob: BlobId,
-        /// How long it is.
+        /// What.
+        item: Item,
+        /// How long it is; of a tree, how long the list of its files is.
         len: u64,
+        /// All files of a tree together have no more bytes than this.
+        files_max: u64,
         /// Who should have it, best first.
         from: Vec<PeerId>,
     },
@@ -97,6 +99,10 @@ pub struct Run {
     pub env: Vec<(String, String)>,
     /// Standard input; a blob is in the store already.
     pub stdin: TaskInput,
+    /// The list of the files under `/in`; it and they are in the store already.
+    pub files: Output,
+    /// Under which name standard input is under `/in` as well, if this is not empty.
+    pub input_name: String,
     /// What it may use.
     pub limits: TaskLimits,
     /// What the guest's clock shows at the start.

@@ -8,7 +8,7 @@ pub mod lease;
 use crate::{
     context::Context,
     effect::{Effect, Event},
-    input::{Executed, NoOutcome, RunId},
+    input::{Executed, Item, NoOutcome, RunId},
     offers::Held,
     timers::Timer,
 };
@@ -18,7 +18,7 @@ use alloc::{
 };
 use core::time::Duration;
 use lease::WorkLease;
-use pocketmesh_types::{BlobId, JobId, LeaseId, PeerId, limits};
+use pocketmesh_types::{JobId, LeaseId, PeerId, limits};
 use pocketmesh_wire::message::{
     Assign, ClaimAck, Decline, DeclineReason, HandBack, HandBackReason, Heartbeat, Lease, Reveal, Verdicts,
 };
@@ -112,6 +112,9 @@ impl Execution {
         let work = WorkLease::new(from, lease, context.now);
         let job = work.job_id;
         context.fetch(work.job.program, work.job.program_len, alloc::vec![from]);
+        if work.job.files.len > 0 {
+            context.fetch_tree(work.job.files, work.job.limits.memory, alloc::vec![from]);
+        }
         context.timers.set_sooner(Timer::Heartbeat, context.now + work.heartbeat);
         context.notify(Event::LeaseTaken { lease: id, requester: from });
         self.leases.insert(id, work);
@@ -134,20 +137,22 @@ impl Execution {
         self.start_runs(context);
     }
 
-    /// A program or an input is here, or is not to be had.
-    pub fn on_blob(&mut self, context: &mut Context, blob: BlobId, found: bool) {
+    /// A program, a job's files or an input is here, or is not to be had.
+    pub fn on_fetched(&mut self, context: &mut Context, item: Item, found: bool) {
         let ids: Vec<LeaseId> = self.leases.keys().copied().collect();
         for id in ids {
             let Some(lease) = self.leases.get_mut(&id) else { continue };
-            if lease.job.program == blob && !lease.has_program {
+            if lease.missing.contains(&item) {
                 if !found {
                     self.give_up(context, id, DeclineReason::ProgramUnavailable);
                     continue;
                 }
-                lease.has_program = true;
+                lease.missing.remove(&item);
             }
-            let lost = lease.on_input(&blob, found);
-            self.hand_back(context, id, lost, HandBackReason::InputUnavailable);
+            if let Item::Blob(blob) = item {
+                let lost = lease.on_input(&blob, found);
+                self.hand_back(context, id, lost, HandBackReason::InputUnavailable);
+            }
         }
         self.start_runs(context);
     }

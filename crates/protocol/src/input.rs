@@ -19,6 +19,15 @@ pub struct CommandId(pub u64);
 /// A public address prefix (/24 or /48): peers behind one count as one owner. `None` for private addresses.
 pub type Prefix = [u8; 6];
 
+/// Something that can be brought here from other peers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Item {
+    /// A blob.
+    Blob(BlobId),
+    /// The list of a tree's files, and every file in it.
+    Tree(BlobId),
+}
+
 /// Everything that can happen to a peer.
 #[derive(Debug, Clone)]
 pub enum Input {
@@ -56,10 +65,10 @@ pub enum Input {
         result: Result<Executed, NoOutcome>,
     },
     /// A fetch ended.
-    BlobReady {
-        /// Which blob.
-        blob: BlobId,
-        /// Whether it is here now.
+    Fetched {
+        /// Of what.
+        item: Item,
+        /// Whether all of it is here now.
         found: bool,
     },
     /// A record is on the disk to stay.
@@ -90,8 +99,8 @@ pub enum Input {
 pub struct Executed {
     /// The outcome.
     pub outcome: Outcome,
-    /// Outputs of at most [`limits::INLINE_BYTES_MAX`](pocketmesh_types::limits::INLINE_BYTES_MAX); larger ones are
-    /// blobs in this peer's store.
+    /// Standard output and error of at most [`limits::INLINE_BYTES_MAX`](pocketmesh_types::limits::INLINE_BYTES_MAX); larger ones, and
+    /// files with their list, are blobs in this peer's store.
     pub inline: Vec<Bytes>,
 }
 

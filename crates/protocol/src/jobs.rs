@@ -14,7 +14,7 @@ pub mod view;
 use crate::{
     context::Context,
     effect::{Effect, Event, LeaseOver, Reply},
-    input::{Command, CommandId, Executed, Inputs, NoOutcome, RecordId, RunId},
+    input::{Command, CommandId, Executed, Inputs, Item, NoOutcome, RecordId, RunId},
     record::{End, Record},
     timers::Timer,
 };
@@ -26,7 +26,7 @@ use alloc::{
     string::String,
     vec::Vec,
 };
-use pocketmesh_types::{BlobId, Bytes, ClaimId, Hash, Job, JobId, LeaseId, PeerId, TaskIndex, TaskInput, limits};
+use pocketmesh_types::{Bytes, ClaimId, Hash, Job, JobId, LeaseId, PeerId, TaskIndex, TaskInput, limits};
 use pocketmesh_wire::{
     envelope,
     message::{Bid, Claim, Commit, Decline, EndReason, HandBack, Heartbeat, LeaseEnd},
@@ -238,8 +238,8 @@ impl Jobs {
     }
 
     /// An output is here, or is not to be had.
-    pub fn on_blob(&mut self, context: &mut Context, blob: BlobId, found: bool) {
-        self.for_awake(context, |active, context| active.on_output(context, &blob, found));
+    pub fn on_fetched(&mut self, context: &mut Context, item: Item, found: bool) {
+        self.for_awake(context, |active, context| active.on_output(context, item, found));
     }
 
     /// A peer is here, perhaps again: it is told again what may have been lost.

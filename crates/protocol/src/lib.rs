@@ -23,6 +23,6 @@ pub mod verification;
 
 pub use context::Config;
 pub use effect::{Effect, Event, Judgement, Reply, Run};
-pub use input::{Command, CommandId, Executed, Input, Inputs, NoOutcome, RecordId, RunId};
+pub use input::{Command, CommandId, Executed, Input, Inputs, Item, NoOutcome, RecordId, RunId};
 pub use peer::Peer;
 pub use record::{End, FinalTask, Record};

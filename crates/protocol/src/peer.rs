@@ -67,9 +67,9 @@ impl Peer {
                     self.jobs.on_finished(&mut self.context, run, result);
                 }
             }
-            Input::BlobReady { blob, found } => {
-                self.execution.on_blob(&mut self.context, blob, found);
-                self.jobs.on_blob(&mut self.context, blob, found);
+            Input::Fetched { item, found } => {
+                self.execution.on_fetched(&mut self.context, item, found);
+                self.jobs.on_fetched(&mut self.context, item, found);
             }
             Input::Stored { record } => self.jobs.on_stored(&mut self.context, record),
             Input::DeviceChanged { slots } => {

@@ -188,7 +188,9 @@ impl Ballot {
     ) -> Result<(), ClaimError> {
         let seat = self.seats.get_mut(&lease).ok_or(ClaimError::NotDue)?;
         let outcome = row.outcome;
-        if outcome.stdout.len.saturating_add(outcome.stderr.len) > output_max {
+        // The files' own length is checked when their list is here.
+        let streams = outcome.stdout.len.saturating_add(outcome.stderr.len);
+        if streams > output_max || outcome.files.len > limits::TREE_BYTES_MAX {
             return Err(ClaimError::TooLarge);
         }
         match (&seat.stage, commits_first) {

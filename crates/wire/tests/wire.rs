@@ -19,7 +19,7 @@ fn hash(text: &str) -> Hash {
 }
 
 fn outcome() -> Outcome {
-    Outcome { exit: Exit::Code(0), fuel: Fuel(1_000_000), stdout: Output::of(b"42\n"), stderr: Output::of(b"") }
+    Outcome { exit: Exit::Code(0), fuel: Fuel(1_000_000), stdout: Output::of(b"42\n"), stderr: Output::of(b""), files: Output::of(b"") }
 }
 
 fn job() -> Job {
@@ -29,6 +29,8 @@ fn job() -> Job {
         name: "count".into(),
         args: vec!["{index}".into()],
         env: vec![("LANG".into(), "C".into())],
+        files: Output::of(b""),
+        input_name: String::new(),
         tasks: 300,
         first_index: 0,
         limits: TaskLimits::default(),

@@ -3,7 +3,7 @@
 use crate::{
     context::Context,
     effect::Run,
-    input::{Executed, RunId},
+    input::{Executed, Item, RunId},
     offers::Held,
 };
 use alloc::{
@@ -50,8 +50,8 @@ pub struct WorkLease {
     pub job_id: JobId,
     /// How often a sign of life is due.
     pub heartbeat: Duration,
-    /// Whether the program is here.
-    pub has_program: bool,
+    /// What of the program and the files that it reads is not here yet.
+    pub missing: BTreeSet<Item>,
     /// Why no more tasks are taken, if so; the lease is given up once all results are delivered.
     pub leaving: Option<DeclineReason>,
     /// When something was last asked of it.
@@ -81,14 +81,18 @@ pub fn is_as_offered(context: &Context, held: &Held, lease: &Lease) -> bool {
 }
 
 impl WorkLease {
-    /// A lease just taken; its program is being fetched.
+    /// A lease just taken; its program, and the files that it reads, are being fetched.
     pub fn new(requester: PeerId, lease: Lease, now: Instant) -> Self {
+        let mut missing = BTreeSet::from([Item::Blob(lease.job.program)]);
+        if lease.job.files.len > 0 {
+            missing.insert(Item::Tree(lease.job.files.id));
+        }
         Self {
             requester,
             job_id: JobId(envelope::id(&lease.job.clone().into())),
             job: lease.job,
             heartbeat: Duration::from_millis(u64::from(lease.heartbeat_ms)),
-            has_program: false,
+            missing,
             leaving: None,
             asked: now,
             commit_first: lease.commit_first,
@@ -150,7 +154,7 @@ impl WorkLease {
 
     /// Whether a task could run at once.
     pub fn has_ready_task(&self) -> bool {
-        self.has_program && !self.queue.is_empty()
+        self.missing.is_empty() && !self.queue.is_empty()
     }
 
     /// Takes the next task and says how it is to be run.
@@ -318,6 +322,8 @@ pub fn run_of(run: RunId, job: &Job, id: &JobId, task: TaskIndex, stdin: TaskInp
         args: job.args_of(task),
         env: job.env.clone(),
         stdin,
+        files: job.files,
+        input_name: job.input_name.clone(),
         limits: job.limits,
         epoch: job.epoch,
         seed: Hash::of_parts("pocketmesh task seed 1", &[id.as_bytes(), &task.to_le_bytes()]).0,

@@ -5,7 +5,7 @@ use crate::{
     context::Context,
     effect::{Effect, Event},
     execution::lease::run_of,
-    input::{Inputs, RunId},
+    input::{Inputs, Item, RunId},
     jobs::{
         judging::{Awaited, Durations},
         leases::Granted,
@@ -20,7 +20,7 @@ use alloc::{
     vec::Vec,
 };
 use core::time::Duration;
-use pocketmesh_types::{BlobId, Instant, Job, JobId, LeaseId, OfferId, PeerId, RangeSet, TaskIndex, UnixTime, limits};
+use pocketmesh_types::{Instant, Job, JobId, LeaseId, OfferId, PeerId, RangeSet, TaskIndex, UnixTime, limits};
 use pocketmesh_wire::message::{EndReason, OfferClosed, Verdicts};
 
 /// Disputed tasks that are run here at once: refuting one claim drops its worker's others, and with them most disputes.
@@ -127,8 +127,8 @@ pub struct Active {
     pub(super) on_disk_soon: BTreeMap<TaskIndex, u8>,
     pub(super) checks: VecDeque<TaskIndex>,
     pub(super) checking: usize,
-    pub(super) awaited: BTreeMap<BlobId, Awaited>,
-    pub(super) here: BTreeMap<TaskIndex, BTreeSet<BlobId>>,
+    pub(super) awaited: BTreeMap<Item, Awaited>,
+    pub(super) here: BTreeMap<TaskIndex, BTreeSet<Item>>,
     stirred: bool,
 }
 

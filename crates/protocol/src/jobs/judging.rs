@@ -3,7 +3,7 @@
 use crate::{
     context::Context,
     effect::Event,
-    input::{Executed, NoOutcome},
+    input::{Executed, Item, NoOutcome},
     jobs::active::{Active, Phase},
     record::{FinalTask, Record},
     verification::{ClaimError, Committing, Rule, Stage, Step},
@@ -268,37 +268,43 @@ impl Active {
         }
         let Some(ballot) = self.ballots.get(&task) else { return };
         let from: Vec<PeerId> = ballot.agreeing(outcome).into_iter().map(|(_, worker)| worker).collect();
-        for output in missing {
-            let awaited = self.awaited.entry(output.id).or_default();
+        let files_max = self.job.limits.output;
+        for (item, output) in missing {
+            let awaited = self.awaited.entry(item).or_default();
             if awaited.tasks.is_empty() {
                 awaited.asked.extend(&from);
-                context.fetch(output.id, output.len, from.clone());
+                match item {
+                    Item::Blob(blob) => context.fetch(blob, output.len, from.clone()),
+                    Item::Tree(_) => context.fetch_tree(output, files_max, from.clone()),
+                }
             }
             awaited.tasks.insert(task);
         }
     }
 
     /// Outputs that are neither empty, nor attached to a claim, nor in our store.
-    fn missing_outputs(&self, task: TaskIndex, outcome: &Outcome) -> Vec<Output> {
+    fn missing_outputs(&self, task: TaskIndex, outcome: &Outcome) -> Vec<(Item, Output)> {
         let Some(ballot) = self.ballots.get(&task) else { return Vec::new() };
         let here = self.here.get(&task);
-        let is_here = |output: &Output| {
+        let is_here = |(item, output): &(Item, Output)| {
             output.len == 0
                 || ballot.own.is_some()
-                || ballot.inline.contains_key(&output.id)
-                || here.is_some_and(|here| here.contains(&output.id))
+                || here.is_some_and(|here| here.contains(item))
+                || matches!(item, Item::Blob(blob) if ballot.inline.contains_key(blob))
         };
-        [outcome.stdout, outcome.stderr].into_iter().filter(|output| !is_here(output)).collect()
+        let Outcome { stdout, stderr, files, .. } = *outcome;
+        let outputs = [(Item::Blob(stdout.id), stdout), (Item::Blob(stderr.id), stderr), (Item::Tree(files.id), files)];
+        outputs.into_iter().filter(|output| !is_here(output)).collect()
     }
 
     /// An output that was fetched is here, or is not to be had: then those who were asked for it did not deliver.
-    pub(super) fn on_output(&mut self, context: &mut Context, blob: &BlobId, found: bool) {
-        let Some(awaited) = self.awaited.remove(blob) else { return };
+    pub(super) fn on_output(&mut self, context: &mut Context, item: Item, found: bool) {
+        let Some(awaited) = self.awaited.remove(&item) else { return };
         self.stir();
         for task in awaited.tasks {
             let Some(outcome) = self.ballots.get(&task).and_then(|ballot| ballot.decided) else { continue };
             if found {
-                self.here.entry(task).or_default().insert(*blob);
+                self.here.entry(task).or_default().insert(item);
             } else {
                 self.undelivered(context, task, &outcome, &awaited.asked);
             }

@@ -1,6 +1,6 @@
 //! A job's life, from submission to its end. specs/jobs.md.
 
-use crate::world::{Crash, World, id_of, job, millis, model::Behaviour, seconds};
+use crate::world::{Crash, World, id_of, job, millis, model::Behaviour, seconds, with_files};
 use pocketmesh_protocol::{Command, End, Event, Inputs, Record, Reply};
 use pocketmesh_types::{BlobId, Bytes, TaskInput};
 
@@ -42,6 +42,15 @@ fn inputs_and_outputs_of_any_size_cross_the_mesh() {
         assert_eq!(world.finish(requester, id, seconds(60)), End::Complete);
         world.assert_right(requester, &job, &inputs);
     }
+}
+
+#[test]
+fn files_reach_every_worker_and_come_back() {
+    let (mut world, requester, _) = World::mesh(11, 4);
+    let job = with_files(job("count", 100, 2));
+    let id = world.submit(requester, &job, Inputs::None);
+    assert_eq!(world.finish(requester, id, seconds(60)), End::Complete);
+    world.assert_right(requester, &job, &Inputs::None);
 }
 
 #[test]

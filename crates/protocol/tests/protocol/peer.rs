@@ -1,7 +1,7 @@
 //! One peer against anything that others may say: sequences of valid messages from strangers, in any order.
 
 use crate::world::{World, check, id_of, job, millis, model::Behaviour, profile, seconds};
-use pocketmesh_protocol::{Command, Effect, End, Executed, Input, Inputs, NoOutcome, Peer, RecordId, RunId};
+use pocketmesh_protocol::{Command, Effect, End, Executed, Input, Inputs, Item, NoOutcome, Peer, RecordId, RunId};
 use pocketmesh_types::{
     BlobId, Bytes, ClaimId, Credits, Exit, Fuel, Hash, Job, JobId, LeaseId, OfferId, Outcome, Output, PeerId, Price,
     TaskIndex, TaskInput, UnixTime,
@@ -49,7 +49,8 @@ impl Dice {
 
     fn outcome(&mut self) -> Outcome {
         let stdout = Output { id: BlobId::of(&[self.below(3) as u8]), len: [1, 4096, 1 << 40][self.below(3) as usize] };
-        Outcome { exit: Exit::Code(0), fuel: Fuel(self.below(3)), stdout, stderr: Output::of(b"") }
+        let files = Output { id: BlobId::of(&[self.below(3) as u8]), len: [0, 100, 1 << 40][self.below(3) as usize] };
+        Outcome { exit: Exit::Code(0), fuel: Fuel(self.below(3)), stdout, stderr: Output::of(b""), files }
     }
 
     fn hash(&mut self) -> Hash {
@@ -263,7 +264,11 @@ fn any_input(what: u8, kind: u8, dice: &mut Dice, names: &Names, stranger: PeerI
             let executed = Executed { outcome: dice.outcome(), inline: vec![Bytes(vec![1])] };
             Input::ExecutionFinished { run: RunId(dice.below(20)), result: Ok(executed) }
         }
-        5 => Input::BlobReady { blob: BlobId::of(&[dice.below(5) as u8]), found: dice.below(2) == 0 },
+        5 => {
+            let blob = BlobId::of(&[dice.below(5) as u8]);
+            let item = if dice.below(2) == 0 { Item::Blob(blob) } else { Item::Tree(blob) };
+            Input::Fetched { item, found: dice.below(2) == 0 }
+        }
         6 => Input::Stored { record: RecordId(dice.below(10)) },
         7 => Input::DeviceChanged { slots: dice.below(3) as u16 },
         8 => {

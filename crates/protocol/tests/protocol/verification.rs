@@ -1,6 +1,6 @@
 //! From claims to decisions: who is believed, who is not, and what it costs. specs/verification.md.
 
-use crate::world::{World, job, millis, model::Behaviour, seconds};
+use crate::world::{World, job, millis, model::Behaviour, seconds, with_files};
 use pocketmesh_protocol::{
     End, Event, Inputs, Record,
     effect::LeaseOver,
@@ -168,6 +168,13 @@ fn outputs_that_are_not_given_do_not_count() {
     let (mut world, requester, workers) = mesh_with(66, 4, &[(1, Behaviour::KeepsOutputs)]);
     let job = job("large", 100, 1);
     assert_complete(&mut world, requester, &job);
+    assert_eq!(world.node(workers[1]).accepted, 0);
+}
+
+#[test]
+fn files_that_are_not_given_do_not_count() {
+    let (mut world, requester, workers) = mesh_with(69, 4, &[(1, Behaviour::KeepsOutputs)]);
+    assert_complete(&mut world, requester, &with_files(job("count", 100, 1)));
     assert_eq!(world.node(workers[1]).accepted, 0);
 }
 

@@ -49,7 +49,7 @@ pub enum DeclineReason {
     DevicePaused,
     /// The lease or the job in it is not what was offered.
     NotAsOffered,
-    /// The program could not be fetched.
+    /// The program, or the files that it reads, could not be fetched.
     ProgramUnavailable,
     /// The program is not one that this profile runs.
     ProgramRefused,

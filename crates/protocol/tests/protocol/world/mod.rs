@@ -7,12 +7,12 @@ pub mod model;
 
 use model::{Behaviour, Tampering, right};
 use pocketmesh_protocol::{
-    Command, CommandId, Config, Effect, End, Event, Executed, FinalTask, Input, Inputs, Judgement, NoOutcome, Peer,
-    Record, RecordId, Reply, Run, RunId, input::Prefix,
+    Command, CommandId, Config, Effect, End, Event, Executed, FinalTask, Input, Inputs, Item, Judgement, NoOutcome,
+    Peer, Record, RecordId, Reply, Run, RunId, input::Prefix,
 };
 use pocketmesh_types::{
-    BlobId, Bytes, Credits, Fuel, Hash, Instant, Job, JobId, PeerId, Policy, Price, ProfileId, TaskIndex, UnixTime,
-    job::TaskLimits,
+    BlobId, Bytes, Credits, Fuel, Hash, Instant, Job, JobId, Output, PeerId, Policy, Price, ProfileId, TaskIndex,
+    UnixTime, job::TaskLimits,
 };
 use pocketmesh_wire::{Message, Verified, envelope};
 use rand_chacha::{
@@ -51,6 +51,8 @@ pub fn job(name: &str, tasks: TaskIndex, replicas: u8) -> Job {
         name: name.into(),
         args: vec!["{index}".into()],
         env: Vec::new(),
+        files: Output::of(b""),
+        input_name: String::new(),
         tasks,
         first_index: 0,
         limits: TaskLimits { wall_ms: 20_000, ..TaskLimits::default() },
@@ -60,6 +62,11 @@ pub fn job(name: &str, tasks: TaskIndex, replicas: u8) -> Job {
         epoch: UnixTime(WALL_AT_START),
         nonce: [0; 16],
     }
+}
+
+/// The same job, with files under `/in`, whose tasks leave files too.
+pub fn with_files(job: Job) -> Job {
+    Job { files: Output::of(b"a list of files"), ..job }
 }
 
 /// The name of a job.
@@ -87,7 +94,7 @@ pub struct Node {
     pub memory_max: u64,
     pub prefix: Option<Prefix>,
     /// Blobs that it has.
-    pub blobs: BTreeSet<BlobId>,
+    pub items: BTreeSet<Item>,
     /// Records on its disk.
     pub disk: Vec<Record>,
     pub crash: Option<Crash>,
@@ -118,7 +125,7 @@ enum What {
     Gossip { to: PeerId, message: Box<Verified<Message>> },
     Stored { at: PeerId, life: u32, id: RecordId, record: Box<Record> },
     Finished { at: PeerId, life: u32, run: RunId, result: Box<Result<Executed, NoOutcome>> },
-    Blob { at: PeerId, life: u32, blob: BlobId, found: bool },
+    Fetched { at: PeerId, life: u32, item: Item, found: bool },
     Deadline { at: PeerId, life: u32 },
 }
 
@@ -183,7 +190,7 @@ impl World {
             ask: Price(100),
             memory_max: 1 << 30,
             prefix: None,
-            blobs: BTreeSet::new(),
+            items: BTreeSet::new(),
             disk: Vec::new(),
             crash: None,
             ran: BTreeMap::new(),
@@ -301,9 +308,10 @@ impl World {
     /// Gives a job to a peer; its program and inputs are in its store.
     pub fn submit(&mut self, to: PeerId, job: &Job, inputs: Inputs) -> JobId {
         let node = self.nodes.get_mut(&to).unwrap();
-        node.blobs.insert(job.program);
+        node.items.insert(Item::Blob(job.program));
+        node.items.insert(Item::Tree(job.files.id));
         if let Inputs::Parts(parts) = &inputs {
-            node.blobs.extend(parts.iter().filter_map(model::blob_of));
+            node.items.extend(parts.iter().filter_map(model::blob_of).map(Item::Blob));
         }
         self.command(to, Command::Submit { job: Box::new(job.clone()), inputs });
         id_of(job)
@@ -401,11 +409,11 @@ impl World {
         let finals = self.finals(requester, id_of(job));
         assert_eq!(finals.len(), job.tasks as usize, "every task is final");
         for (task, found) in finals {
-            let (executed, large) = right(&model::run_of(job, task, inputs));
+            let (executed, items) = right(&model::run_of(job, task, inputs));
             assert_eq!(found.outcome, Some(executed.outcome), "task {task}");
             let small = executed.inline.first().cloned();
             assert_eq!(found.stdout, small, "output of task {task}");
-            assert!(large.iter().all(|blob| self.node(requester).blobs.contains(blob)), "large output of task {task}");
+            assert!(items.iter().all(|item| self.node(requester).items.contains(item)), "outputs of task {task}");
         }
     }
 
@@ -448,7 +456,7 @@ impl World {
                 Effect::Cancel(run) => {
                     self.node_mut(id).cancelled.insert(run);
                 }
-                Effect::Fetch { blob, from, .. } => self.fetch(id, blob, &from),
+                Effect::Fetch { item, from, .. } => self.fetch(id, item, &from),
                 Effect::Store { id: record_id, record } => self.store(id, record_id, record),
                 Effect::Reply { reply, .. } => self.node_mut(id).replies.push(reply),
                 Effect::Disconnect { peer, reason } => self.node_mut(id).shunned.push((peer, reason)),
@@ -536,14 +544,14 @@ impl World {
         self.later(DISK, What::Stored { at: id, life, id: record_id, record: Box::new(record) });
     }
 
-    fn fetch(&mut self, id: PeerId, blob: BlobId, from: &[PeerId]) {
+    fn fetch(&mut self, id: PeerId, item: Item, from: &[PeerId]) {
         let has = |peer: &&PeerId| {
             let node = &self.nodes[*peer];
-            self.links.contains(&(id, **peer)) && node.blobs.contains(&blob) && node.behaviour.serves()
+            self.links.contains(&(id, **peer)) && node.items.contains(&item) && node.behaviour.serves()
         };
-        let found = self.nodes[&id].blobs.contains(&blob) || from.iter().any(|peer| has(&peer));
+        let found = self.nodes[&id].items.contains(&item) || from.iter().any(|peer| has(&peer));
         let (life, span) = (self.nodes[&id].life, self.latency() + self.latency());
-        self.later(span, What::Blob { at: id, life, blob, found });
+        self.later(span, What::Fetched { at: id, life, item, found });
     }
 
     fn execute(&mut self, id: PeerId, run: Run) {
@@ -589,11 +597,11 @@ impl World {
                 self.tell(at, Input::ExecutionFinished { run, result: *result });
                 self.run_sandbox(at);
             }
-            What::Blob { at, life, blob, found } if self.nodes[&at].life == life => {
+            What::Fetched { at, life, item, found } if self.nodes[&at].life == life => {
                 if found {
-                    self.node_mut(at).blobs.insert(blob);
+                    self.node_mut(at).items.insert(item);
                 }
-                self.tell(at, Input::BlobReady { blob, found });
+                self.tell(at, Input::Fetched { item, found });
             }
             What::Deadline { at, life } if self.nodes[&at].life == life => {
                 let node = &self.nodes[&at];

@@ -1,7 +1,7 @@
 //! How peers behave: what their sandboxes come to, and what they do with what they were to say.
 
 use super::{World, fuel, millis};
-use pocketmesh_protocol::{Executed, Inputs, NoOutcome, Run, RunId, execution::lease};
+use pocketmesh_protocol::{Executed, Inputs, Item, NoOutcome, Run, RunId, execution::lease};
 use pocketmesh_types::{BlobId, Bytes, Exit, Fuel, Hash, Job, LeaseId, Outcome, Output, PeerId, TaskIndex, TaskInput};
 use pocketmesh_wire::{
     Message, envelope,
@@ -85,23 +85,30 @@ pub fn blob_of(input: &TaskInput) -> Option<BlobId> {
     }
 }
 
-/// What a run comes to: its index and a hash of everything it may depend on. Jobs named `large…` have large outputs.
-pub fn right(run: &Run) -> (Executed, Vec<BlobId>) {
+/// What a run comes to: its index and a hash of everything it may depend on. Jobs named `large…` have
+/// large outputs, and jobs with files leave files.
+pub fn right(run: &Run) -> (Executed, Vec<Item>) {
     let text = format!("{}:{:?}:{:?}:{:?}", index_of(run), run.stdin, run.epoch, run.seed);
     result(run, text)
 }
 
-fn result(run: &Run, text: String) -> (Executed, Vec<BlobId>) {
+fn result(run: &Run, text: String) -> (Executed, Vec<Item>) {
     let exit = if run.name.starts_with("failing") { Exit::Code(1) } else { Exit::Code(0) };
-    let mut outcome = Outcome { exit, fuel: fuel(), stdout: Output::of(text.as_bytes()), stderr: Output::of(b"") };
+    let (stdout, empty) = (Output::of(text.as_bytes()), Output::of(b""));
+    let mut outcome = Outcome { exit, fuel: fuel(), stdout, stderr: empty, files: empty };
     if run.name.starts_with("large") {
         outcome.stdout.len = 1 << 20;
-        return (Executed { outcome, inline: Vec::new() }, vec![outcome.stdout.id]);
+        return (Executed { outcome, inline: Vec::new() }, vec![Item::Blob(outcome.stdout.id)]);
     }
-    (Executed { outcome, inline: vec![Bytes(text.into_bytes())] }, Vec::new())
+    let mut items = Vec::new();
+    if run.files.len > 0 {
+        outcome.files = Output::of(format!("files of {text}").as_bytes());
+        items.push(Item::Tree(outcome.files.id));
+    }
+    (Executed { outcome, inline: vec![Bytes(text.into_bytes())] }, items)
 }
 
-fn wrong(run: &Run, whose: &str) -> (Executed, Vec<BlobId>) {
+fn wrong(run: &Run, whose: &str) -> (Executed, Vec<Item>) {
     result(run, format!("{} {whose} is wrong", index_of(run)))
 }
 
@@ -110,7 +117,7 @@ impl World {
     pub fn sandbox(&mut self, at: PeerId, run: &Run) -> Option<(Result<Executed, NoOutcome>, Duration)> {
         let (behaviour, mut span) = (self.node(at).behaviour, self.node(at).speed);
         let dice = self.chance();
-        let (executed, blobs) = match behaviour {
+        let (executed, items) = match behaviour {
             Behaviour::Wrong => wrong(run, &at.to_string()),
             Behaviour::Colluding => wrong(run, "the clique"),
             Behaviour::Sometimes(share) if dice < share => wrong(run, &at.to_string()),
@@ -119,7 +126,7 @@ impl World {
         if behaviour == Behaviour::Moody && index_of(run) % 2 == 1 {
             span *= 100;
         }
-        self.node_mut(at).blobs.extend(blobs);
+        self.node_mut(at).items.extend(items);
         let jitter = millis(1) + span.mul_f64(0.2 * dice);
         match behaviour {
             Behaviour::Sleeper => None,

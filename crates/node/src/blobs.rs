@@ -1,9 +1,14 @@
 //! Bringing blobs here, and giving them to others: the protocol's fetches over the network's streams.
 
-use futures::io::AsyncWriteExt;
+use crate::trees;
+use futures::{
+    io::AsyncWriteExt,
+    stream::{self, StreamExt},
+};
 use pocketmesh_blobs::{FetchError, Store, Wanted, fetch, serve};
 use pocketmesh_network::{Handle, Stream};
-use pocketmesh_types::{BlobId, PeerId, limits};
+use pocketmesh_protocol::Item;
+use pocketmesh_types::{BlobId, Output, PeerId, limits, tree::File};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
@@ -15,6 +20,8 @@ use tokio::sync::{Semaphore, mpsc};
 pub const PROTOCOL: &str = "blobs";
 /// Fetches at a time; the rest wait. Guess: enough to fill a home line, few enough to keep files open.
 const FETCHES_MAX: usize = 16;
+/// Files of one tree that are fetched at a time, so that one tree does not take all.
+const FILES_AT_ONCE: usize = 4;
 /// Streams served at a time; more are turned away.
 const SERVES_MAX: usize = 64;
 /// Idle streams kept for each peer: opening one costs a round trip and 100 µs.
@@ -24,8 +31,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Fetches waiting to be told of: each is in flight, so there is room for all that were asked for.
 const FETCHED_MAX: usize = 4096;
 
-/// How a fetch ended: which blob, and whether it is here now.
-pub type Fetched = (BlobId, bool);
+/// How a fetch ended: of what, and whether all of it is here now.
+pub type Fetched = (Item, bool);
 
 /// The exchange of blobs with other peers.
 #[derive(Clone)]
@@ -33,7 +40,7 @@ pub struct Exchange {
     store: Store,
     network: Handle,
     fetched: mpsc::Sender<Fetched>,
-    in_flight: Arc<Mutex<BTreeSet<BlobId>>>,
+    in_flight: Arc<Mutex<BTreeSet<Item>>>,
     idle: Arc<Mutex<BTreeMap<PeerId, Vec<Stream>>>>,
     fetches: Arc<Semaphore>,
     serves: Arc<Semaphore>,
@@ -55,18 +62,50 @@ impl Exchange {
         (exchange, receiver)
     }
 
-    /// Brings a blob here from the first of these peers that gives it. One fetch of a blob serves all who asked.
-    pub fn fetch(&self, blob: BlobId, len: u64, from: Vec<PeerId>) {
-        if !lock(&self.in_flight).insert(blob) {
+    /// Brings something here from those of these peers that give it, the first ones first. One fetch serves all who asked.
+    /// A tree whose files together have more bytes than `files_max` is not fetched.
+    pub fn fetch(&self, item: Item, len: u64, files_max: u64, from: Vec<PeerId>) {
+        if !lock(&self.in_flight).insert(item) {
             return;
         }
         let this = self.clone();
         tokio::spawn(async move {
-            let found = this.store.contains(blob) || this.fetch_from_any(blob, len, from).await;
-            lock(&this.in_flight).remove(&blob);
+            let found = match item {
+                Item::Blob(blob) => this.bring(Output { id: blob, len }, &from).await,
+                Item::Tree(list) => this.bring_tree(Output { id: list, len }, files_max, &from).await,
+            };
+            lock(&this.in_flight).remove(&item);
             // The receiver is gone only when the daemon stops.
-            let _ = this.fetched.send((blob, found)).await;
+            let _ = this.fetched.send((item, found)).await;
         });
+    }
+
+    async fn bring(&self, blob: Output, from: &[PeerId]) -> bool {
+        self.store.contains(blob.id) || self.fetch_from_any(blob, from).await
+    }
+
+    async fn bring_tree(&self, list: Output, files_max: u64, from: &[PeerId]) -> bool {
+        if list.len > limits::TREE_BYTES_MAX || !self.bring(list, from).await {
+            return false;
+        }
+        let store = self.store.clone();
+        let tree = tokio::task::spawn_blocking(move || trees::read(&store, list)).await;
+        let Ok(Ok(tree)) = tree else { return false };
+        if tree.bytes() > files_max {
+            tracing::debug!(list = %list.id, bytes = tree.bytes(), files_max, "a tree of files is larger than it may be");
+            return false;
+        }
+        let bring = |file: &File| {
+            let content = file.content;
+            async move { if content.len == 0 { self.keep_empty(content.id) } else { self.bring(content, from).await } }
+        };
+        let fetches = tree.files().iter().map(bring).collect::<Vec<_>>();
+        stream::iter(fetches).buffer_unordered(FILES_AT_ONCE).all(|found| async move { found }).await
+    }
+
+    /// An empty file needs no fetch. It has one name only.
+    fn keep_empty(&self, id: BlobId) -> bool {
+        id == BlobId::of(b"") && self.store.put(b"").is_ok()
     }
 
     /// Gives blobs to a peer that opened a stream.
@@ -91,20 +130,20 @@ impl Exchange {
         lock(&self.idle).remove(peer);
     }
 
-    async fn fetch_from_any(&self, blob: BlobId, len: u64, from: Vec<PeerId>) -> bool {
+    async fn fetch_from_any(&self, blob: Output, from: &[PeerId]) -> bool {
         let _permit = self.fetches.acquire().await;
-        for peer in from {
-            match self.fetch_from(peer, blob, len).await {
+        for &peer in from {
+            match self.fetch_from(peer, blob).await {
                 Ok(()) => return true,
-                Err(error) => tracing::debug!(%peer, %blob, error, "a blob could not be fetched"),
+                Err(error) => tracing::debug!(%peer, blob = %blob.id, error, "a blob could not be fetched"),
             }
         }
         false
     }
 
     /// Asks over a stream that was left open; if that has died meanwhile, over a new one.
-    async fn fetch_from(&self, peer: PeerId, id: BlobId, len: u64) -> Result<(), String> {
-        let wanted = Wanted { id, len: Some(len), max_bytes: limits::BLOB_BYTES_MAX };
+    async fn fetch_from(&self, peer: PeerId, blob: Output) -> Result<(), String> {
+        let wanted = Wanted { id: blob.id, len: Some(blob.len), max_bytes: limits::BLOB_BYTES_MAX };
         let idle = lock(&self.idle).get_mut(&peer).and_then(Vec::pop);
         if let Some(mut stream) = idle {
             match fetch(&mut stream, wanted, &self.store, PATIENCE).await {

@@ -41,7 +41,7 @@ pub struct Sources {
     pub journal: journal::Events,
     /// The sandbox.
     pub finished: mpsc::Receiver<Finished>,
-    /// Fetched blobs.
+    /// Fetches that ended.
     pub fetched: mpsc::Receiver<Fetched>,
     /// The control API.
     pub questions: mpsc::Receiver<Question>,
@@ -120,7 +120,7 @@ impl Driver {
                 Some((run, result)) = sources.finished.recv() => {
                     self.tell(Input::ExecutionFinished { run, result }).await?;
                 }
-                Some((blob, found)) = sources.fetched.recv() => self.tell(Input::BlobReady { blob, found }).await?,
+                Some((item, found)) = sources.fetched.recv() => self.tell(Input::Fetched { item, found }).await?,
                 Some(question) = sources.questions.recv() => {
                     let effects = question(self);
                     self.perform(effects).await?;
@@ -157,7 +157,7 @@ impl Driver {
                 }
                 Effect::Execute(run) => self.sandbox.execute(run),
                 Effect::Cancel(run) => self.sandbox.cancel(run),
-                Effect::Fetch { blob, len, from } => self.exchange.fetch(blob, len, from),
+                Effect::Fetch { item, len, files_max, from } => self.exchange.fetch(item, len, files_max, from),
                 Effect::Store { id, record } => self.store_record(id, record)?,
                 Effect::Reply { command, reply } => {
                     if let Some(waiting) = self.replies.remove(&command) {

@@ -1,9 +1,10 @@
 //! Lending the protocol a sandbox: runs in, outcomes out.
 
+use crate::trees;
 use pocketmesh_blobs::Store;
 use pocketmesh_protocol::{Executed, NoOutcome, Run, RunId};
 use pocketmesh_sandbox::{self as sandbox, Executor, Failure, Submission, Task, Ticket};
-use pocketmesh_types::{Bytes, Output, PeerId, TaskInput, limits};
+use pocketmesh_types::{BlobId, Bytes, Output, PeerId, TaskInput, Tree, limits};
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
@@ -16,6 +17,9 @@ pub const QUEUE: usize = 4096;
 /// How an execution ended.
 pub type Finished = (RunId, Result<Executed, NoOutcome>);
 
+/// A tree and the name of its list.
+type NamedTree = (BlobId, Arc<Tree>);
+
 /// What runs tasks for this peer. Clones share everything: a run takes one along through other threads.
 #[derive(Clone)]
 pub struct Sandbox {
@@ -23,6 +27,7 @@ pub struct Sandbox {
     store: Store,
     finished: mpsc::Sender<Finished>,
     tickets: Arc<Mutex<BTreeMap<RunId, Ticket>>>,
+    last_tree: Arc<Mutex<Option<NamedTree>>>,
     /// A test aid: every result is replaced by a wrong one.
     sabotage: Option<PeerId>,
 }
@@ -35,25 +40,53 @@ impl Sandbox {
         sabotage: Option<PeerId>,
     ) -> (Self, mpsc::Receiver<Finished>) {
         let (finished, receiver) = mpsc::channel(QUEUE);
-        (Self { executor, store, finished, tickets: Arc::default(), sabotage }, receiver)
+        (Self { executor, store, finished, tickets: Arc::default(), last_tree: Arc::default(), sabotage }, receiver)
     }
 
     /// Runs a task; how it ended comes through the channel.
     pub fn execute(&self, run: Run) {
-        match run.stdin {
-            TaskInput::Blob(blob, len) => {
-                let (store, this) = (self.store.clone(), self.clone());
-                tokio::task::spawn_blocking(move || match store.get(blob, len) {
-                    Ok(stdin) => this.submit(run, stdin),
-                    Err(_) => this.finish(run.run, Err(NoOutcome::HostFailed)),
-                });
-            }
-            TaskInput::Inline(ref bytes) => {
+        match (&run.stdin, self.known_tree(run.files)) {
+            (TaskInput::Inline(bytes), Some(files)) => {
                 let stdin = bytes.to_vec();
-                self.submit(run, stdin);
+                self.submit(run, stdin, files);
             }
-            TaskInput::None => self.submit(run, Vec::new()),
+            (TaskInput::None, Some(files)) => self.submit(run, Vec::new(), files),
+            _ => {
+                let this = self.clone();
+                tokio::task::spawn_blocking(move || this.read_and_submit(run));
+            }
         }
+    }
+
+    fn read_and_submit(&self, run: Run) {
+        let stdin = match &run.stdin {
+            TaskInput::None => Some(Vec::new()),
+            TaskInput::Inline(bytes) => Some(bytes.to_vec()),
+            &TaskInput::Blob(blob, len) => self.store.get(blob, len).ok(),
+        };
+        match stdin.zip(self.read_tree(run.files)) {
+            Some((stdin, files)) => self.submit(run, stdin, files),
+            None => self.finish(run.run, Err(NoOutcome::HostFailed)),
+        }
+    }
+
+    /// The tree of this list, if it is empty or was the last to be read: the tasks of a job have it in common.
+    fn known_tree(&self, list: Output) -> Option<Arc<Tree>> {
+        if list.len == 0 {
+            return Some(Arc::default());
+        }
+        let last = self.last_tree.lock().unwrap_or_else(PoisonError::into_inner);
+        last.as_ref().filter(|(id, _)| *id == list.id).map(|(_, tree)| Arc::clone(tree))
+    }
+
+    fn read_tree(&self, list: Output) -> Option<Arc<Tree>> {
+        if let Some(tree) = self.known_tree(list) {
+            return Some(tree);
+        }
+        let read = trees::read(&self.store, list).inspect_err(|error| tracing::warn!(%error, "input files"));
+        let tree = Arc::new(read.ok()?);
+        *self.last_tree.lock().unwrap_or_else(PoisonError::into_inner) = Some((list.id, Arc::clone(&tree)));
+        Some(tree)
     }
 
     /// Stops a run; that it ended is still told.
@@ -64,7 +97,7 @@ impl Sandbox {
         }
     }
 
-    fn submit(&self, run: Run, stdin: Vec<u8>) {
+    fn submit(&self, run: Run, stdin: Vec<u8>, files: Arc<Tree>) {
         let id = run.run;
         let task = Task {
             program: run.program,
@@ -72,6 +105,8 @@ impl Sandbox {
             args: run.args,
             env: run.env,
             stdin,
+            files,
+            input_name: run.input_name,
             limits: run.limits,
             epoch: run.epoch,
             seed: run.seed,
@@ -105,30 +140,40 @@ impl Sandbox {
         self.finish(run, result);
     }
 
-    /// Small outputs go along, large ones into the store, where others can fetch them.
+    /// What is small of the streams goes along; the rest, and files with their list, go into the store, where others
+    /// can fetch them.
     fn keep_outputs(&self, executed: sandbox::Executed) -> Result<Executed, NoOutcome> {
-        let mut inline = Vec::new();
-        for bytes in [executed.stdout, executed.stderr] {
-            if bytes.is_empty() {
-                continue;
+        let sandbox::Executed { outcome, written } = executed;
+        let list = written.tree().map(|tree| tree.to_text()).unwrap_or_default();
+        let (mut inline, mut large) = (Vec::new(), Vec::new());
+        for bytes in [written.stdout, written.stderr] {
+            match bytes.len() {
+                0 => {}
+                1..=limits::INLINE_BYTES_MAX => inline.push(Bytes(bytes)),
+                _ => large.push(bytes),
             }
-            if bytes.len() <= limits::INLINE_BYTES_MAX {
-                inline.push(Bytes(bytes));
-            } else if let Err(error) = self.store.put(&bytes) {
+        }
+        if !list.is_empty() {
+            large.push(list.into_bytes());
+            large.extend(written.files.into_iter().map(|file| file.bytes));
+        }
+        for bytes in large {
+            if let Err(error) = self.store.put(&bytes) {
                 tracing::warn!(%error, "an output could not be stored");
                 return Err(NoOutcome::HostFailed);
             }
         }
-        Ok(Executed { outcome: executed.outcome, inline })
+        Ok(Executed { outcome, inline })
     }
 
     /// The test aid: a wrong result, wrong in a way of its own, so that two saboteurs never agree.
     fn tamper(&self, mut executed: sandbox::Executed) -> sandbox::Executed {
         if let Some(me) = self.sabotage {
-            executed.stdout.extend(me.0);
-            executed.stdout.rotate_right(me.0.len());
-            executed.stdout.truncate(executed.outcome.stdout.len.max(1) as usize);
-            executed.outcome.stdout = Output::of(&executed.stdout);
+            let stdout = &mut executed.written.stdout;
+            stdout.extend(me.0);
+            stdout.rotate_right(me.0.len());
+            stdout.truncate(executed.outcome.stdout.len.max(1) as usize);
+            executed.outcome.stdout = Output::of(stdout);
         }
         executed
     }

@@ -16,7 +16,7 @@ const NOBODY: u64 = 0;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Entry {
     /// A fact of the protocol.
-    Protocol(Record),
+    Protocol(Box<Record>),
     /// Once all tasks of a job are done, this program makes one output of theirs.
     Reduce {
         /// The job.
@@ -57,7 +57,7 @@ impl Appender {
 
     /// Appends a record of the protocol; its id comes back when it is on disk.
     pub fn append_record(&mut self, id: RecordId, record: Record) -> Result<(), Failure> {
-        self.append(&Entry::Protocol(record), id.0)
+        self.append(&Entry::Protocol(Box::new(record)), id.0)
     }
 
     /// Appends an entry that nobody waits for.

@@ -18,6 +18,7 @@ mod reduce;
 mod results;
 mod run;
 mod split;
+mod trees;
 
 pub use home::Home;
 pub use run::{Options, Ready, RunError, run};

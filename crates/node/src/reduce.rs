@@ -1,6 +1,7 @@
 //! The reduce step: one program over all tasks' standard output, run here once all tasks are done. specs/jobs.md §6.
 
 use crate::results::{Results, stdout_of};
+use crate::trees;
 use pocketmesh_blobs::Store;
 use pocketmesh_sandbox::{Executed, Executor, Submission, Task};
 use pocketmesh_types::{BlobId, Hash, Job, JobId, limits, outcome::Outcome};
@@ -27,15 +28,20 @@ pub async fn run(
     job: Job,
     plan: Plan,
 ) -> Result<Outcome, String> {
-    let gather_store = store.clone();
-    let stdin = tokio::task::spawn_blocking(move || gather(&gather_store, &results, &id)).await;
-    let stdin = stdin.map_err(|error| error.to_string())??;
+    let (gather_store, list) = (store.clone(), job.files);
+    let gathered = tokio::task::spawn_blocking(move || {
+        let files = trees::read(&gather_store, list).map_err(|error| error.to_string())?;
+        Ok::<_, String>((gather(&gather_store, &results, &id)?, files))
+    });
+    let (stdin, files) = gathered.await.map_err(|error| error.to_string())??;
     let task = Task {
         program: plan.program,
         name: format!("{}-reduce", job.name),
         args: plan.args,
         env: job.env,
         stdin,
+        files: Arc::new(files),
+        input_name: String::new(),
         limits: job.limits,
         epoch: job.epoch,
         seed: Hash::of_parts("pocketmesh reduce seed 1", &[id.as_bytes()]).0,
@@ -49,9 +55,9 @@ pub async fn run(
 }
 
 fn keep(store: &Store, executed: Executed) -> Result<Outcome, String> {
-    store.put_durable(&executed.stdout).map_err(|error| error.to_string())?;
+    store.put_durable(&executed.written.stdout).map_err(|error| error.to_string())?;
     if !executed.outcome.is_success() {
-        let words = String::from_utf8_lossy(&executed.stderr);
+        let words = String::from_utf8_lossy(&executed.written.stderr);
         let last = words.lines().last().unwrap_or_default();
         return Err(format!("{}: {}", executed.outcome.exit, last.escape_debug()));
     }

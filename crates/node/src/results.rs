@@ -1,5 +1,6 @@
 //! Final results by job and task: an index over the journal, in sled, that can be made anew from it.
 
+use crate::trees;
 use pocketmesh_blobs::{Store, store::GetError};
 use pocketmesh_protocol::FinalTask;
 use pocketmesh_store::index::{Tree, UseError};
@@ -60,5 +61,6 @@ pub fn pin_outputs(store: &Store, job: &JobId, tasks: &[FinalTask]) {
     for outcome in tasks.iter().filter_map(|task| task.outcome) {
         store.pin(outcome.stdout.id, job.0);
         store.pin(outcome.stderr.id, job.0);
+        trees::pin(store, outcome.files, job.0);
     }
 }

@@ -13,6 +13,7 @@ use crate::{
     peers,
     reduce::Plan,
     results::{Results, pin_outputs},
+    trees,
 };
 use futures::FutureExt;
 use pocketmesh_api::{BindError, Listener};
@@ -248,7 +249,7 @@ fn start_executor(home: &Home, store: &Store) -> Result<Arc<dyn Executor>, RunEr
     let engine = Engine::new(&sandbox_config)?;
     let loader_store = store.clone();
     let loader = Arc::new(move |id| {
-        loader_store.get(id, pocketmesh_types::limits::PROGRAM_BYTES_MAX).map_err(std::io::Error::other)
+        loader_store.get(id, pocketmesh_types::limits::BLOB_BYTES_MAX).map_err(std::io::Error::other)
     });
     let threads = NonZeroUsize::new(slots as usize).expect("at least one");
     let pool = Pool::start(PoolConfig { threads, queue: QUEUE - threads.get() }, engine, loader);
@@ -297,7 +298,7 @@ fn recover(home: &Home, lock: &FolderLock, config: Config, store: &Store) -> Res
     let (mut peer, mut ledger) = (Peer::new(config), Ledger::default());
     let opened = Journal::open(lock, context, |_, payload| {
         match Entry::decode(payload)? {
-            Entry::Protocol(record) => peer.restore(keep(record, &results, store)?),
+            Entry::Protocol(record) => peer.restore(keep(*record, &results, store)?),
             Entry::Reduce { job, program, args } => {
                 store.pin(program, job.0);
                 ledger.of_mut(job).reduce = Some(Plan { program, args, outcome: None });
@@ -328,6 +329,7 @@ fn keep(mut record: Record, results: &Results, store: &Store) -> Result<Record, 
         Record::Submitted { job, parts, .. } => {
             let id = JobId(pocketmesh_wire::envelope::id(&job.clone().into()));
             store.pin(job.program, id.0);
+            trees::pin(store, job.files, id.0);
             for part in parts {
                 if let TaskInput::Blob(blob, _) = part {
                     store.pin(*blob, id.0);
@@ -341,7 +343,7 @@ fn keep(mut record: Record, results: &Results, store: &Store) -> Result<Record, 
                     outcome.flat_map(|o| [(o.stdout, task.stdout.is_some()), (o.stderr, task.stderr.is_some())]);
                 let mut missing =
                     outputs.filter(|(output, inline)| output.len > 0 && !inline && !store.contains(output.id));
-                missing.next().is_none()
+                missing.next().is_none() && task.outcome.is_none_or(|outcome| trees::is_whole(store, outcome.files))
             });
             pin_outputs(store, job, tasks);
             for task in tasks.iter() {

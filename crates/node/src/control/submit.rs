@@ -5,7 +5,7 @@ use crate::{journal::Entry, reduce::Plan, split};
 use pocketmesh_api::{Answer, Code, Failure, Input, Refusal, SubmitJob, Submitted};
 use pocketmesh_protocol::{Command, Inputs, Reply};
 use pocketmesh_sandbox::ProgramError;
-use pocketmesh_types::{BlobId, Job, JobId, Policy, Price, TaskInput, job::TaskLimits, limits};
+use pocketmesh_types::{BlobId, Job, JobId, Output, Policy, Price, TaskInput, job::TaskLimits, limits};
 use pocketmesh_wire::{cbor, envelope};
 use std::sync::Arc;
 
@@ -28,6 +28,8 @@ pub async fn submit(desk: &Desk, request: SubmitJob) -> Answer<Submitted> {
         name: request.name,
         args: request.args,
         env: request.env,
+        files: Output::of(b""),
+        input_name: String::new(),
         tasks,
         first_index,
         limits,

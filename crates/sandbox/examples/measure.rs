@@ -2,6 +2,8 @@
 //!
 //! Only ratios within one run mean anything: all of a run's lines suffer alike from what else the machine does.
 
+mod kernels;
+
 use pocketmesh_sandbox::{Backend, Config, Contents, Deadline, Engine, Program, Task};
 use pocketmesh_types::job::TaskLimits;
 use pocketmesh_types::{BlobId, Exit, UnixTime};
@@ -100,7 +102,7 @@ fn noop_times() -> Result<(), Box<dyn Error>> {
 
 fn kernel_times() -> Result<(), Box<dyn Error>> {
     println!("\n20 tasks each                       primes: s   × native   mandelbrot: s   × native");
-    let natives = [time(native_primes), time(native_mandelbrot)].map(|time| time.as_secs_f64());
+    let natives = [time(kernels::primes), time(kernels::mandelbrot)].map(|time| time.as_secs_f64());
     println!("{:<33} {:11.2} {:10.2} {:15.2} {:10.2}", "native, plain loops", natives[0], 1.0, natives[1], 1.0);
     let mut configs = configs().to_vec();
     configs.truncate(2);
@@ -142,47 +144,4 @@ fn time(kernel: fn(u32) -> u64) -> Duration {
         black_box(kernel(black_box(index)));
     }
     start.elapsed()
-}
-
-/// Trial division, as anybody would write it; wrapping, because the build's overflow checks are not part of it.
-fn native_primes(index: u32) -> u64 {
-    let low = 20_000_000 + index * 140_000;
-    let is_prime = |n: u32| {
-        if n.is_multiple_of(2) {
-            return false;
-        }
-        let mut divisor = 3u32;
-        while divisor.wrapping_mul(divisor) <= n {
-            if n.is_multiple_of(divisor) {
-                return false;
-            }
-            divisor = divisor.wrapping_add(2);
-        }
-        true
-    };
-    (low..low + 140_000).map(|n| u64::from(is_prime(n))).sum()
-}
-
-/// Escape times pixel by pixel, as anybody would write it; their sum.
-fn native_mandelbrot(index: u32) -> u64 {
-    let step = 2.5 / 3200.0;
-    let mut sum = 0;
-    for row in index * 16..index * 16 + 16 {
-        let ci = -1.25 + step * f64::from(row);
-        for x in 0..3200 {
-            let cr = -2.0 + step * f64::from(x);
-            let (mut zr, mut zi, mut rounds) = (0.0f64, 0.0f64, 0u16);
-            while rounds < 1400 {
-                let (rr, ii) = (zr * zr, zi * zi);
-                if rr + ii > 4.0 {
-                    break;
-                }
-                zi = (zr + zr) * zi + ci;
-                zr = (rr - ii) + cr;
-                rounds += 1;
-            }
-            sum += u64::from(rounds);
-        }
-    }
-    sum
 }

@@ -1,5 +1,6 @@
 //! Whole meshes of processes, driven as a person would drive them, one at a time.
 
+mod executors;
 mod rig;
 
 use rig::{Testnet, count_executions, guest, hex_sha256};

@@ -71,7 +71,8 @@ impl Testnet {
         self.folder.path()
     }
 
-    fn home(&self, peer: usize) -> PathBuf {
+    /// The data folder of a peer.
+    pub fn home(&self, peer: usize) -> PathBuf {
         self.folder.path().join(format!("net/peer-{peer}"))
     }
 
@@ -131,10 +132,15 @@ impl Testnet {
         }
     }
 
+    /// The process of a peer.
+    pub fn pid(&self, peer: usize) -> u32 {
+        let pid = std::fs::read_to_string(self.home(peer).join("lock")).expect("the lock names its process");
+        pid.trim().parse().expect("a number")
+    }
+
     /// Kills a peer with SIGKILL.
     pub fn kill(&self, peer: usize) {
-        let pid = std::fs::read_to_string(self.home(peer).join("lock")).expect("the lock names its process");
-        let status = Command::new("kill").args(["-9", pid.trim()]).status().expect("kill runs");
+        let status = Command::new("kill").args(["-9", &self.pid(peer).to_string()]).status().expect("kill runs");
         assert!(status.success(), "peer {peer} was not there to be killed");
     }
 

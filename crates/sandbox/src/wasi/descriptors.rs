@@ -25,7 +25,7 @@ pub(super) const RIGHT_WRITE: u64 = 1 << 6;
 /// Of a stream: to wait for it, to ask about it, to set its flags; and to read or write.
 const RIGHTS_STREAM: u64 = (1 << 3) | (1 << 21) | (1 << 27);
 /// Of every file: all from `fd_datasync` to `fd_advise` but writing; stat, times, waiting.
-const RIGHTS_FILE: u64 = 0b1011_1101 | (1 << 21) | (1 << 23) | (1 << 27);
+const RIGHTS_FILE: u64 = 0b1011_1111 | (1 << 21) | (1 << 23) | (1 << 27);
 /// What more it takes to change one: to write, to allocate, to set the size.
 const RIGHTS_FILE_WRITE: u64 = RIGHT_WRITE | (1 << 8) | (1 << 22);
 /// Of a directory: flags, sync, all that begins with `path_`, `fd_readdir`, stat and times.

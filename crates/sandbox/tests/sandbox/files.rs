@@ -2,8 +2,8 @@
 
 use crate::files_script::{
     APPEND, Answer, BADF, BUFFER, CREATE, DIRECTORY, EXCLUSIVE, EXIST, FAULT, FBIG, FINE, ILSEQ, INVAL, ISDIR, MFILE,
-    NAMETOOLONG, NOENT, NOTDIR, NOTEMPTY, NOTSUP, PERM, READ, ROFS, ROOT, SPIPE, Script, TRUNCATE, WRITE, entries, names,
-    value,
+    NAMETOOLONG, NOENT, NOTDIR, NOTEMPTY, NOTSUP, PERM, READ, ROFS, ROOT, SPIPE, Script, TRUNCATE, WRITE, entries,
+    names, value,
 };
 use crate::rig::{task, with_files};
 use pocketmesh_sandbox::{Collected, Contents, Task};
@@ -66,8 +66,11 @@ fn input_files_are_there_in_the_order_of_the_tree() {
 
 #[test]
 fn a_named_input_hides_what_the_tree_has_there() {
-    let (tree, contents) = with_files(&[("data", b"hidden"), ("dir/a", b"hidden"), ("dir/b/c", b"hidden"), ("e", b"e")]);
-    for (name, listed) in [("data", vec!["data", "dir", "e"]), ("dir", vec!["data", "dir", "e"]), ("f", vec!["data", "dir", "e", "f"])] {
+    let (tree, contents) =
+        with_files(&[("data", b"hidden"), ("dir/a", b"hidden"), ("dir/b/c", b"hidden"), ("e", b"e")]);
+    for (name, listed) in
+        [("data", vec!["data", "dir", "e"]), ("dir", vec!["data", "dir", "e"]), ("f", vec!["data", "dir", "e", "f"])]
+    {
         let task = Task { input_name: name.into(), stdin: b"the input".to_vec(), ..tree.clone() };
         let mut script = Script::default();
         script.open(&format!("in/{name}"), 0, READ, value(4));
@@ -133,8 +136,18 @@ fn paths_lead_where_they_say_and_never_out() {
     script.mkdir("out/a/b/", FINE);
     script.open("out/a/f", CREATE, BOTH, value(4));
     let there = [
-        ".", "./", "out/.", "out/./a", "out//a", "out/a/", "out/a/b/..", "out/a/b/../f", "./././out/a/f", "out/../out/a",
-        "in/../out/a/b/../../a/f", "out/a/../..",
+        ".",
+        "./",
+        "out/.",
+        "out/./a",
+        "out//a",
+        "out/a/",
+        "out/a/b/..",
+        "out/a/b/../f",
+        "./././out/a/f",
+        "out/../out/a",
+        "in/../out/a/b/../../a/f",
+        "out/a/../..",
     ];
     let answers: [(&str, Answer); 21] = [
         ("", NOENT),
@@ -454,7 +467,7 @@ fn a_listing_goes_on_where_it_was_while_the_directory_changes() {
         script.mkdir(&format!("tmp/another-{round}"), FINE);
     }
     let pages = script.run().written.stderr;
-    let listed: Vec<String> = pages.chunks(120).flat_map(|page| names(page)).collect();
+    let listed: Vec<String> = pages.chunks(120).flat_map(names).collect();
     assert_eq!(listed[..2], [".", ".."]);
     assert_eq!(listed[2..], files);
 }
@@ -551,7 +564,11 @@ fn what_has_no_effect_says_that_all_is_well() {
         script.call(&format!("$sync (i32.const {fd})"), 32, FINE);
         script.call(&format!("$datasync (i32.const {fd})"), 32, FINE);
         for (which, answer) in [(0, FINE), (5, FINE), (10, FINE), (15, INVAL), (3, INVAL), (12, INVAL), (16, INVAL)] {
-            script.call(&format!("$times (i32.const {fd}) (i64.const 1) (i64.const 1) (i32.const {which})"), 32, answer);
+            script.call(
+                &format!("$times (i32.const {fd}) (i64.const 1) (i64.const 1) (i32.const {which})"),
+                32,
+                answer,
+            );
         }
     }
     let (file, input, none) = (script.text("out/f"), script.text("in"), script.text("out/x"));
@@ -614,7 +631,8 @@ fn pointers_beyond_the_memory_change_nothing() {
     let mut script = Script::default();
     script.open("tmp/f", CREATE, BOTH, value(4));
     let path = script.text("tmp/g");
-    let open = format!("$open (i32.const 3) (i32.const 0) {path} (i32.const 1) (i64.const -1) (i64.const -1) (i32.const 0)");
+    let open =
+        format!("$open (i32.const 3) (i32.const 0) {path} (i32.const 1) (i64.const -1) (i64.const -1) (i32.const 0)");
     script.call(&format!("{open} (i32.const {})", END - 3), 32, FAULT);
     script.stat("tmp/g", NOENT);
     for call in ["mkdir", "rmdir", "unlink"] {
@@ -659,12 +677,8 @@ fn what_is_left_under_out_is_collected_by_path() {
     script.unlink("out/gone", FINE);
     script.write(4, "nobody sees this", FINE);
     let run = script.run();
-    let files = collected(&[
-        ("a-b", b"out/a-b"),
-        ("a/b/c", b"out/a/b/c"),
-        ("a/ü", "out/a/ü".as_bytes()),
-        ("z", b"out/z"),
-    ]);
+    let files =
+        collected(&[("a-b", b"out/a-b"), ("a/b/c", b"out/a/b/c"), ("a/ü", "out/a/ü".as_bytes()), ("z", b"out/z")]);
     assert_eq!(run.written.files, files);
     let list = run.written.tree().expect("a tree").to_text();
     assert_eq!(run.outcome.files, pocketmesh_types::Output::of(list.as_bytes()));

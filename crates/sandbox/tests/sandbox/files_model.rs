@@ -1,8 +1,8 @@
 //! Thousands of calls in random order, against a file system of a hundred lines that nobody could get wrong.
 
 use crate::files_script::{
-    APPEND, Answer, CREATE, EXCLUSIVE, EXIST, FINE, INVAL, ISDIR, NOENT, NOTDIR, NOTEMPTY, READ, Script, TRUNCATE, WRITE,
-    value,
+    APPEND, Answer, CREATE, EXCLUSIVE, EXIST, FINE, INVAL, ISDIR, NOENT, NOTDIR, NOTEMPTY, READ, Script, TRUNCATE,
+    WRITE, value,
 };
 use crate::rig::{ENGINE, PULLEY, task};
 use pocketmesh_sandbox::{Collected, Contents};
@@ -42,15 +42,15 @@ impl Model {
     }
 
     /// Whether the directories of a path are there and are directories.
-    fn parents(&self, path: &str) -> Result<(), u32> {
+    fn parents(&self, path: &str) -> Answer {
         for (end, _) in path.match_indices('/') {
             match self.entries.get(&path[..end]) {
-                None => return Err(NOENT.unwrap_err()),
-                Some(Entry::File(_)) => return Err(NOTDIR.unwrap_err()),
+                None => return NOENT,
+                Some(Entry::File(_)) => return NOTDIR,
                 Some(Entry::Folder) => {}
             }
         }
-        Ok(())
+        FINE
     }
 
     fn is_empty(&self, path: &str) -> bool {
@@ -152,7 +152,8 @@ impl Model {
             _ => {}
         }
         let inside = format!("{from}/");
-        let keys: Vec<String> = self.entries.keys().filter(|key| *key == from || key.starts_with(&inside)).cloned().collect();
+        let keys: Vec<String> =
+            self.entries.keys().filter(|key| *key == from || key.starts_with(&inside)).cloned().collect();
         for key in keys {
             let entry = self.entries.remove(&key).expect("it was listed");
             self.entries.insert(format!("{to}{}", &key[from.len()..]), entry);
@@ -243,7 +244,10 @@ fn step(script: &mut Script, model: &mut Model, dice: &mut Dice) {
             script.stat(&path, model.stat(&path));
         }
         _ if fds.is_empty() => {}
-        kind => on_open(script, model, dice, fds[dice.below(fds.len())], kind),
+        kind => {
+            let fd = fds[dice.below(fds.len())];
+            on_open(script, model, dice, fd, kind);
+        }
     }
 }
 

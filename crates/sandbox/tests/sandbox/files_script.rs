@@ -196,21 +196,31 @@ impl Script {
     pub fn write(&mut self, fd: u32, bytes: impl AsRef<[u8]>, answer: Answer) {
         let bytes = self.text(bytes);
         self.vector(&bytes);
-        self.call(&format!("$write (i32.const {fd}) (i32.const {VECTOR}) (i32.const 1) (i32.const {NUMBER})"), NUMBER, answer);
+        self.call(
+            &format!("$write (i32.const {fd}) (i32.const {VECTOR}) (i32.const 1) (i32.const {NUMBER})"),
+            NUMBER,
+            answer,
+        );
     }
 
     /// Writes `len` times this byte.
     pub fn write_bulk(&mut self, fd: u32, byte: u8, len: usize, answer: Answer) {
         self.raw(&format!("(memory.fill (i32.const {BUFFER}) (i32.const {byte}) (i32.const {len}))"));
         self.vector(&format!("(i32.const {BUFFER}) (i32.const {len})"));
-        self.call(&format!("$write (i32.const {fd}) (i32.const {VECTOR}) (i32.const 1) (i32.const {NUMBER})"), NUMBER, answer);
+        self.call(
+            &format!("$write (i32.const {fd}) (i32.const {VECTOR}) (i32.const 1) (i32.const {NUMBER})"),
+            NUMBER,
+            answer,
+        );
     }
 
     pub fn pwrite(&mut self, fd: u32, at: u64, bytes: impl AsRef<[u8]>, answer: Answer) {
         let bytes = self.text(bytes);
         self.vector(&bytes);
         self.call(
-            &format!("$pwrite (i32.const {fd}) (i32.const {VECTOR}) (i32.const 1) (i64.const {at}) (i32.const {NUMBER})"),
+            &format!(
+                "$pwrite (i32.const {fd}) (i32.const {VECTOR}) (i32.const 1) (i64.const {at}) (i32.const {NUMBER})"
+            ),
             NUMBER,
             answer,
         );
@@ -219,14 +229,20 @@ impl Script {
     /// Reads, and puts what was read to standard error.
     pub fn read(&mut self, fd: u32, len: usize, answer: Answer) {
         self.vector(&format!("(i32.const {BUFFER}) (i32.const {len})"));
-        self.call(&format!("$read (i32.const {fd}) (i32.const {VECTOR}) (i32.const 1) (i32.const {NUMBER})"), NUMBER, answer);
+        self.call(
+            &format!("$read (i32.const {fd}) (i32.const {VECTOR}) (i32.const 1) (i32.const {NUMBER})"),
+            NUMBER,
+            answer,
+        );
         self.show();
     }
 
     pub fn pread(&mut self, fd: u32, at: u64, len: usize, answer: Answer) {
         self.vector(&format!("(i32.const {BUFFER}) (i32.const {len})"));
         self.call(
-            &format!("$pread (i32.const {fd}) (i32.const {VECTOR}) (i32.const 1) (i64.const {at}) (i32.const {NUMBER})"),
+            &format!(
+                "$pread (i32.const {fd}) (i32.const {VECTOR}) (i32.const 1) (i64.const {at}) (i32.const {NUMBER})"
+            ),
             NUMBER,
             answer,
         );

@@ -148,7 +148,10 @@ mod tests {
             assert!(held(&chunks) <= cut as usize + CHUNK_BYTES.min(cut as usize), "{cut}: {}", held(&chunks));
             chunks.set_len(200_000).expect("memory");
             let all = read(&chunks);
-            assert!(all[..cut as usize].iter().all(|&b| b == 7) && all[cut as usize..].iter().all(|&b| b == 0), "{cut}");
+            assert!(
+                all[..cut as usize].iter().all(|&b| b == 7) && all[cut as usize..].iter().all(|&b| b == 0),
+                "{cut}"
+            );
             assert_eq!(chunks.into_vec(), all);
         }
     }

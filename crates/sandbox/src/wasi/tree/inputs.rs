@@ -18,7 +18,12 @@ pub(in crate::wasi) struct Inputs {
 impl Inputs {
     /// The inputs of a task: the files of `tree`, and `stdin` as `name` if that is not empty. `None` if the contents are
     /// not the tree's.
-    pub(in crate::wasi) fn new(tree: &Arc<Tree>, contents: &Contents, name: &str, stdin: &Arc<Vec<u8>>) -> Option<Self> {
+    pub(in crate::wasi) fn new(
+        tree: &Arc<Tree>,
+        contents: &Contents,
+        name: &str,
+        stdin: &Arc<Vec<u8>>,
+    ) -> Option<Self> {
         let (files, given) = (tree.files(), &contents.0);
         let alike = files.iter().zip(&**given).all(|(file, bytes)| file.content.len == bytes.len() as u64);
         let named = (!name.is_empty()).then(|| (name.to_owned(), Arc::clone(stdin)));

@@ -18,6 +18,8 @@ use wasmtime::{Caller, Linker};
 const ENTRY_BYTES: usize = 24;
 /// What a remembered entry takes of the memory limit besides its name.
 pub(super) const LISTED_BYTES: u64 = 64;
+/// Fuel of each entry that is remembered.
+pub(super) const LISTED_FUEL: u64 = 100;
 
 pub(super) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     linker.func_wrap(
@@ -56,25 +58,35 @@ impl Listing {
 }
 
 fn readdir(guest: &mut Guest<'_>, fd: u32, (buffer, len): (u32, u32), cookie: u64, used: u32) -> Answer {
-    guest.host().descriptors.folder(fd)?;
+    let ino = guest.host().descriptors.folder(fd)?.ino;
     guest.check(buffer, len)?;
     guest.check(used, 4)?;
-    let Host { descriptors, files, limiter, .. } = guest.host();
-    let (folder, nodes) = (descriptors.folder(fd)?, files.nodes());
     if cookie == 0 {
-        folder.listing.take().into_iter().for_each(|listing| listing.free(limiter));
+        forget(guest, fd)?;
     }
-    let page = Page::fill(folder, nodes, cookie, len as usize)?;
-    let mut walked = page.walked;
-    if !page.is_full(len) {
-        folder.listing.take().into_iter().for_each(|listing| listing.free(limiter));
-    } else if folder.listing.is_none() && cookie == 0 {
-        folder.listing = Listing::new(nodes, folder.ino, limiter)?;
-        walked += folder.listing.as_ref().map_or(0, |listing| listing.entries.len());
+    let host = guest.host();
+    let page = Page::fill(host.descriptors.folder(fd)?, host.files.nodes(), cookie, len as usize)?;
+    guest.charge(page.walked as u64 * ITEM_FUEL + page.bytes.len() as u64 * BYTE_FUEL)?;
+    // A buffer that is not full says that there is no more.
+    if page.bytes.len() < len as usize {
+        forget(guest, fd)?;
+    } else if cookie == 0 {
+        let entries = guest.host().files.nodes().folder(ino)?.children.len();
+        guest.charge(entries as u64 * LISTED_FUEL)?;
+        let Host { descriptors, files, limiter, .. } = guest.host();
+        descriptors.folder(fd)?.listing = Listing::new(files.nodes(), ino, limiter)?;
     }
-    guest.charge(walked as u64 * ITEM_FUEL + page.bytes.len() as u64 * BYTE_FUEL)?;
     guest.write(buffer, &page.bytes)?;
     guest.write_u32(used, page.bytes.len() as u32)
+}
+
+/// The listing has come to its end, or begins anew.
+fn forget(guest: &mut Guest<'_>, fd: u32) -> Answer {
+    let host = guest.host();
+    if let Some(listing) = host.descriptors.folder(fd)?.listing.take() {
+        listing.free(&mut host.limiter);
+    }
+    Ok(())
 }
 
 /// As many entries as one buffer holds, the last of them perhaps cut off.
@@ -91,30 +103,32 @@ impl Page {
         let here = nodes.folder(folder.ino)?;
         let dots = [(".", folder.ino, FILETYPE_DIRECTORY), ("..", here.parent, FILETYPE_DIRECTORY)];
         let skipped = usize::try_from(cookie).unwrap_or(usize::MAX);
+        let (dots, beyond) = (dots.into_iter().skip(skipped), skipped.saturating_sub(dots.len()));
         let mut page = Self { bytes: Vec::new(), len_max, walked: 0 };
         match &folder.listing {
             Some(listing) => {
-                let entries = listing.entries.iter().map(|(name, ino, kind)| (&**name, *ino, *kind));
-                page.extend(dots.into_iter().chain(entries), skipped);
+                let entries = listing.entries.iter().skip(beyond).map(|(name, ino, kind)| (&**name, *ino, *kind));
+                page.extend(dots.chain(entries), cookie);
             }
             None => {
-                let children = here.children.iter();
-                let entries = children.map(|(name, &ino)| (&**name, ino, filetype(&nodes.node(ino).kind)));
-                page.extend(dots.into_iter().chain(entries), skipped);
-                page.walked += skipped.min(here.children.len());
+                let kind = |ino| filetype(&nodes.node(ino).kind);
+                let entries = here.children.iter().skip(beyond).map(|(name, &ino)| (&**name, ino, kind(ino)));
+                page.extend(dots.chain(entries), cookie);
+                page.walked += beyond.min(here.children.len());
             }
         }
         Ok(page)
     }
 
-    fn extend<'a>(&mut self, entries: impl Iterator<Item = (&'a str, Ino, u8)>, skipped: usize) {
-        for (number, (name, ino, kind)) in entries.enumerate().skip(skipped) {
+    fn extend<'a>(&mut self, entries: impl Iterator<Item = (&'a str, Ino, u8)>, mut number: u64) {
+        for (name, ino, kind) in entries {
             if self.bytes.len() == self.len_max {
                 break;
             }
             self.walked += 1;
+            number += 1;
             let mut entry = [0; ENTRY_BYTES];
-            entry[..8].copy_from_slice(&(number as u64 + 1).to_le_bytes());
+            entry[..8].copy_from_slice(&number.to_le_bytes());
             entry[8..16].copy_from_slice(&ino.to_le_bytes());
             entry[16..20].copy_from_slice(&(name.len() as u32).to_le_bytes());
             entry[20] = kind;
@@ -126,10 +140,5 @@ impl Page {
     fn push(&mut self, bytes: &[u8]) {
         let fits = bytes.len().min(self.len_max - self.bytes.len());
         self.bytes.extend_from_slice(&bytes[..fits]);
-    }
-
-    /// A buffer that is not full says that there is no more.
-    fn is_full(&self, len: u32) -> bool {
-        self.bytes.len() == len as usize
     }
 }

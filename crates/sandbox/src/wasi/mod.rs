@@ -50,7 +50,7 @@ pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Host>> {
 pub(crate) fn description() -> String {
     format!(
         "wasi preview1 call={} byte={} item={} poll={} items-max={}\n\
-        files name={} node={} node-bytes={} listed-bytes={} nodes-max={} descriptors-max={} move-max={} path-max={}\n\
+        files name={} node={} listed={} node-bytes={} listed-bytes={} nodes-max={} descriptors-max={} move-max={} path-max={}\n\
         trees files-max={} list-max={} path-max={} name-max={}\n",
         guest::CALL_FUEL,
         guest::BYTE_FUEL,
@@ -59,6 +59,7 @@ pub(crate) fn description() -> String {
         guest::ITEMS_MAX,
         paths::NAME_FUEL,
         paths::NODE_FUEL,
+        directory::LISTED_FUEL,
         tree::NODE_BYTES,
         directory::LISTED_BYTES,
         tree::NODES_MAX,

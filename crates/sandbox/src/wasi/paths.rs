@@ -4,16 +4,17 @@ use super::MODULE;
 use super::descriptors::{Descriptor, FLAGS, Object, OpenFile, OpenFolder, RIGHT_READ, RIGHT_WRITE};
 use super::errno::Errno;
 use super::files;
-use super::guest::{Answer, BYTE_FUEL, Guest, ITEM_FUEL, call};
+use super::guest::{Answer, BYTE_FUEL, Guest, call};
 use super::host::Host;
 use super::tree::{Ino, Kind, Place};
 use pocketmesh_types::limits;
 use wasmtime::{Caller, Linker};
 
-/// Fuel of each name in a path: it is looked up in a directory.
-pub(super) const NAME_FUEL: u64 = 100;
+/// Fuel of each name in a path, which is looked up in a directory, and of each file or directory that renaming one
+/// looks at.
+pub(super) const NAME_FUEL: u64 = 200;
 /// Fuel of making a file or directory, which pays for removing it too.
-pub(super) const NODE_FUEL: u64 = 500;
+pub(super) const NODE_FUEL: u64 = 1000;
 /// A path as a program gives it: what Linux takes, and twice what a path in a tree may have.
 pub(super) const PATH_BYTES_MAX: usize = 2 * limits::PATH_BYTES_MAX;
 
@@ -202,6 +203,8 @@ fn rename(guest: &mut Guest<'_>, from: (Ino, &str), to: (Ino, &str)) -> Answer {
     let host = guest.host();
     let nodes = host.files.nodes();
     let (from, to) = (nodes.resolve(from.0, from.1)?, nodes.resolve(to.0, to.1)?);
-    let walked = nodes.rename(&from, &to, &mut host.limiter)?;
-    guest.charge(walked * ITEM_FUEL)
+    let renamed = nodes.renamed(&from, &to)?;
+    guest.charge(renamed.looked_at * NAME_FUEL)?;
+    let host = guest.host();
+    Ok(host.files.nodes().rename(&renamed, &from, &to, &mut host.limiter)?)
 }

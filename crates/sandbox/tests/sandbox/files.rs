@@ -14,6 +14,29 @@ fn collected(files: &[(&str, &[u8])]) -> Vec<Collected> {
     files.iter().map(|(path, bytes)| Collected { path: (*path).to_owned(), bytes: bytes.to_vec() }).collect()
 }
 
+/// A script that does a little of everything and leaves some files.
+pub fn busy() -> Script {
+    let mut script = Script::default();
+    script.mkdir("out/a", FINE);
+    script.open("out/a", DIRECTORY, READ, value(4));
+    for number in 0..50 {
+        script.open_at(4, &format!("file-{number}"), CREATE, BOTH, 0, value(5));
+        script.write_bulk(5, number, 3000 * usize::from(number), FINE);
+        script.pwrite(5, 1 << 17, "end", value(3));
+        script.close(5, FINE);
+    }
+    for number in (0..50).step_by(3) {
+        script.rename(&format!("out/a/file-{number}"), &format!("tmp/{number}"), FINE);
+        script.stat_at(ROOT, &format!("tmp/{number}"), 8, FINE);
+    }
+    script.rename("out/a", "out/b", FINE);
+    script.readdir(4, 500, 0, value(500));
+    script.readdir(4, 5000, 10, FINE);
+    script.open("tmp/0", 0, READ, value(5));
+    script.read(5, 200_000, value((1 << 17) + 3));
+    script
+}
+
 #[test]
 fn the_root_is_preopened_and_holds_three_directories() {
     let mut script = Script::default();

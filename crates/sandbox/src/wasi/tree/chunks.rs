@@ -1,5 +1,5 @@
 //! The bytes of a file that the program writes, in chunks: growing moves nothing that is there already, what was never
-//! written takes no memory, and the rest takes an eighth more than it has bytes, at most.
+//! written takes no memory, and the rest takes a quarter more than it has bytes, at most.
 //!
 //! What may be held is for others to decide, beforehand. Only the machine itself can refuse here.
 
@@ -49,9 +49,12 @@ impl Chunks {
         self.chunks.resize_with(count, Vec::new);
         if len < self.len {
             self.chunks.shrink_to(2 * count);
-            if let Some(last) = self.chunks.last_mut().filter(|last| end > 0 && last.len() > end) {
+            if let Some(last) = self.chunks.last_mut().filter(|_| end > 0) {
                 last.truncate(end);
-                last.shrink_to_fit();
+                // Not by every little cut: a file that shrinks and grows by turns would be moved each time.
+                if last.capacity() > end + end / 4 {
+                    last.shrink_to_fit();
+                }
             }
         }
         self.len = len;

@@ -27,7 +27,7 @@ pub fn busy() -> Script {
     }
     for number in (0..50).step_by(3) {
         script.rename(&format!("out/a/file-{number}"), &format!("tmp/{number}"), FINE);
-        script.stat_at(ROOT, &format!("tmp/{number}"), 8, FINE);
+        script.stat_at(ROOT, format!("tmp/{number}"), 8, FINE);
     }
     script.rename("out/a", "out/b", FINE);
     script.readdir(4, 500, 0, value(500));

@@ -1,4 +1,4 @@
-//! The memory limit: what decides, alone, whether a memory or table may grow.
+//! The memory limit: what decides, alone, whether a memory, a table or a file may grow.
 //!
 //! Growth within the limit succeeds and growth beyond it fails, on every machine: the program can see which, so it is
 //! part of the outcome. A machine that cannot give what the limit allows fails the task instead.
@@ -15,7 +15,7 @@ const ELEMENT_BYTES: u64 = 8;
 /// How the engine says that a growth was beyond the type's own bound, which it never asked us about.
 const BEYOND_TYPE: &str = "memory growth exceeds memory type's limits";
 
-/// The memory and tables of one task.
+/// The memory, tables and files of one task.
 #[derive(Debug)]
 pub(crate) struct Limiter {
     left: u64,
@@ -28,10 +28,20 @@ impl Limiter {
     }
 
     /// Takes `bytes` if there are so many.
-    fn take(&mut self, bytes: u64) -> bool {
+    pub(crate) fn take(&mut self, bytes: u64) -> bool {
         let left = self.left.checked_sub(bytes);
         self.left = left.unwrap_or(self.left);
         left.is_some()
+    }
+
+    /// Gives back what was taken.
+    pub(crate) fn give(&mut self, bytes: u64) {
+        self.left += bytes;
+    }
+
+    /// What can still be taken.
+    pub(crate) fn left(&self) -> u64 {
+        self.left
     }
 }
 

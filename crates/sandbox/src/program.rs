@@ -54,6 +54,17 @@ pub enum ProgramError {
         /// Bytes it may have.
         allowed: u64,
     },
+    /// Its input files leave it no room.
+    #[error(
+        "the task's input files take {files} bytes of memory, which is too much beside the program's own where {allowed} \
+        are allowed: raise the memory limit"
+    )]
+    Files {
+        /// Bytes that the files take.
+        files: u64,
+        /// Bytes that files and program may have together.
+        allowed: u64,
+    },
     /// More tables than compilers make.
     #[error("the program has too many or too large tables: at most {max} with {elements} elements each are allowed",
         max = limiter::TABLES_MAX, elements = limiter::TABLE_ELEMENTS_MAX)]

@@ -1,9 +1,11 @@
 //! One execution, from a fresh store to its outcome.
 
 use crate::deadline::{StopFlag, Watchdog};
-use crate::program::Program;
+use crate::engine::LoadError;
+use crate::program::{Program, ProgramError};
 use crate::task::{Contents, Executed, Failure, Task};
 use crate::wasi::Host;
+use pocketmesh_types::job::TaskLimits;
 use pocketmesh_types::{Exit, Fuel};
 use std::time::{Duration, Instant};
 use wasmtime::{Store, Trap, UpdateDeadline};
@@ -39,9 +41,12 @@ pub(crate) fn run(
     watchdog: Option<&Watchdog>,
     stop: &StopFlag,
 ) -> Result<Executed, Failure> {
-    let (limit, output_max) = (task.limits.fuel, task.limits.output);
-    let deadline = Instant::now().checked_add(Duration::from_millis(task.limits.wall_ms));
-    let mut store = Store::new(program.ready().module().engine(), Host::new(task, &files));
+    let limits = task.limits;
+    let limit = limits.fuel;
+    let deadline = Instant::now().checked_add(Duration::from_millis(limits.wall_ms));
+    let mut host = Host::new(task, &files)?;
+    check_memory(program, &limits, host.limiter().left())?;
+    let mut store = Store::new(program.ready().module().engine(), host);
     store.limiter(|host| host.limiter());
     store.set_fuel(limit.0).map_err(host_fault)?;
     let watched = watchdog.zip(deadline).map(|(watchdog, deadline)| {
@@ -60,7 +65,15 @@ pub(crate) fn run(
     let left = store.get_fuel().map_err(host_fault)?;
     // A basic block is charged as a whole, so a program can end a few instructions beyond its limit.
     let fuel = if exit == Exit::OutOfFuel { limit } else { Fuel(limit.0.saturating_sub(left)) };
-    Ok(Executed::new(exit, fuel, store.into_data().into_written(), output_max))
+    let (written, fits) = store.into_data().into_written();
+    Ok(Executed::new(if fits { exit } else { Exit::OutputLimit }, fuel, written, limits.output))
+}
+
+/// Whether the program can start in what its input files have left of its memory.
+fn check_memory(program: &Program, limits: &TaskLimits, left: u64) -> Result<(), Failure> {
+    let (files, allowed) = (limits.memory - left, limits.memory);
+    let rest = TaskLimits { memory: left, ..*limits };
+    program.check_limits(&rest).map_err(|_| LoadError::Program(ProgramError::Files { files, allowed }).into())
 }
 
 /// Instantiates, which runs the module's start function if it has one, and calls `_start`.

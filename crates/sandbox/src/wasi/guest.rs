@@ -96,6 +96,11 @@ impl Guest<'_> {
         Ok(())
     }
 
+    /// Whether the program has `len` bytes at `at` for an answer: asked before anything is done.
+    pub(super) fn check(&mut self, at: u32, len: u32) -> Answer {
+        self.range(at, len).map(drop)
+    }
+
     pub(super) fn write_u32(&mut self, at: u32, value: u32) -> Answer {
         self.write(at, &value.to_le_bytes())
     }

@@ -1,11 +1,12 @@
-//! Waiting: streams are always ready, and a sleep takes no time at all but moves the clock.
+//! Waiting: streams and files are always ready, and a sleep takes no time at all but moves the clock.
 
 use super::MODULE;
 use super::clock::Clock;
+use super::descriptors::Object;
 use super::errno::Errno;
 use super::guest::{Answer, Guest, ITEMS_MAX, call};
 use super::host::Host;
-use super::streams::STDIN;
+use super::streams::Stream;
 use wasmtime::{Caller, Linker};
 
 /// Fuel of each subscription, so that a loop of sleeps ends.
@@ -73,18 +74,25 @@ fn subscription(guest: &mut Guest<'_>, entry: &[u8; SUBSCRIPTION_BYTES as usize]
                 Err(_) => Wait::Never(Errno::Inval),
             }
         }
-        1 | 2 => {
-            let host = guest.host();
-            let reads = kind == 1;
-            match host.descriptors.open(id) {
-                Ok(_) if reads != (id == STDIN) => Wait::Never(Errno::Badf),
-                Ok(_) => Wait::Ready(if reads { host.stdin.left() as u64 } else { 0 }),
-                Err(_) => Wait::Never(Errno::Badf),
-            }
-        }
+        1 | 2 => ready(guest.host(), id, kind == 1).map_or_else(Wait::Never, Wait::Ready),
         _ => return Err(Errno::Inval.into()),
     };
     Ok(Subscription { userdata: field(entry, 0), kind, wait })
+}
+
+/// How many bytes a descriptor has to be read; of writing that is not told.
+fn ready(host: &mut Host, fd: u32, reads: bool) -> Result<u64, Errno> {
+    match &host.descriptors.get(fd)?.object {
+        Object::Stream(stream) if reads != (*stream == Stream::Input) => Err(Errno::Badf),
+        Object::Stream(_) if reads => Ok(host.stdin.left() as u64),
+        Object::File(file) if reads && file.reads => {
+            let size = host.files.nodes().content(file.ino)?.len();
+            Ok(size.saturating_sub(file.at))
+        }
+        Object::File(file) if reads || !file.writes => Err(Errno::Badf),
+        Object::Folder(_) => Err(Errno::Badf),
+        Object::Stream(_) | Object::File(_) => Ok(0),
+    }
 }
 
 impl Subscription {

@@ -21,6 +21,7 @@ fn works() -> Vec<(String, Vec<u8>, Task)> {
     .into_iter()
     .map(|(name, task)| (name.to_owned(), guest(name), task))
     .collect::<Vec<_>>();
+    works.push(("files".into(), crate::files::busy().wasm(), task()));
     for body in ENDS {
         let mut task = task();
         task.limits.fuel = Fuel(1_000_000);

@@ -2,6 +2,10 @@
 
 mod backends;
 mod caching;
+mod files;
+mod files_limits;
+mod files_model;
+mod files_script;
 mod guests;
 mod limits;
 mod pool;

@@ -2,7 +2,8 @@
 
 use pocketmesh_sandbox::{Backend, Config, Contents, Engine, Executed, Failure, Program, Task};
 use pocketmesh_types::job::TaskLimits;
-use pocketmesh_types::{BlobId, Exit, Fuel, UnixTime};
+use pocketmesh_types::tree::{File, Tree};
+use pocketmesh_types::{BlobId, Exit, Fuel, Output, UnixTime};
 use std::sync::{Arc, LazyLock};
 
 /// The engine that most tests share: pooling, Cranelift, deadlines inside.
@@ -86,6 +87,15 @@ pub fn command(body: &str) -> Vec<u8> {
                 (drop (call $write (local.get $fd) (i32.const 16) (i32.const 1) (i32.const 24))))
             (func (export "_start") (local $i i32) {body}))"#
     ))
+}
+
+/// A task with these files under `/in`, and their contents.
+pub fn with_files(files: &[(&str, &[u8])]) -> (Task, Contents) {
+    let file = |(path, bytes): &(&str, &[u8])| File { path: (*path).to_owned(), content: Output::of(bytes) };
+    let tree = Tree::new(files.iter().map(file).collect()).expect("a tree");
+    let bytes_of = |file: &File| files.iter().find(|(path, _)| *path == file.path).expect("its bytes").1;
+    let contents = tree.files().iter().map(|file| Arc::from(bytes_of(file))).collect();
+    (Task { files: Arc::new(tree), ..task() }, Contents(contents))
 }
 
 /// A program that the guests' workspace built.

@@ -158,15 +158,20 @@ fn absurd_lists_are_bounded() {
 }
 
 #[test]
-fn descriptors_are_three_streams_and_nothing_else() {
+fn descriptors_are_three_streams_and_a_directory() {
     let answers = [
         ("$write (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 64)", BADF),
         ("$read (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 64)", BADF),
         ("$write (i32.const 3) (i32.const 0) (i32.const 1) (i32.const 64)", BADF),
-        ("$prestat (i32.const 3) (i32.const 0)", BADF),
+        ("$prestat (i32.const 3) (i32.const 0)", Exit::Code(0)),
+        ("$prestat (i32.const 0) (i32.const 0)", BADF),
+        ("$prestat (i32.const 4) (i32.const 0)", BADF),
         ("$close (i32.const -1)", BADF),
         ("$seek (i32.const 1) (i64.const 0) (i32.const 1) (i32.const 0)", SPIPE),
         ("$seek (i32.const 3) (i64.const 0) (i32.const 1) (i32.const 0)", BADF),
+        ("$seek (i32.const 4) (i64.const 0) (i32.const 1) (i32.const 0)", BADF),
+        ("$write (i32.const 4) (i32.const 0) (i32.const 1) (i32.const 64)", BADF),
+        ("$read (i32.const 3) (i32.const 0) (i32.const 1) (i32.const 64)", Exit::Code(31)),
         ("$fdstat (i32.const 2) (i32.const 0)", Exit::Code(0)),
         ("$flags (i32.const 0) (i32.const 4)", Exit::Code(0)),
         ("$flags (i32.const 0) (i32.const 32)", INVAL),

@@ -3,12 +3,15 @@
 //! Only ratios within one run mean anything: all of a run's lines suffer alike from what else the machine does.
 
 mod kernels;
+mod sealing;
 
+use pocketmesh_sandbox::sealed::executor_main;
 use pocketmesh_sandbox::{Backend, Config, Contents, Deadline, Engine, Program, Task};
 use pocketmesh_types::job::TaskLimits;
 use pocketmesh_types::{BlobId, Exit, UnixTime};
 use std::error::Error;
 use std::hint::black_box;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,9 +20,25 @@ const NOOPS: u32 = 5_000;
 /// Every tenth of the 200 tasks of either work, so that a pass takes a second.
 const TASKS: [u32; 20] = [0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 110, 120, 130, 140, 150, 160, 170, 180, 190];
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> ExitCode {
+    // The sealed executors are this program too.
+    if std::env::args().nth(1).as_deref() == Some("executor") {
+        return executor_main();
+    }
+    match measure() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure() -> Result<(), Box<dyn Error>> {
     compile_times()?;
     noop_times()?;
+    sealing::sealed_times()?;
+    sealing::lateness()?;
     kernel_times()
 }
 

@@ -1,6 +1,6 @@
 //! The engine: checks, compiles and runs programs under the profile.
 
-use crate::cache::{Compiled, Programs};
+use crate::cache::{Artifact, Compiled, Fingerprint, Programs};
 use crate::deadline::{StopFlag, Watchdog};
 use crate::profile::{self, Backend};
 use crate::program::{self, Program, ProgramError};
@@ -99,7 +99,8 @@ struct Inner {
     wasm: wasmtime::Engine,
     linker: Linker<Host>,
     profile: ProfileId,
-    programs: Programs,
+    programs: Programs<Program>,
+    fingerprint: Fingerprint,
     compiled: Option<Compiled>,
     watchdog: Option<Watchdog>,
 }
@@ -111,7 +112,7 @@ impl Engine {
         let wasm = wasmtime::Engine::new(&profile::configure(config).map_err(setup)?).map_err(setup)?;
         let linker = wasi::linker(&wasm).map_err(setup)?;
         let compiled = match config.cache_dir.clone() {
-            Some(path) => Some(Compiled::open(&path, &wasm).map_err(|error| EngineError::Cache { path, error })?),
+            Some(path) => Some(Compiled::open(&path).map_err(|error| EngineError::Cache { path, error })?),
             None => None,
         };
         let watchdog = match config.deadline {
@@ -121,8 +122,9 @@ impl Engine {
             }
             Deadline::Outside => None,
         };
+        let (profile, fingerprint) = (profile::id(), Fingerprint::of(&wasm));
         let programs = Programs::new(config.programs, config.program_bytes);
-        Ok(Self(Arc::new(Inner { wasm, linker, profile: profile::id(), programs, compiled, watchdog })))
+        Ok(Self(Arc::new(Inner { wasm, linker, profile, programs, fingerprint, compiled, watchdog })))
     }
 
     /// The profile that outcomes are comparable under.
@@ -173,20 +175,60 @@ impl Engine {
         self.0.wasm.increment_epoch();
     }
 
-    fn compile(&self, id: BlobId, wasm: &[u8]) -> Result<Program, ProgramError> {
+    /// What tells whose compiled programs this engine can load.
+    #[cfg(unix)]
+    pub(crate) fn fingerprint(&self) -> Fingerprint {
+        self.0.fingerprint
+    }
+
+    /// Compiles a program without keeping it.
+    #[cfg(unix)]
+    pub(crate) fn artifact(&self, wasm: &[u8]) -> Result<Artifact, ProgramError> {
+        let (module, program) = self.build(BlobId::of(wasm), wasm)?;
+        serialize(&module, &program)
+    }
+
+    /// Loads a program that an engine of the same fingerprint compiled.
+    ///
+    /// # Safety
+    ///
+    /// The code must be what such an engine made: what it says is done.
+    #[expect(unsafe_code, reason = "the only way to load machine code that was compiled elsewhere")]
+    pub(crate) unsafe fn adopt(&self, id: BlobId, artifact: &Artifact) -> Result<Program, String> {
+        // SAFETY: as the caller promises; that the engine matches is checked by the engine once more.
+        let module = unsafe { Module::deserialize(&self.0.wasm, &artifact.code) };
+        let module = module.map_err(|error| format!("{error:#}"))?;
+        Program::new(id, &module, &self.0.linker).map_err(|error| error.to_string())
+    }
+
+    fn build(&self, id: BlobId, wasm: &[u8]) -> Result<(Module, Program), ProgramError> {
         program::check_bytes(wasm)?;
         let module = Module::new(&self.0.wasm, wasm).map_err(|error| ProgramError::Invalid(format!("{error:#}")))?;
         let program = Program::new(id, &module, &self.0.linker)?;
-        if let Some(compiled) = &self.0.compiled {
-            compiled.put(id, &module);
+        Ok((module, program))
+    }
+
+    fn compile(&self, id: BlobId, wasm: &[u8]) -> Result<Program, ProgramError> {
+        let (module, program) = self.build(id, wasm)?;
+        if let (Some(compiled), Ok(artifact)) = (&self.0.compiled, serialize(&module, &program)) {
+            compiled.put(self.0.fingerprint, id, &artifact);
         }
         Ok(program)
     }
 
     fn load_compiled(&self, id: BlobId) -> Option<Program> {
-        let module = self.0.compiled.as_ref()?.get(id, &self.0.wasm)?;
-        Program::new(id, &module, &self.0.linker).ok()
+        let artifact = self.0.compiled.as_ref()?.get(self.0.fingerprint, id)?;
+        // SAFETY: an engine of this fingerprint wrote it: the checksum covers the fingerprint and the program's id, and
+        // only this user can write to the directory.
+        #[expect(unsafe_code, reason = "the only way to load machine code that was compiled earlier")]
+        let program = unsafe { self.adopt(id, &artifact) };
+        program.inspect_err(|error| tracing::warn!(program = %id.short(), error, "compiled program refused")).ok()
     }
+}
+
+fn serialize(module: &Module, program: &Program) -> Result<Artifact, ProgramError> {
+    let code = module.serialize().map_err(|error| ProgramError::NoCompiler(format!("{error:#}")))?;
+    Ok(Artifact { needs: program.needs(), code })
 }
 
 impl std::fmt::Debug for Engine {

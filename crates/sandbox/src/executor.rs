@@ -1,4 +1,4 @@
-//! What runs tasks, as the rest of the daemon sees it: today threads of the same process, later a sealed child.
+//! What runs tasks, as the rest of the daemon sees it: sealed processes, or threads of this one.
 
 use crate::deadline::StopFlag;
 use crate::program::ProgramError;
@@ -6,6 +6,7 @@ use crate::task::{Executed, Failure, Task};
 use pocketmesh_types::job::TaskLimits;
 use pocketmesh_types::{BlobId, ProfileId};
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 /// Reads the bytes of a program or of a file of a task's tree. Not called for a program that is already compiled.
@@ -73,5 +74,21 @@ impl Ticket {
 impl std::fmt::Debug for Ticket {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Ticket").field(&self.stop).finish()
+    }
+}
+
+/// Turns a panic into a failure of the one task that it came with.
+pub(crate) fn unless_panicked<T>(body: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
+    catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        Err(Failure::Panicked(text.unwrap_or("a panic without a message").into()))
+    })
+}
+
+/// Calls back; the caller's fault is not ours.
+pub(crate) fn tell(callback: impl FnOnce()) {
+    if catch_unwind(AssertUnwindSafe(callback)).is_err() {
+        tracing::error!("whoever waited for a task panicked when it was done");
     }
 }

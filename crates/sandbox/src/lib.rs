@@ -15,6 +15,8 @@ mod pool;
 mod profile;
 mod program;
 mod run;
+#[cfg(unix)]
+pub mod sealed;
 mod task;
 mod wasi;
 

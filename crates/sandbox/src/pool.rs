@@ -5,7 +5,7 @@
 
 use crate::deadline::StopFlag;
 use crate::engine::{Engine, LoadError};
-use crate::executor::{Executor, Loader, OnPrepared, QueueFull, Submission, Ticket};
+use crate::executor::{Executor, Loader, OnPrepared, QueueFull, Submission, Ticket, tell, unless_panicked};
 use crate::profile::WASM_STACK_BYTES;
 use crate::program::{Program, ProgramError};
 use crate::task::{Contents, Failure};
@@ -15,7 +15,6 @@ use pocketmesh_types::{BlobId, ProfileId};
 use std::collections::VecDeque;
 use std::io;
 use std::num::NonZeroUsize;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
@@ -194,20 +193,5 @@ impl Work {
             Self::Run(submission, _) => tell(|| (submission.on_done)(Err(Failure::Stopped))),
             Self::Prepare(_, on_prepared) => tell(|| on_prepared(Err(Failure::Stopped))),
         }
-    }
-}
-
-fn unless_panicked<T>(body: impl FnOnce() -> Result<T, Failure>) -> Result<T, Failure> {
-    catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<&str>().copied();
-        let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-        Err(Failure::Panicked(text.unwrap_or("a panic without a message").into()))
-    })
-}
-
-/// Calls back; the caller's fault is not ours.
-fn tell(callback: impl FnOnce()) {
-    if catch_unwind(AssertUnwindSafe(callback)).is_err() {
-        tracing::error!("whoever waited for a task panicked when it was done");
     }
 }

@@ -1,5 +1,6 @@
 //! A compiled program, and why something is none.
 
+use crate::cache::{Loaded, Needs};
 use crate::limiter;
 use crate::wasi::Host;
 use pocketmesh_types::job::TaskLimits;
@@ -14,7 +15,7 @@ pub struct Program(Arc<Inner>);
 struct Inner {
     id: BlobId,
     ready: InstancePre<Host>,
-    memory: u64,
+    needs: Needs,
     compiled_bytes: usize,
 }
 
@@ -69,6 +70,14 @@ pub enum ProgramError {
     #[error("the program has too many or too large tables: at most {max} with {elements} elements each are allowed",
         max = limiter::TABLES_MAX, elements = limiter::TABLE_ELEMENTS_MAX)]
     Tables,
+    /// The compiler was ended, or ended itself, over it.
+    #[error(
+        "the program takes too long or too much memory to compile: make it smaller, or split its largest functions"
+    )]
+    TooExpensive,
+    /// Nothing is known about the program, for it could not even be tried.
+    #[error("this machine could not compile the program: {0}")]
+    NoCompiler(String),
 }
 
 impl Program {
@@ -83,9 +92,10 @@ impl Program {
             return Err(ProgramError::Tables);
         }
         let memory = needs.max_initial_memory_size.unwrap_or(0).saturating_mul(limits::WASM_PAGE_BYTES);
+        let needs = Needs { memory };
         let range = module.image_range();
         let compiled_bytes = range.end as usize - range.start as usize;
-        Ok(Self(Arc::new(Inner { id, ready, memory, compiled_bytes })))
+        Ok(Self(Arc::new(Inner { id, ready, needs, compiled_bytes })))
     }
 
     /// The hash of the WebAssembly bytes.
@@ -100,12 +110,29 @@ impl Program {
 
     /// Whether these limits let it start at all.
     pub fn check_limits(&self, limits: &TaskLimits) -> Result<(), ProgramError> {
-        let (needs, allowed) = (self.0.memory, limits.memory);
-        if needs > allowed { Err(ProgramError::Memory { needs, allowed }) } else { Ok(()) }
+        self.0.needs.check(limits)
+    }
+
+    pub(crate) fn needs(&self) -> Needs {
+        self.0.needs
     }
 
     pub(crate) fn ready(&self) -> &InstancePre<Host> {
         &self.0.ready
+    }
+}
+
+impl Needs {
+    /// Whether these limits let the program start at all.
+    pub(crate) fn check(self, limits: &TaskLimits) -> Result<(), ProgramError> {
+        let (needs, allowed) = (self.memory, limits.memory);
+        if needs > allowed { Err(ProgramError::Memory { needs, allowed }) } else { Ok(()) }
+    }
+}
+
+impl Loaded for Program {
+    fn bytes(&self) -> usize {
+        self.compiled_bytes()
     }
 }
 

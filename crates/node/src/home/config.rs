@@ -42,6 +42,9 @@ pub struct Config {
     /// What it keeps.
     #[serde(default)]
     pub storage: Storage,
+    /// How programs are run.
+    #[serde(default)]
+    pub sandbox: Sandbox,
 }
 
 /// What the device gives to others.
@@ -64,6 +67,38 @@ pub struct Provide {
 pub struct Storage {
     /// The most that blobs may take up.
     pub quota: Size,
+}
+
+/// How programs are run, those of others and one's own.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Sandbox {
+    /// Where.
+    pub executor: SandboxExecutor,
+    /// By what means.
+    pub backend: SandboxBackend,
+}
+
+/// Where programs are run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SandboxExecutor {
+    /// In child processes that have no keys, no files and no network.
+    #[default]
+    Sealed,
+    /// In threads of this process: a flaw of the engine would be a flaw of everything.
+    InProcess,
+}
+
+/// By what means programs are run. The outcomes are the same.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SandboxBackend {
+    /// As machine code, made once for each program.
+    #[default]
+    Compiled,
+    /// By an interpreter: slower by an order of magnitude, and no machine code is ever made.
+    Interpreted,
 }
 
 /// Why a configuration cannot be used. One line.
@@ -197,6 +232,7 @@ mod tests {
         assert_eq!((config.network.as_str(), config.mdns), ("lab-2", true));
         assert_eq!(config.listen, ["/ip4/0.0.0.0/tcp/24001"]);
         assert_eq!((config.provide, config.storage), (Provide::default(), Storage::default()));
+        assert_eq!(config.sandbox, Sandbox::default());
     }
 
     #[test]
@@ -215,6 +251,17 @@ mod tests {
         assert_eq!(config.provide.cores, Some(2));
         assert_eq!(config.provide.price, Price(DEFAULT_PRICE));
         assert_eq!(config.storage.quota, DEFAULT_QUOTA);
+        assert_eq!(config.sandbox, Sandbox::default());
+    }
+
+    #[test]
+    fn less_of_a_sandbox_is_to_be_asked_for_in_words() {
+        let text = Config::template("main", 1)
+            .replace("# executor = \"sealed\"", "executor = \"in-process\"")
+            .replace("# backend = \"compiled\"", "backend = \"interpreted\"");
+        let sandbox = Config::parse(&text).expect("valid").sandbox;
+        let asked = Sandbox { executor: SandboxExecutor::InProcess, backend: SandboxBackend::Interpreted };
+        assert_eq!(sandbox, asked);
     }
 
     #[test]
@@ -229,6 +276,7 @@ mod tests {
             (base.replace("# cores = 2", "cores = 0"), "provide.cores"),
             (base.replace("# memory = \"2 GiB\"", "memory = \"lots\""), "not a size"),
             (base.replace("# quota = \"10 GiB\"", "quota = 5"), "storage.quota"),
+            (base.replace("# executor = \"sealed\"", "executor = \"none\""), "unknown variant `none`"),
             ("\u{0}".into(), "line 1"),
         ];
         for (text, expected) in cases {

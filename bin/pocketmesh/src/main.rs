@@ -19,9 +19,14 @@ mod wait;
 
 use clap::Parser;
 use cli::Cli;
+use pocketmesh_node::sandbox::EXECUTOR_COMMAND;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // Before anything else is there: no thread, no open file, no runtime.
+    if std::env::args_os().nth(1).is_some_and(|command| command == EXECUTOR_COMMAND) {
+        return pocketmesh_node::executor_main();
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return usage::show(&error),

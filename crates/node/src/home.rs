@@ -9,9 +9,7 @@ mod key;
 mod size;
 mod socket;
 
-pub use config::{
-    Config, ConfigError, DEFAULT_NETWORK, Provide, Sandbox, SandboxBackend, SandboxExecutor, Storage,
-};
+pub use config::{Config, ConfigError, DEFAULT_NETWORK, Provide, Sandbox, SandboxBackend, SandboxExecutor, Storage};
 pub use key::{KeyError, Seed};
 pub use size::{ParseError as SizeError, Size};
 pub use socket::PlaceError;

@@ -17,8 +17,10 @@ mod peers;
 mod reduce;
 mod results;
 mod run;
+pub mod sandbox;
 mod split;
 mod trees;
 
 pub use home::Home;
+pub use pocketmesh_sandbox::sealed::executor_main;
 pub use run::{Options, Ready, RunError, run};

@@ -13,16 +13,16 @@ use crate::{
     peers,
     reduce::Plan,
     results::{Results, pin_outputs},
-    trees,
+    sandbox, trees,
 };
 use futures::FutureExt;
 use pocketmesh_api::{BindError, Listener};
 use pocketmesh_blobs::Store;
 use pocketmesh_network::{Multiaddr, StartError};
 use pocketmesh_protocol::{Config, Peer, Record};
-use pocketmesh_sandbox::{Engine, EngineError, Executor, Pool, PoolConfig};
+use pocketmesh_sandbox::Executor;
 use pocketmesh_store::{FolderLock, Index, Journal, LockError, index, journal};
-use pocketmesh_types::{Hash, JobId, PeerId, TaskInput};
+use pocketmesh_types::{Hash, JobId, PeerId, TaskInput, limits};
 use pocketmesh_wire::{Key, Signer};
 use std::{
     collections::BTreeMap,
@@ -93,10 +93,7 @@ pub enum RunError {
     Blobs(#[from] pocketmesh_blobs::store::OpenError),
     /// The sandbox does not start.
     #[error(transparent)]
-    Sandbox(#[from] EngineError),
-    /// The sandbox's threads do not start.
-    #[error("cannot start the sandbox: {0}")]
-    Threads(#[source] std::io::Error),
+    Sandbox(#[from] sandbox::StartError),
     /// The network does not start.
     #[error(transparent)]
     Network(#[from] StartError),
@@ -240,20 +237,18 @@ fn assemble(
 }
 
 fn start_executor(home: &Home, store: &Store) -> Result<Arc<dyn Executor>, RunError> {
-    let slots = home.config().provide.cores().max(1);
-    let sandbox_config = pocketmesh_sandbox::Config {
+    let provide = &home.config().provide;
+    let plan = sandbox::Plan {
+        settings: home.config().sandbox,
+        executors: NonZeroUsize::new(provide.cores() as usize).unwrap_or(NonZeroUsize::MIN),
+        queue: QUEUE,
         cache_dir: Some(home.cache()),
-        slots: slots + 1,
-        ..pocketmesh_sandbox::Config::default()
+        // Jobs of one's own may be larger than what is given to others.
+        memory: limits::TASK_MEMORY_BYTES_MAX,
     };
-    let engine = Engine::new(&sandbox_config)?;
     let loader_store = store.clone();
-    let loader = Arc::new(move |id| {
-        loader_store.get(id, pocketmesh_types::limits::BLOB_BYTES_MAX).map_err(std::io::Error::other)
-    });
-    let threads = NonZeroUsize::new(slots as usize).expect("at least one");
-    let pool = Pool::start(PoolConfig { threads, queue: QUEUE - threads.get() }, engine, loader);
-    Ok(Arc::new(pool.map_err(RunError::Threads)?))
+    let loader = Arc::new(move |id| loader_store.get(id, limits::BLOB_BYTES_MAX).map_err(std::io::Error::other));
+    Ok(sandbox::start(plan, loader)?)
 }
 
 fn protocol_config(home: &Home, key: &Key, seed: &[u8; 32], executor: &dyn Executor) -> Result<Config, RunError> {

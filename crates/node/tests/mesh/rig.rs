@@ -40,6 +40,14 @@ pub struct Daemon {
     ended: JoinHandle<Result<(), RunError>>,
 }
 
+/// The same data folder, with programs run in this process: executors cannot be started from a test's binary.
+fn in_process(home: &Home) -> Home {
+    let text = std::fs::read_to_string(home.config_path()).expect("a configuration");
+    let text = text.replace("# executor = \"sealed\"", "executor = \"in-process\"");
+    std::fs::write(home.config_path(), text).expect("written");
+    Home::open(home.dir()).expect("a data folder")
+}
+
 /// Starts a daemon in a folder.
 pub async fn start(folder: TempDir, bootstrap: Vec<String>, sabotage: bool) -> Daemon {
     let dir = folder.path().join("peer");
@@ -47,6 +55,7 @@ pub async fn start(folder: TempDir, bootstrap: Vec<String>, sabotage: bool) -> D
         Ok(home) => home,
         Err(_) => Home::init(&dir, InitOptions { network: Some("test".into()) }).expect("a data folder"),
     };
+    let home = in_process(&home);
     let options = Options { home, listen: vec!["/ip4/127.0.0.1/tcp/0".into()], bootstrap, mdns: false, sabotage };
     let (stop, stopped) = oneshot::channel();
     let (tell, ready) = oneshot::channel();

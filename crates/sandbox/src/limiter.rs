@@ -79,6 +79,17 @@ mod tests {
     }
 
     #[test]
+    fn what_is_given_back_can_be_taken_again() -> wasmtime::Result<()> {
+        let mut limiter = Limiter::new(65536);
+        assert!(limiter.take(1));
+        assert!(!limiter.memory_growing(0, 65536, None)?);
+        limiter.give(1);
+        assert!(limiter.memory_growing(0, 65536, None)?);
+        assert_eq!(limiter.left(), 0);
+        Ok(())
+    }
+
+    #[test]
     fn what_the_program_declares_binds_it() -> wasmtime::Result<()> {
         let mut limiter = Limiter::new(u64::MAX);
         assert!(!limiter.memory_growing(0, 131_072, Some(65536))?);

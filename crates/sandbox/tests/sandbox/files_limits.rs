@@ -10,7 +10,7 @@ const BOTH: u64 = READ | WRITE;
 /// The memory that a script's program has from the start.
 const PROGRAM_BYTES: u64 = 64 * 65536;
 /// What a file or directory takes besides its name and bytes.
-const NODE_BYTES: u64 = 256;
+const NODE_BYTES: u64 = 512;
 
 fn limited(change: impl FnOnce(&mut TaskLimits)) -> Task {
     let mut task = task();
@@ -30,7 +30,7 @@ fn run(script: &Script, task: Task) -> Executed {
 #[test]
 fn files_share_the_memory_limit_to_the_byte() {
     let mut script = Script::default();
-    // A file of one letter takes 257 bytes before it has any.
+    // A file of one letter takes 513 bytes before it has any.
     script.open("tmp/f", CREATE, BOTH, value(4));
     script.write_bulk(4, 1, 60_000, value(60_000));
     script.write_bulk(4, 2, 60_000, value(40_000));
@@ -192,6 +192,21 @@ fn input_files_that_leave_the_program_no_memory_are_refused_before_the_start() {
             assert!(refused.to_string().ends_with("raise the memory limit"), "{refused}");
         }
     }
+}
+
+#[test]
+fn the_deepest_tree_that_a_job_can_have_is_laid_out() {
+    // As many directories as fit the list of a tree: each file is 1,022 deep in directories of its own.
+    let paths: Vec<String> = (0..480).map(|number| format!("{number:03}{}", "/d".repeat(1022))).collect();
+    let files: Vec<(&str, &[u8])> = paths.iter().map(|path| (path.as_str(), b"x".as_slice())).collect();
+    let (inputs, contents) = with_files(&files);
+    let mut script = Script::default();
+    script.stat(format!("in/{}", paths[479]), value(1));
+    let takes = 480 * (NODE_BYTES + 3 + 1022 * (NODE_BYTES + 1) + 1);
+    script.run_with(Task { limits: with_room(takes).limits, ..inputs.clone() }, contents.clone());
+    let program = crate::rig::load(&crate::rig::ENGINE, &script.wasm());
+    let less = Task { limits: with_room(takes - 1).limits, ..inputs };
+    assert!(matches!(crate::rig::ENGINE.run(&program, less, contents), Err(Failure::Load(_))));
 }
 
 #[test]

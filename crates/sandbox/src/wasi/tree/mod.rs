@@ -20,8 +20,8 @@ use crate::limiter::Limiter;
 use pocketmesh_types::{limits, tree};
 use std::collections::BTreeMap;
 
-/// What a file or directory takes of the memory limit besides its name and bytes.
-pub(super) const NODE_BYTES: u64 = 256;
+/// What a file or directory takes of the memory limit besides its name and bytes: more than it takes of the machine.
+pub(super) const NODE_BYTES: u64 = 512;
 /// Files and directories that a program may have made at a time.
 pub(super) const NODES_MAX: usize = 1 << 16;
 

@@ -5,6 +5,8 @@
 //! The program sees nothing of the host: time is fuel, dice come from the task's seed, and there is no file, socket or
 //! path to be had. What ends a task without deciding anything (a stack that is too deep, the wall clock, a fault of the
 //! host) is a [`Failure`] and never an outcome. See `specs/execution.md`.
+//!
+//! An [`Executor`] runs many: `sealed::Sealed` in processes that have nothing to lose, [`Pool`] in threads of this one.
 
 mod cache;
 mod deadline;

@@ -248,22 +248,25 @@ impl<'a> Keeper<'a> {
 
     /// The runner is ended. The task that was running has its end, or runs again alone; the others run again.
     fn on_broken(&mut self, broken: &Broken, batch: Batch) {
-        self.end_runner(&broken.to_string());
+        // It computes no more from here on; until it is gone, a busy machine may take its time.
+        self.runner.iter_mut().for_each(|runner| runner.link.kill());
         let is_single = batch.is_single();
         let mut rest = batch.into_rest();
-        let Some(mut running) = rest.next() else { return };
-        match broken {
-            Broken::Late => running.tell(Err(Failure::WallClock)),
-            Broken::Interrupted => running.tell(Err(Failure::Stopped)),
-            Broken::Died(_) => {}
-        }
+        let running = rest.next();
         // The others first, so that this one stands before them.
         self.shared.put_back(rest);
-        if running.is_told() {
-            return;
+        if let Some(mut running) = running {
+            match broken {
+                Broken::Late => running.tell(Err(Failure::WallClock)),
+                Broken::Interrupted => running.tell(Err(Failure::Stopped)),
+                Broken::Died(_) if running.is_told() => {}
+                Broken::Died(_) => {
+                    running.suspect = true;
+                    if is_single { self.on_death(running) } else { self.shared.put_back([running].into_iter()) }
+                }
+            }
         }
-        running.suspect = true;
-        if is_single { self.on_death(running) } else { self.shared.put_back([running].into_iter()) }
+        self.end_runner(&broken.to_string());
     }
 }
 

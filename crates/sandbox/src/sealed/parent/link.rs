@@ -9,7 +9,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, ioctl_fionbio};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::process::{Child, ChildStderr, ChildStdin, ChildStdout};
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, ExitStatus};
 use std::time::{Duration, Instant};
 
 /// What is read at once.
@@ -219,7 +219,7 @@ impl Link {
 
     /// Ends the child, and returns how it ended and what it wrote to standard error, for the log.
     pub(in crate::sealed) fn end(mut self) -> String {
-        let status = self.kill();
+        let status = self.reap();
         let mut words = vec![0; LAST_WORDS_BYTES];
         let len = rustix::io::read(&self.stderr, words.as_mut_slice()).unwrap_or(0);
         let words = String::from_utf8_lossy(&words[..len]).trim().to_owned();
@@ -230,8 +230,15 @@ impl Link {
         }
     }
 
-    fn kill(&mut self) -> io::Result<std::process::ExitStatus> {
-        self.child.kill()?;
+    /// Ends the child without waiting until it is gone.
+    pub(in crate::sealed) fn kill(&mut self) {
+        if let Err(error) = self.child.kill() {
+            tracing::error!(%error, "an executor could not be ended");
+        }
+    }
+
+    fn reap(&mut self) -> io::Result<ExitStatus> {
+        self.kill();
         self.child.wait()
     }
 }
@@ -239,8 +246,8 @@ impl Link {
 impl Drop for Link {
     fn drop(&mut self) {
         // A child that has been waited for already is left alone by both calls.
-        if let Err(error) = self.kill() {
-            tracing::error!(%error, "an executor could not be ended");
+        if let Err(error) = self.reap() {
+            tracing::error!(%error, "an executor could not be waited for");
         }
     }
 }

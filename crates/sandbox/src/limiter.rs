@@ -18,13 +18,16 @@ const BEYOND_TYPE: &str = "memory growth exceeds memory type's limits";
 /// The memory, tables and files of one task.
 #[derive(Debug)]
 pub(crate) struct Limiter {
+    allowed: u64,
     left: u64,
+    /// What would have been needed when a memory or table was last refused.
+    refused: Option<u64>,
 }
 
 impl Limiter {
     /// Nothing used yet of `bytes`.
     pub(crate) fn new(bytes: u64) -> Self {
-        Self { left: bytes }
+        Self { allowed: bytes, left: bytes, refused: None }
     }
 
     /// Takes `bytes` if there are so many.
@@ -32,6 +35,20 @@ impl Limiter {
         let left = self.left.checked_sub(bytes);
         self.left = left.unwrap_or(self.left);
         left.is_some()
+    }
+
+    /// Takes them for a memory or table, and remembers if there are not so many.
+    fn take_to_grow(&mut self, bytes: u64) -> bool {
+        let taken = self.take(bytes);
+        if !taken {
+            self.refused = Some((self.allowed - self.left).saturating_add(bytes));
+        }
+        taken
+    }
+
+    /// Why a program could not even be set up: what it needs at least and what is allowed, if that is why.
+    pub(crate) fn shortage(&self) -> Option<Halt> {
+        Some(Halt::Memory { needs: self.refused?, allowed: self.allowed })
     }
 
     /// Gives back what was taken.
@@ -48,7 +65,7 @@ impl Limiter {
 impl ResourceLimiter for Limiter {
     fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
         let declared = maximum.is_none_or(|maximum| desired <= maximum);
-        Ok(declared && self.take((desired - current) as u64))
+        Ok(declared && self.take_to_grow((desired - current) as u64))
     }
 
     fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
@@ -60,7 +77,7 @@ impl ResourceLimiter for Limiter {
 
     fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
         let declared = desired <= maximum.unwrap_or(usize::MAX).min(TABLE_ELEMENTS_MAX);
-        Ok(declared && self.take((desired - current) as u64 * ELEMENT_BYTES))
+        Ok(declared && self.take_to_grow((desired - current) as u64 * ELEMENT_BYTES))
     }
 }
 

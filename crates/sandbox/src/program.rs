@@ -29,10 +29,14 @@ pub enum ProgramError {
     #[error("not a WebAssembly module: {0}")]
     NotWasm(&'static str),
     /// A module that is malformed, or uses what the profile has not.
-    #[error("not a module that the mesh can run: {0}")]
+    #[error("not a module that the mesh can run: {}", printable(.0))]
     Invalid(String),
     /// An import that is no function of WASI preview 1.
-    #[error("the program imports `{name}` from `{module}`, which the mesh does not offer: build it for wasm32-wasip1")]
+    #[error(
+        "the program imports `{}` from `{}`, which the mesh does not offer: build it for wasm32-wasip1",
+        printable(name),
+        printable(module)
+    )]
     Import {
         /// The import's module.
         module: String,
@@ -40,7 +44,7 @@ pub enum ProgramError {
         name: String,
     },
     /// A function of WASI preview 1 with parameters that it does not have.
-    #[error("the program imports a WASI function with the wrong type: {0}")]
+    #[error("the program imports a WASI function with the wrong type: {}", printable(.0))]
     ImportType(String),
     /// A library.
     #[error("the program has no `_start` function: build it as a command, not as a library")]
@@ -78,6 +82,20 @@ pub enum ProgramError {
     /// Nothing is known about the program, for it could not even be tried.
     #[error("this machine could not compile the program: {0}")]
     NoCompiler(String),
+}
+
+/// Letters of what a program says that a person gets to see.
+const PRINTED_LETTERS_MAX: usize = 300;
+
+/// Names are the program's own words: some of them, and none that a terminal obeys.
+fn printable(words: &str) -> String {
+    let (start, rest) = words.split_at(words.char_indices().nth(PRINTED_LETTERS_MAX).map_or(words.len(), |(at, _)| at));
+    let escaped = |letter: char| match letter {
+        '\'' | '"' | '\\' => letter.to_string(),
+        _ => letter.escape_debug().to_string(),
+    };
+    let start: String = start.chars().map(escaped).collect();
+    if rest.is_empty() { start } else { start + "…" }
 }
 
 impl Program {
@@ -191,6 +209,14 @@ mod tests {
         assert!(says(b"\x7fELF\x02").contains("machine code"));
         assert!(says(b"#!/bin/sh").contains("does not begin"));
         assert_eq!(check_bytes(b"\0asm\x01\0\0\0"), Ok(()));
+    }
+
+    #[test]
+    fn what_a_program_says_moves_no_terminal() {
+        let import = |name: &str| ProgramError::Import { module: "env".into(), name: name.into() }.to_string();
+        assert!(import("\u{1b}[2J\n\u{202e}").contains(r"`\u{1b}[2J\n\u{202e}`"));
+        assert!(import("it's").contains("`it's`"));
+        assert!(import(&"ü".repeat(100_000)).len() < 2000);
     }
 
     #[test]

@@ -28,6 +28,14 @@ pub(crate) enum Halt {
     /// Asked for from outside.
     #[error("stopped")]
     Stopped,
+    /// The memories and tables that it starts with are larger than allowed.
+    #[error("memory limit")]
+    Memory {
+        /// Bytes it starts with, at least.
+        needs: u64,
+        /// Bytes it may have.
+        allowed: u64,
+    },
     /// A fault of the machine.
     #[error("{0}")]
     Host(String),
@@ -78,7 +86,11 @@ fn check_memory(program: &Program, limits: &TaskLimits, left: u64) -> Result<(),
 
 /// Instantiates, which runs the module's start function if it has one, and calls `_start`.
 fn start(program: &Program, store: &mut Store<Host>) -> wasmtime::Result<()> {
-    let instance = program.ready().instantiate(&mut *store)?;
+    let instance = program.ready().instantiate(&mut *store).map_err(|error| {
+        // A start function can have been refused something too, but if it then fails, it is by a trap or by the host.
+        let ran = error.is::<Trap>() || error.is::<Halt>();
+        store.data_mut().limiter().shortage().filter(|_| !ran).map_or(error, wasmtime::Error::from)
+    })?;
     instance.get_typed_func::<(), ()>(&mut *store, "_start")?.call(store, ())
 }
 
@@ -100,6 +112,9 @@ fn classify(result: wasmtime::Result<()>) -> Result<Exit, Failure> {
         Some(Halt::OutputLimit) => return Ok(Exit::OutputLimit),
         Some(Halt::WallClock) => return Err(Failure::WallClock),
         Some(Halt::Stopped) => return Err(Failure::Stopped),
+        Some(&Halt::Memory { needs, allowed }) => {
+            return Err(LoadError::Program(ProgramError::Memory { needs, allowed }).into());
+        }
         Some(Halt::Host(fault)) => return Err(Failure::Host(fault.clone())),
         None => {}
     }

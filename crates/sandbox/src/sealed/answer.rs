@@ -6,6 +6,7 @@
 use super::frame::{Fields, Head, Malformed, Outgoing, TooLarge};
 use super::seal::Seal;
 use crate::cache::{Artifact, Fingerprint, Needs};
+use crate::engine::LoadError;
 use crate::program::ProgramError;
 use crate::task::{Collected, Executed, Failure, Written};
 use pocketmesh_types::job::TaskLimits;
@@ -24,6 +25,10 @@ pub(super) mod kind {
 
 /// Of a reason in words.
 const REASON_BYTES_MAX: usize = 4 << 10;
+
+/// The tags of the failures that come with numbers.
+const FAILED_MEMORY: u8 = 3;
+const FAILED_FILES: u8 = 4;
 
 /// What the head of an outcome takes for each file, besides its path.
 const FILE_FIELDS_BYTES: usize = 12;
@@ -140,6 +145,12 @@ fn push_done(to: &mut Outgoing, sequence: u64, executed: &Executed) -> Result<()
 
 fn push_failed(to: &mut Outgoing, sequence: u64, failure: &Failure) -> Result<(), TooLarge> {
     let (tag, why) = match failure {
+        &Failure::Load(LoadError::Program(ProgramError::Memory { needs, allowed })) => {
+            return push_short(to, sequence, FAILED_MEMORY, needs, allowed);
+        }
+        &Failure::Load(LoadError::Program(ProgramError::Files { files, allowed })) => {
+            return push_short(to, sequence, FAILED_FILES, files, allowed);
+        }
         Failure::StackExhausted => (0, String::new()),
         Failure::Host(why) => (1, why.clone()),
         Failure::Panicked(why) => (2, why.clone()),
@@ -149,10 +160,26 @@ fn push_failed(to: &mut Outgoing, sequence: u64, failure: &Failure) -> Result<()
     to.push(kind::FAILED, &Head::default().u64(sequence).u8(tag).text(reason(&why)), &[]).map(drop)
 }
 
+/// The task needs more memory than it may have.
+fn push_short(to: &mut Outgoing, sequence: u64, tag: u8, needs: u64, allowed: u64) -> Result<(), TooLarge> {
+    to.push(kind::FAILED, &Head::default().u64(sequence).u8(tag).u64(needs).u64(allowed), &[]).map(drop)
+}
+
+fn decode_short(mut fields: Fields<'_>, tag: u8) -> Result<Failure, Malformed> {
+    let (needs, allowed) = (fields.u64()?, fields.u64()?);
+    fields.end()?;
+    let files = ProgramError::Files { files: needs, allowed };
+    let error = if tag == FAILED_FILES { files } else { ProgramError::Memory { needs, allowed } };
+    Ok(LoadError::Program(error).into())
+}
+
 pub(super) fn decode_failed(mut fields: Fields<'_>, expected: u64) -> Result<Failure, Malformed> {
     let (sequence, tag) = (fields.u64()?, fields.u8()?);
     if sequence != expected {
         return Err(Malformed);
+    }
+    if tag == FAILED_MEMORY || tag == FAILED_FILES {
+        return decode_short(fields, tag);
     }
     let why = read_reason(fields)?;
     match tag {

@@ -18,9 +18,10 @@ use std::io;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Programs in memory, and their bytes: the disk has the others, but for a cache that is off.
+/// Programs in memory, and their bytes: for runners that start, which is seldom. The disk has the others, but for a cache
+/// that is off.
 const PROGRAMS_MAX: usize = 64;
-const PROGRAM_BYTES_MAX: usize = 64 << 20;
+const PROGRAM_BYTES_MAX: usize = 8 << 20;
 /// Of machine code: what the largest programs compile to.
 const CODE_BYTES_MAX: usize = 512 << 20;
 /// Machine code for each byte of a program, and for none: several times what is usual.

@@ -7,6 +7,8 @@
 //! host) is a [`Failure`] and never an outcome. See `specs/execution.md`.
 
 mod cache;
+#[cfg(test)]
+mod conformance;
 mod deadline;
 mod engine;
 mod executor;

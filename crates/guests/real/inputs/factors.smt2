@@ -1,0 +1,12 @@
+; The factors of 1,208,918,101, as a question about bits. There is one answer: both are prime.
+(set-logic QF_BV)
+(set-option :produce-models true)
+(declare-fun a () (_ BitVec 44))
+(declare-fun b () (_ BitVec 44))
+(assert (bvult a #x00000010000))
+(assert (bvult b #x00000010000))
+(assert (bvult #x00000000001 a))
+(assert (bvult a b))
+(assert (= (bvmul a b) #x000480ea055))
+(check-sat)
+(get-model)

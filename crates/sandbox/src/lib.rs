@@ -1,9 +1,9 @@
 //! Deterministic, metered execution of one task in WebAssembly.
 //!
-//! A task is a WASI preview 1 command with its arguments, environment and standard input. Whoever runs it under the same
-//! [profile](Engine::profile) gets the same outcome, down to the fuel: that is what lets strangers check one another.
-//! The program sees nothing of the host: time is fuel, dice come from the task's seed, and there is no file, socket or
-//! path to be had. What ends a task without deciding anything (a stack that is too deep, the wall clock, a fault of the
+//! A task is a WASI preview 1 command with its arguments, environment, standard input and files. Whoever runs it under
+//! the same [profile](Engine::profile) gets the same outcome, down to the fuel: that is what lets strangers check one
+//! another. The program sees nothing of the host: time is fuel, dice come from the task's seed, its files are in memory,
+//! and there is no socket to be had. What ends a task without deciding anything (a stack that is too deep, the wall clock, a fault of the
 //! host) is a [`Failure`] and never an outcome. See `specs/execution.md`.
 //!
 //! An [`Executor`] runs many: `sealed::Sealed` in processes that have nothing to lose, [`Pool`] in threads of this one.

@@ -1,11 +1,11 @@
 //! Taking on a job: checked, split, signed, on disk.
 
-use super::{Desk, stopping};
-use crate::{journal::Entry, reduce::Plan, split};
+use super::{Desk, files::InputFiles, stopping};
+use crate::{journal::Entry, reduce::Plan, split, trees};
 use pocketmesh_api::{Answer, Code, Failure, Input, Refusal, SubmitJob, Submitted};
 use pocketmesh_protocol::{Command, Inputs, Reply};
 use pocketmesh_sandbox::ProgramError;
-use pocketmesh_types::{BlobId, Job, JobId, Output, Policy, Price, TaskInput, job::TaskLimits, limits};
+use pocketmesh_types::{BlobId, Job, JobId, Policy, Price, TaskInput, job::TaskLimits, limits};
 use pocketmesh_wire::{cbor, envelope};
 use std::sync::Arc;
 
@@ -17,9 +17,13 @@ const INPUTS_BYTES_MAX: usize = 48 << 20;
 /// Takes a job on. When this returns, the job survives a restart.
 pub async fn submit(desk: &Desk, request: SubmitJob) -> Answer<Submitted> {
     let limits = request.limits.resolve();
-    let program_len = check_program(desk, request.program, limits, "the program").await?;
+    let files = InputFiles::lay(&desk.store, request.files).await?;
+    check_input_name(&request.input_name, &request.input, &files)?;
+    // The files come first: a program that needs more than they leave could never start.
+    let start = TaskLimits { memory: files.memory_left(limits.memory)?, ..limits };
+    let program_len = check_program(desk, request.program, start, "the program").await?;
     if let Some(reduce) = &request.reduce {
-        check_program(desk, reduce.program, limits, "the reduce program").await?;
+        check_program(desk, reduce.program, start, "the reduce program").await?;
     }
     let (tasks, first_index, inputs) = inputs_of(desk, &request.input).await?;
     let job = Job {
@@ -28,8 +32,8 @@ pub async fn submit(desk: &Desk, request: SubmitJob) -> Answer<Submitted> {
         name: request.name,
         args: request.args,
         env: request.env,
-        files: Output::of(b""),
-        input_name: String::new(),
+        files: files.list,
+        input_name: request.input_name,
         tasks,
         first_index,
         limits,
@@ -73,6 +77,7 @@ fn nonce() -> Answer<[u8; 16]> {
 /// What the job needs must stay as long as the job does.
 fn pin_all(desk: &Desk, id: &JobId, job: &Job, inputs: &Inputs, plan: Option<&Plan>) {
     desk.store.pin(job.program, id.0);
+    trees::pin(&desk.store, job.files, id.0);
     if let Some(plan) = plan {
         desk.store.pin(plan.program, id.0);
     }
@@ -82,6 +87,15 @@ fn pin_all(desk: &Desk, id: &JobId, job: &Job, inputs: &Inputs, plan: Option<&Pl
                 desk.store.pin(*blob, id.0);
             }
         }
+    }
+}
+
+/// Tasks can find their input by a name only if they have one, and if nothing else lies there.
+fn check_input_name(name: &str, input: &Input, files: &InputFiles) -> Result<(), Refusal> {
+    match input {
+        _ if name.is_empty() => Ok(()),
+        Input::None | Input::Range { .. } => Err(Refusal::NoInput(name.into())),
+        Input::Split { .. } => files.check_input_name(name),
     }
 }
 

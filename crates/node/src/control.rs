@@ -3,6 +3,8 @@
 mod files;
 mod submit;
 
+pub(crate) use submit::program_refusal;
+
 use crate::{
     detail,
     driver::{Driver, Question},

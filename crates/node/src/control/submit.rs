@@ -104,13 +104,18 @@ async fn check_program(desk: &Desk, id: BlobId, limits: TaskLimits, what: &'stat
     let (store, executor) = (desk.store.clone(), Arc::clone(&desk.executor));
     let checked = tokio::task::spawn_blocking(move || {
         let wasm = store.get(id, limits::PROGRAM_BYTES_MAX).map_err(|_| Refusal::NoBlob(id))?;
-        match executor.check(&wasm, &limits) {
-            Ok(()) => Ok(wasm.len() as u64),
-            Err(ProgramError::Import { module, name }) => Err(Refusal::UnknownImport { what, module, name }),
-            Err(error) => Err(Refusal::BadProgram { what, why: error.to_string() }),
-        }
+        executor.check(&wasm, &limits).map_err(|error| program_refusal(what, error))?;
+        Ok::<_, Refusal>(wasm.len() as u64)
     });
     Ok(checked.await.map_err(Failure::internal)??)
+}
+
+/// Why a program is none for the mesh, as its owner is told.
+pub(crate) fn program_refusal(what: &'static str, error: ProgramError) -> Refusal {
+    match error {
+        ProgramError::Import { module, name } => Refusal::UnknownImport { what, module, name },
+        error => Refusal::BadProgram { what, why: error.to_string() },
+    }
 }
 
 /// How many tasks, the first index, and each task's input.

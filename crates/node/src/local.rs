@@ -1,7 +1,7 @@
 //! One task, here, without a daemon or a data folder: what a program's author tries before a job is submitted.
 //!
 //! It runs under the profile of the mesh, within the limits of a job, on the executor that a daemon would use. Its epoch
-//! and seed are fixed, so a task has one outcome, today and tomorrow, here and elsewhere. specs/execution.md §7.
+//! and seed are fixed, so a task has one outcome, today and tomorrow, here and elsewhere. specs/local.md.
 
 use crate::control::program_refusal;
 use crate::home::{Sandbox, SandboxBackend};

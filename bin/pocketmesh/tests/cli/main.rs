@@ -1,6 +1,8 @@
 //! The command line without a mesh: help, bad usage, bad input, and what needs no daemon.
 
 mod bootstrap;
+mod exec;
+mod files;
 mod identity;
 mod input;
 mod no_daemon;

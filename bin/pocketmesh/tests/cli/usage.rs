@@ -16,6 +16,8 @@ fn every_command_has_help() {
         "peers",
         "bootstrap",
         "run",
+        "exec",
+        "doctor",
         "job",
         "testnet",
         "demo",
@@ -55,6 +57,9 @@ fn the_flags_of_run_are_those_that_scripts_rely_on() {
         "--memory",
         "--fuel",
         "--timeout",
+        "--output-limit",
+        "--env",
+        "SRC[:DST]",
         "--detach",
         "--id-only",
         "--dry-run",
@@ -71,6 +76,7 @@ fn the_flags_of_run_are_those_that_scripts_rely_on() {
 fn test_aids_are_not_advertised() {
     let help = Place::new().run(&["daemon", "--help"]);
     assert!(!help.succeeds().contains("sabotage"));
+    assert!(!Place::new().run(&["--help"]).succeeds().contains("executor"));
 }
 
 #[test]
@@ -91,7 +97,7 @@ fn slips_are_one_line_and_exit_with_2() {
     place.run(&["run", "a.wasm", "--replicas", "0"]).fails(2, &["--replicas", "1..=16"]);
     place.run(&["run", "a.wasm", "--replicas", "17"]).fails(2, &["--replicas"]);
     place.run(&["run", "a.wasm", "--split", "lines=0"]).fails(2, &["--split", "cannot be empty"]);
-    place.run(&["run", "a.wasm", "--split", "lines=5"]).fails(2, &["--input"]);
+    place.run(&["run", "a.wasm", "--split", "lines=5"]).fails(2, &["--split", "-i SRC"]);
     place.run(&["run", "a.wasm", "--memory", "much"]).fails(2, &["`much` is not a size"]);
     place.run(&["run", "a.wasm", "--timeout", "5"]).fails(2, &["--timeout", "unit"]);
     place.run(&["run", "a.wasm", "--fuel", "1e9"]).fails(2, &["--fuel"]);

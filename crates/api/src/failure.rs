@@ -165,11 +165,11 @@ pub enum Refusal {
     Files(#[from] pocketmesh_types::tree::TreeError),
     /// The input files leave a task no memory.
     #[error(
-        "the input files have {bytes} bytes together, and a task may use {memory} for them and itself: raise the memory \
-         limit (--memory)"
+        "the files under /in take {bytes} bytes of memory, and a task may use {memory} for them and itself: raise the \
+         memory limit (--memory)"
     )]
     FilesMemory {
-        /// Theirs, in bytes.
+        /// What they take, in bytes.
         bytes: u64,
         /// The limit, in bytes.
         memory: u64,

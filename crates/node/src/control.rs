@@ -3,6 +3,7 @@
 mod files;
 mod submit;
 
+pub(crate) use files::memory_left;
 pub(crate) use submit::program_refusal;
 
 use crate::{

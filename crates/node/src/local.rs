@@ -3,12 +3,12 @@
 //! It runs under the profile of the mesh, within the limits of a job, on the executor that a daemon would use. Its epoch
 //! and seed are fixed, so a task has one outcome, today and tomorrow, here and elsewhere. specs/local.md.
 
-use crate::control::program_refusal;
-use crate::home::{Sandbox, SandboxBackend};
+use crate::control::{memory_left, program_refusal};
+use crate::home::Sandbox;
+use crate::sandbox::{self, Plan, StartError};
 use pocketmesh_api::Refusal;
-use pocketmesh_sandbox::{
-    Backend, Config, Engine, EngineError, Executor, Failure, LoadError, Loader, Pool, PoolConfig, Submission, Task,
-};
+use pocketmesh_sandbox::sealed::Sealed;
+use pocketmesh_sandbox::{Failure, LoadError, Submission, Task};
 use pocketmesh_types::job::TaskLimits;
 use pocketmesh_types::tree::{File, Tree};
 use pocketmesh_types::{BlobId, Hash, Job, Outcome, Output, Policy, Price, ProfileId, UnixTime, limits};
@@ -17,6 +17,8 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
+
+pub use pocketmesh_sandbox::sealed::Seal;
 
 /// What the task's clock shows at the start: 2026-01-01, 00:00 UTC.
 pub const EPOCH: UnixTime = UnixTime(1_767_225_600_000);
@@ -80,10 +82,7 @@ pub enum LocalError {
     Refused(#[from] Refusal),
     /// The sandbox does not start.
     #[error(transparent)]
-    Sandbox(#[from] EngineError),
-    /// Its threads do not.
-    #[error("cannot start the sandbox: {0}")]
-    Threads(#[source] io::Error),
+    Sandbox(#[from] StartError),
     /// The task came to no outcome, so no peer could claim one.
     #[error("no outcome: {0}")]
     NoOutcome(#[from] Failure),
@@ -93,11 +92,13 @@ pub enum LocalError {
 }
 
 /// Runs it, on threads or in a process of its own, and waits.
-pub fn run(local: LocalTask, sandbox: Sandbox) -> Result<LocalRun, LocalError> {
+pub fn run(local: LocalTask, settings: Sandbox) -> Result<LocalRun, LocalError> {
     let (task, blobs) = prepare(local)?;
-    let left = TaskLimits { memory: memory_left(&task)?, ..task.limits };
+    let (memory, input_len) = (task.limits.memory, task.stdin.len() as u64);
+    let left = memory_left(&task.files, memory, &task.input_name, input_len)?;
+    let left = TaskLimits { memory: left, ..task.limits };
     let wasm = blobs.get(task.program).map_err(LoadError::Read).map_err(Failure::Load)?;
-    let executor = start(sandbox, Arc::new(move |id| blobs.get(id)))?;
+    let executor = sandbox::start(plan(settings, memory), Arc::new(move |id| blobs.get(id)))?;
     let began = Instant::now();
     executor.check(&wasm, &left).map_err(|error| program_refusal("the program", error))?;
     wait(|done| executor.prepare(task.program, done).map_err(|_| LocalError::Gone))??;
@@ -117,6 +118,19 @@ pub fn run(local: LocalTask, sandbox: Sandbox) -> Result<LocalRun, LocalError> {
     })
 }
 
+/// What this machine's kernel keeps a sealed process from that runs programs.
+pub fn seal(settings: Sandbox) -> Result<Seal, StartError> {
+    let loader = Arc::new(|_| Err(io::ErrorKind::NotFound.into()));
+    let config = sandbox::sealed(plan(settings, limits::DEFAULT_TASK_MEMORY_BYTES))?;
+    Ok(Sealed::start(config, loader)?.seal()?)
+}
+
+/// One task at a time, and nothing kept.
+fn plan(settings: Sandbox, memory: u64) -> Plan {
+    let executors = NonZeroUsize::MIN;
+    Plan { settings, executors, queue: executors.get() + 1, cache_dir: None, memory }
+}
+
 /// Starts something, and waits for it to call back.
 fn wait<T: Send + 'static>(
     start: impl FnOnce(Box<dyn FnOnce(T) + Send>) -> Result<(), LocalError>,
@@ -125,16 +139,6 @@ fn wait<T: Send + 'static>(
     // There is room for the one value, and its receiver is waiting below.
     start(Box::new(move |value| drop(sender.send(value))))?;
     receiver.recv().map_err(|_| LocalError::Gone)
-}
-
-fn start(sandbox: Sandbox, loader: Loader) -> Result<Box<dyn Executor>, LocalError> {
-    let backend = match sandbox.backend {
-        SandboxBackend::Compiled => Backend::Cranelift,
-        SandboxBackend::Interpreted => Backend::Pulley,
-    };
-    let engine = Engine::new(&Config { backend, slots: 1, ..Config::default() })?;
-    let pool = Pool::start(PoolConfig { threads: NonZeroUsize::MIN, queue: 1 }, engine, loader);
-    Ok(Box::new(pool.map_err(LocalError::Threads)?))
 }
 
 /// Program and files, by their names.
@@ -196,16 +200,10 @@ fn prepare(local: LocalTask) -> Result<(Task, Blobs), Refusal> {
     Ok((task, blobs))
 }
 
-/// What its files leave a task.
-fn memory_left(task: &Task) -> Result<u64, Refusal> {
-    let (bytes, memory) = (task.files.bytes(), task.limits.memory);
-    memory.checked_sub(bytes).ok_or(Refusal::FilesMemory { bytes, memory })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::home::SandboxExecutor;
+    use crate::home::{SandboxBackend, SandboxExecutor};
     use pocketmesh_types::{Exit, Fuel};
 
     fn task(name: &str, args: &[&str]) -> LocalTask {

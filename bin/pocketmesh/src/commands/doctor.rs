@@ -3,6 +3,7 @@
 mod finding;
 mod machine;
 mod sandbox;
+mod seals;
 
 use crate::context::Context;
 use crate::exit::{Exit, Outcome};

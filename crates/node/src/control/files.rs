@@ -6,6 +6,7 @@ use crate::{results::Results, trees};
 use futures::{StreamExt, stream};
 use pocketmesh_api::{Answer, Failure, FileLists, InputFile, OutputFile, Refusal, TaskFiles};
 use pocketmesh_blobs::Store;
+use pocketmesh_sandbox::input_bytes;
 use pocketmesh_types::tree::{File, Tree};
 use pocketmesh_types::{JobId, Output, TaskIndex};
 use std::io;
@@ -38,10 +39,9 @@ impl InputFiles {
         laid.await.map_err(Failure::internal)?
     }
 
-    /// What they leave a task of `memory` bytes.
-    pub fn memory_left(&self, memory: u64) -> Result<u64, Refusal> {
-        let bytes = self.tree.bytes();
-        memory.checked_sub(bytes).ok_or(Refusal::FilesMemory { bytes, memory })
+    /// What they leave a task of `memory` bytes, whose own input, if it has a name, has so many.
+    pub fn memory_left(&self, memory: u64, input_name: &str, input_len: u64) -> Result<u64, Refusal> {
+        memory_left(&self.tree, memory, input_name, input_len)
     }
 
     /// Fails if a task's own input, called `name`, would lie where a file or a folder is.
@@ -49,6 +49,12 @@ impl InputFiles {
         let is_taken = |file: &File| file.path.split('/').next() == Some(name);
         if self.tree.files().iter().any(is_taken) { Err(Refusal::InputTaken(name.into())) } else { Ok(()) }
     }
+}
+
+/// What files under `/in` leave a task of `memory` bytes, in bytes.
+pub fn memory_left(tree: &Tree, memory: u64, input_name: &str, input_len: u64) -> Result<u64, Refusal> {
+    let bytes = input_bytes(tree, input_name, input_len);
+    memory.checked_sub(bytes).ok_or(Refusal::FilesMemory { bytes, memory })
 }
 
 fn tree_of(store: &Store, files: Vec<InputFile>) -> Result<Tree, Refusal> {

@@ -19,13 +19,14 @@ pub async fn submit(desk: &Desk, request: SubmitJob) -> Answer<Submitted> {
     let limits = request.limits.resolve();
     let files = InputFiles::lay(&desk.store, request.files).await?;
     check_input_name(&request.input_name, &request.input, &files)?;
+    let (tasks, first_index, inputs) = inputs_of(desk, &request.input).await?;
     // The files come first: a program that needs more than they leave could never start.
-    let start = TaskLimits { memory: files.memory_left(limits.memory)?, ..limits };
+    let left = files.memory_left(limits.memory, &request.input_name, longest(&inputs))?;
+    let start = TaskLimits { memory: left, ..limits };
     let program_len = check_program(desk, request.program, start, "the program").await?;
     if let Some(reduce) = &request.reduce {
         check_program(desk, reduce.program, start, "the reduce program").await?;
     }
-    let (tasks, first_index, inputs) = inputs_of(desk, &request.input).await?;
     let job = Job {
         program: request.program,
         program_len,
@@ -140,6 +141,19 @@ async fn inputs_of(desk: &Desk, input: &Input) -> Answer<(u32, u64, Inputs)> {
             let tasks = u32::try_from(parts.len()).map_err(Failure::internal)?;
             Ok((tasks, 0, Inputs::Parts(parts)))
         }
+    }
+}
+
+/// The longest input of a task, in bytes.
+fn longest(inputs: &Inputs) -> u64 {
+    let len = |part: &TaskInput| match part {
+        TaskInput::None => 0,
+        TaskInput::Inline(bytes) => bytes.len() as u64,
+        TaskInput::Blob(_, len) => *len,
+    };
+    match inputs {
+        Inputs::None => 0,
+        Inputs::Parts(parts) => parts.iter().map(len).max().unwrap_or(0),
     }
 }
 

@@ -148,7 +148,8 @@ mod tests {
         let root = tempfile::tempdir().expect("a folder");
         let out = root.path().join("out");
         let fresh = FreshFolder::begin(&out).expect("begun");
-        for (below, path) in [("", "stdout"), ("tasks/7", "a"), ("tasks/7", "b/c"), ("tasks/7", "b/d"), ("tasks/8", "a")]
+        for (below, path) in
+            [("", "stdout"), ("tasks/7", "a"), ("tasks/7", "b/c"), ("tasks/7", "b/d"), ("tasks/8", "a")]
         {
             let mut file = fresh.create(below, path).expect("made");
             file.write(path.as_bytes()).expect("written");

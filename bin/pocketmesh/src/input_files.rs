@@ -43,7 +43,9 @@ impl Laid {
         let shown = place.display();
         let text = place.to_str().ok_or_else(|| Error::usage(format!("{shown}: paths under /in are UTF-8")))?;
         if text.starts_with('/') {
-            return Err(Error::usage(format!("{shown}: the place after the colon is relative to /in: leave out the `/`")));
+            return Err(Error::usage(format!(
+                "{shown}: the place after the colon is relative to /in: leave out the `/`"
+            )));
         }
         let names: Vec<&str> = text.split('/').filter(|name| !matches!(*name, "" | ".")).collect();
         let is_folder = matches!(text.rsplit('/').next(), None | Some("" | "."));
@@ -106,7 +108,8 @@ impl InputFile {
     /// Reads all of it.
     pub fn read(&self) -> Result<Vec<u8>, Error> {
         let mut bytes = Vec::new();
-        let read = std::fs::File::open(&self.path).and_then(|file| file.take(BLOB_BYTES_MAX + 1).read_to_end(&mut bytes));
+        let read =
+            std::fs::File::open(&self.path).and_then(|file| file.take(BLOB_BYTES_MAX + 1).read_to_end(&mut bytes));
         read.map_err(|error| cannot_read(&self.path, &error))?;
         if bytes.len() as u64 == self.len { Ok(bytes) } else { Err(changed(&self.path)) }
     }

@@ -89,7 +89,8 @@ mod tests {
 
     #[test]
     fn the_last_colon_counts() {
-        let split = |text: &'static str| split(Path::new(text)).map(|(source, place)| (source.to_str(), place.to_str()));
+        let split =
+            |text: &'static str| split(Path::new(text)).map(|(source, place)| (source.to_str(), place.to_str()));
         assert_eq!(split("data"), None);
         assert_eq!(split("data:x"), Some((Some("data"), Some("x"))));
         assert_eq!(split("data:"), Some((Some("data"), Some(""))));

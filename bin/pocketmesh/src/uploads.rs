@@ -19,7 +19,8 @@ impl Uploads {
         Self(is_shown.then(|| {
             let bar = ProgressBar::new(bytes);
             // A style that does not parse is one to mend, not one to stop an upload for.
-            if let Ok(style) = ProgressStyle::with_template("  {bar:28.cyan/blue} {bytes} of {total_bytes} handed over") {
+            if let Ok(style) = ProgressStyle::with_template("  {bar:28.cyan/blue} {bytes} of {total_bytes} handed over")
+            {
                 bar.set_style(style.progress_chars("━╸─"));
             }
             bar

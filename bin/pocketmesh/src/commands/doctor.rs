@@ -44,10 +44,11 @@ pub async fn run(context: &Context) -> Outcome {
 fn folder(context: &Context, home: &Result<Home, OpenError>) -> Finding {
     match home {
         Ok(home) => machine::privacy(home),
-        Err(OpenError::NotInitialised(dir)) => {
-            Finding::lacks("data folder", format!("{} is no peer yet: what follows is what one would have", dir.display()))
-                .remedy(format!("`{} init` makes it one", context.program))
-        }
+        Err(OpenError::NotInitialised(dir)) => Finding::lacks(
+            "data folder",
+            format!("{} is no peer yet: what follows is what one would have", dir.display()),
+        )
+        .remedy(format!("`{} init` makes it one", context.program)),
         Err(error) => Finding::fails("data folder", error.to_string()),
     }
 }

@@ -12,8 +12,9 @@ use crate::sources::{Program, Source};
 use account::Account;
 use futures::StreamExt;
 use pocketmesh_node::home::{Sandbox, SandboxBackend, SandboxExecutor};
-use pocketmesh_node::local::{self, LocalError, LocalFile, LocalTask};
+use pocketmesh_node::local::{self, LocalError, LocalFile, LocalRun, LocalTask};
 use pocketmesh_types::limits::BLOB_BYTES_MAX;
+use std::io::{self, IsTerminal};
 use std::path::Path;
 
 /// Runs it.
@@ -31,9 +32,16 @@ pub async fn run(context: &Context, args: Exec) -> Outcome {
     } else {
         output::whole(&ran.stdout).await?;
         output::foreign_note(&ran.stderr);
-        context.note(account.text(args.output.as_deref()));
+        let gap = if leaves_a_line_open(&ran) { "\n" } else { "" };
+        context.note(format!("{gap}{}", account.text(args.output.as_deref())));
     }
     Ok(if ran.outcome.is_success() { Exit::Complete } else { Exit::Failed })
+}
+
+/// Whether what the program wrote ends in the middle of a line of the terminal.
+fn leaves_a_line_open(ran: &LocalRun) -> bool {
+    let is_open = |bytes: &[u8]| bytes.last().is_some_and(|&last| last != b'\n');
+    io::stdout().is_terminal() && is_open(&ran.stdout) || io::stderr().is_terminal() && is_open(&ran.stderr)
 }
 
 /// Checks all that was asked for, and reads all that is needed for it.

@@ -43,7 +43,8 @@ fn place_of_file(laid: &Laid) -> Result<String, Error> {
 /// The place of something called `name` in the folder at `folder`.
 fn place(folder: &str, name: &std::ffi::OsStr, path: &Path) -> Result<String, Error> {
     let shown = path.display();
-    let name = name.to_str().ok_or_else(|| Error::usage(format!("cannot lay {shown} under /in: its name is not UTF-8")))?;
+    let name =
+        name.to_str().ok_or_else(|| Error::usage(format!("cannot lay {shown} under /in: its name is not UTF-8")))?;
     let place = if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };
     match tree::is_path(&place) {
         true => Ok(place),
@@ -170,7 +171,8 @@ mod tests {
 
     #[test]
     fn links_that_lead_out_or_nowhere_or_round_are_refused() {
-        for (target, said) in [("..", "leads out"), ("../secret", "leads out"), ("none", "No such file"), (".", "no end")]
+        for (target, said) in
+            [("..", "leads out"), ("../secret", "leads out"), ("none", "No such file"), (".", "no end")]
         {
             let tree = Tree::new(&["data/a", "secret"]);
             symlink(target, tree.at("data/link")).expect("linked");

@@ -14,13 +14,14 @@ fn place() -> (Place, String) {
 }
 
 fn dry(place: &Place, args: &[&str]) -> toml::Table {
-    place.run(&[args, &["--dry-run"]].concat()).succeeds().parse().expect("TOML")
+    place.run(&[&args[..1], &["--dry-run"], &args[1..]].concat()).succeeds().parse().expect("TOML")
 }
 
 #[test]
 fn a_dry_run_shows_what_lies_where() {
     let (place, program) = place();
-    let job = dry(&place, &["run", &program, "-i", "data:x", "-i", "p.wasm:", "--env", "A=1", "--output-limit", "1MiB"]);
+    let job =
+        dry(&place, &["run", &program, "-i", "data:x", "-i", "p.wasm:", "--env", "A=1", "--output-limit", "1MiB"]);
     let files = job["files"].as_table().expect("files");
     assert_eq!(files.keys().collect::<Vec<_>>(), ["p.wasm", "x/a", "x/b/c"]);
     assert_eq!(files["x/b/c"].as_str(), Some("data/b/c"));
@@ -59,12 +60,14 @@ fn a_tasks_own_input_has_a_name_if_the_arguments_ask_for_it() {
 fn what_cannot_be_laid_is_refused() {
     let (place, program) = place();
     let fails = |input: &[&str], parts: &[&str]| {
-        let inputs = input.iter().flat_map(|input| ["-i", input]);
-        place.run(&["run", &program].into_iter().chain(inputs).collect::<Vec<_>>()).fails(2, parts);
+        let inputs: Vec<_> = input.iter().map(|input| format!("--input={input}")).collect();
+        let args = ["run", &program].into_iter().chain(inputs.iter().map(String::as_str));
+        place.run(&args.collect::<Vec<_>>()).fails(2, parts);
     };
     fails(&["none:x"], &["cannot read the input none", "No such file"]);
     fails(&["data:/in/x"], &["relative to /in"]);
     fails(&["data:../x"], &["cannot lay data under /in", "is no path"]);
+    fails(&["./-:x"], &["cannot read the input ./-"]);
     fails(&["-:x"], &["standard input", "save it to a file first"]);
     fails(&["data/a:x", "data/b/c:x"], &["cannot lay these files under /in", "\"x\" is there twice"]);
     fails(&["data/a:x", "data/b:x"], &["both a file and a folder"]);

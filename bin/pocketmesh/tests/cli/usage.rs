@@ -97,7 +97,7 @@ fn slips_are_one_line_and_exit_with_2() {
     place.run(&["run", "a.wasm", "--replicas", "0"]).fails(2, &["--replicas", "1..=16"]);
     place.run(&["run", "a.wasm", "--replicas", "17"]).fails(2, &["--replicas"]);
     place.run(&["run", "a.wasm", "--split", "lines=0"]).fails(2, &["--split", "cannot be empty"]);
-    place.run(&["run", "a.wasm", "--split", "lines=5"]).fails(2, &["--split", "-i SRC"]);
+    place.run(&["run", "a.wasm", "--split", "lines=5"]).fails(2, &["--input"]);
     place.run(&["run", "a.wasm", "--memory", "much"]).fails(2, &["`much` is not a size"]);
     place.run(&["run", "a.wasm", "--timeout", "5"]).fails(2, &["--timeout", "unit"]);
     place.run(&["run", "a.wasm", "--fuel", "1e9"]).fails(2, &["--fuel"]);

@@ -59,9 +59,9 @@ impl fmt::Display for Finding {
             Verdict::Lacks => "lacks",
             Verdict::Fails => "FAILS",
         };
-        writeln!(f, "{verdict:<6} {:<15} {}", self.what, one_line(&self.text))?;
+        writeln!(f, "{verdict:<6} {:<18} {}", self.what, one_line(&self.text))?;
         match &self.remedy {
-            Some(remedy) => writeln!(f, "{:<23}{}", "", one_line(remedy)),
+            Some(remedy) => writeln!(f, "{:<26}{}", "", one_line(remedy)),
             None => Ok(()),
         }
     }
@@ -73,8 +73,8 @@ mod tests {
 
     #[test]
     fn a_finding_is_a_line_and_its_remedy_another() {
-        assert_eq!(Finding::ok("disk", "1 GiB\nfree").to_string(), "ok     disk            1 GiB free\n");
+        assert_eq!(Finding::ok("disk", "1 GiB\nfree").to_string(), "ok     disk               1 GiB free\n");
         let lacking = Finding::lacks("daemon", "not running").remedy("start it");
-        assert_eq!(lacking.to_string(), format!("lacks  daemon          not running\n{:23}start it\n", ""));
+        assert_eq!(lacking.to_string(), format!("lacks  daemon             not running\n{:26}start it\n", ""));
     }
 }

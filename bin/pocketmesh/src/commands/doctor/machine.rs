@@ -49,12 +49,14 @@ pub fn gives(provide: &Provide) -> Vec<Finding> {
     }
     let (cores, memory) = (provide.cores(), provide.memory());
     let there = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
-    let given = Finding::ok("cores", format!("{cores} of {there} given: {} at once", quantity::count(cores.into(), "task")));
+    let given =
+        Finding::ok("cores", format!("{cores} of {there} given: {} at once", quantity::count(cores.into(), "task")));
     let each = memory / u64::from(cores.max(1));
     let text = format!("{} given: {} for each task", Size(memory), Size(each));
     let enough = each >= DEFAULT_TASK_MEMORY_BYTES;
     let memory = if enough { Finding::ok("memory", text) } else { Finding::lacks("memory", text) };
     let usual = Size(DEFAULT_TASK_MEMORY_BYTES);
-    let remedy = format!("most jobs ask for {usual} a task, and this peer will not bid for them: give fewer cores, or more");
+    let remedy =
+        format!("most jobs ask for {usual} a task, and this peer will not bid for them: give fewer cores, or more");
     vec![given, if enough { memory } else { memory.remedy(remedy) }]
 }

@@ -6,7 +6,8 @@ use pocketmesh_node::home::{Sandbox, SandboxBackend, SandboxExecutor};
 use pocketmesh_node::local::{self, LocalTask};
 
 /// The smallest program: `(module (func (export "_start")))`.
-const SMALLEST: &[u8] = b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0\x07\x0a\x01\x06_start\0\0\x0a\x04\x01\x02\0\x0b";
+const SMALLEST: &[u8] =
+    b"\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\x03\x02\x01\0\x07\x0a\x01\x06_start\0\0\x0a\x04\x01\x02\0\x0b";
 
 /// Runs a program as the daemon would, and tells what it was kept from.
 pub async fn look(sandbox: Sandbox) -> Vec<Finding> {

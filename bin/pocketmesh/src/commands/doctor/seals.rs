@@ -29,7 +29,7 @@ pub fn findings(seal: &Seal) -> Vec<Finding> {
 
 fn walls(seal: &Seal) -> Vec<Wall> {
     let landlock = Wall {
-        what: "  landlock",
+        what: "seal: landlock",
         is_up: seal.landlock.is_some(),
         does: match seal.landlock {
             Some(6..) => "no file can be opened, no TCP connection made, no signal sent",
@@ -42,7 +42,7 @@ fn walls(seal: &Seal) -> Vec<Wall> {
     let wall = |what, is_up, does, without, remedy| Wall { what, is_up, does, without, remedy };
     vec![
         wall(
-            "  seccomp",
+            "seal: seccomp",
             seal.system_calls,
             "the kernel refuses all but the few calls that running a program takes",
             "executors can make any system call",
@@ -50,49 +50,49 @@ fn walls(seal: &Seal) -> Vec<Wall> {
         ),
         landlock,
         wall(
-            "  descriptors",
+            "seal: descriptors",
             seal.descriptors_closed,
             "executors have three pipes open and nothing else",
             "executors may inherit what the daemon has open",
             "use Linux 5.9 or later",
         ),
         wall(
-            "  privileges",
+            "seal: privileges",
             seal.no_new_privileges,
             "no program that they could start would have more rights",
             "executors could gain rights by starting another program",
             "use Linux 3.5 or later",
         ),
         wall(
-            "  capabilities",
+            "seal: capabilities",
             seal.no_capabilities,
             "none is left, whoever started the daemon",
             "executors keep the daemon's capabilities",
             "do not run the daemon as root",
         ),
         wall(
-            "  memory",
+            "seal: privacy",
             seal.undumpable,
             "nobody looks into an executor's memory, and it leaves no core dump",
             "other programs of this user can look into an executor's memory",
             "a Linux kernel can shut that off",
         ),
         wall(
-            "  limits",
+            "seal: limits",
             seal.resource_limits,
             "the kernel bounds their memory, time and files",
             "only the sandbox itself bounds what executors use",
             "allow the daemon to lower its limits (setrlimit)",
         ),
         wall(
-            "  priority",
+            "seal: priority",
             seal.idle_priority,
             "they get processor time that nothing else wants",
             "tasks of others compete with your own programs",
             "give fewer cores in [provide]",
         ),
         wall(
-            "  lifeline",
+            "seal: lifeline",
             seal.dies_with_parent,
             "the kernel ends them when the daemon dies",
             "an executor may outlive a daemon that was killed, until its task ends",

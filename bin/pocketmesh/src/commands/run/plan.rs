@@ -80,7 +80,9 @@ impl Plan {
         let input = match &self.work {
             Work::Once => Input::None,
             Work::Range(range) => Input::Range { start: range.start, end: range.end },
-            Work::Split(sources, split) => Input::Split { sources: upload(client, &uploads, sources).await?, split: *split },
+            Work::Split(sources, split) => {
+                Input::Split { sources: upload(client, &uploads, sources).await?, split: *split }
+            }
         };
         let job = SubmitJob {
             name: self.program.name.clone(),

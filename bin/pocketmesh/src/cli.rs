@@ -56,6 +56,8 @@ pub enum Command {
     Version,
     /// Show what the daemon does
     Status,
+    /// Show what this machine gives a peer, and what it lacks
+    Doctor,
     /// Show and make connections
     #[command(subcommand)]
     Peers(Peers),
@@ -64,6 +66,8 @@ pub enum Command {
     Bootstrap(Bootstrap),
     /// Run a program on the mesh
     Run(Box<Run>),
+    /// Run one task of a program here, as any peer would: without a daemon, a data folder or a network
+    Exec(Box<Exec>),
     /// Look after jobs
     #[command(subcommand)]
     Job(Job),
@@ -139,19 +143,21 @@ pub struct Run {
     /// The program: a WebAssembly command built for wasm32-wasip1
     #[arg(value_name = "PROG.wasm")]
     pub program: PathBuf,
-    /// A file for the tasks' standard input, `-` for this command's; may be repeated
-    #[arg(short, long, value_name = "SRC", conflicts_with = "range")]
+    /// SRC: a file for the tasks' standard input, `-` for this command's. SRC:DST: a file or folder that each task finds
+    /// as /in/DST; without a DST after the colon, a file, or what is in a folder, lies in /in itself. May be repeated
+    #[arg(short, long, value_name = "SRC[:DST]")]
     pub input: Vec<PathBuf>,
-    /// How the input is cut into tasks: lines=N, bytes=SIZE, or file (one task for each)
+    /// How the input is cut into tasks: lines=N, bytes=SIZE, or file (one task for each SRC)
     #[arg(long, value_name = "HOW", value_parser = split, requires = "input")]
     pub split: Option<Split>,
     /// One task for each number from A up to, not including, B; `{index}` in ARGS becomes the number
     #[arg(long, value_name = "A..B", value_parser = quantity::range)]
     pub range: Option<Range<u64>>,
-    /// A program that makes one output of all tasks' output, joined in task order
+    /// A program that makes one output of all tasks' standard output, joined in task order
     #[arg(long, value_name = "PROG.wasm")]
     pub reduce: Option<PathBuf>,
-    /// Put the result into this folder, which must be empty or not exist; otherwise it goes to standard output
+    /// Put the result into this folder, which must be empty or not exist: standard output, the report, and what each
+    /// task left under /out, as tasks/INDEX/…; otherwise standard output is shown, and the rest stays with the daemon
     #[arg(short, long, value_name = "DIR", conflicts_with_all = ["detach", "id_only"])]
     pub output: Option<PathBuf>,
     /// How many unrelated peers run each task
@@ -161,15 +167,9 @@ pub struct Run {
     /// Pay no more than this, in nano-credits per gigafuel
     #[arg(long, value_name = "X")]
     pub max_price: Option<u64>,
-    /// Memory of a task, as in 64MiB
-    #[arg(long, value_name = "M")]
-    pub memory: Option<Size>,
-    /// Fuel of a task, as in 50G
-    #[arg(long, value_name = "F", value_parser = quantity::fuel)]
-    pub fuel: Option<u64>,
-    /// Time of a task, as in 90s or 10m: a safety net that decides no result
-    #[arg(long, value_name = "T", value_parser = quantity::duration)]
-    pub timeout: Option<Duration>,
+    /// What a task may use.
+    #[command(flatten)]
+    pub task: Task,
     /// Hand the job over and do not wait
     #[arg(long)]
     pub detach: bool,
@@ -179,7 +179,62 @@ pub struct Run {
     /// Print the job as TOML and run nothing
     #[arg(long, conflicts_with_all = ["detach", "id_only"])]
     pub dry_run: bool,
-    /// Arguments of the program, after `--`
+    /// Arguments of the program, after `--`; in them `{index}` becomes the task's number, and `{input}` the path of a
+    /// file under /in that holds the task's standard input, with the extension of its SRC
+    #[arg(last = true, value_name = "ARGS")]
+    pub args: Vec<String>,
+}
+
+/// What a task sees and may use, on the mesh and here.
+#[derive(Debug, Args)]
+pub struct Task {
+    /// Memory of a task, its files under /in and /out included, as in 64MiB [default: 256MiB]
+    #[arg(long, value_name = "M")]
+    pub memory: Option<Size>,
+    /// Fuel of a task, as in 50G [default: 1T]
+    #[arg(long, value_name = "F", value_parser = quantity::fuel)]
+    pub fuel: Option<u64>,
+    /// Time of a task, as in 90s or 10m: a safety net that decides no result [default: 10m]
+    #[arg(long, value_name = "T", value_parser = quantity::duration)]
+    pub timeout: Option<Duration>,
+    /// What a task may write to standard output, standard error and /out together, as in 64MiB [default: 16MiB]
+    #[arg(long, value_name = "SIZE")]
+    pub output_limit: Option<Size>,
+    /// A variable in the task's environment, which is empty otherwise; may be repeated
+    #[arg(long, value_name = "K=V", value_parser = variable)]
+    pub env: Vec<(String, String)>,
+}
+
+/// `exec`
+#[derive(Debug, Args)]
+pub struct Exec {
+    /// The program: a WebAssembly command built for wasm32-wasip1
+    #[arg(value_name = "PROG.wasm")]
+    pub program: PathBuf,
+    /// SRC: a file for the task's standard input, `-` for this command's; several are joined. SRC:DST: a file or folder
+    /// that the task finds as /in/DST; without a DST after the colon, a file, or what is in a folder, lies in /in itself.
+    /// May be repeated
+    #[arg(short, long, value_name = "SRC[:DST]")]
+    pub input: Vec<PathBuf>,
+    /// Put what the task leaves under /out into this folder, which must be empty or not exist
+    #[arg(short, long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+    /// What `{index}` in ARGS becomes; the task's random numbers are drawn from it too
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub index: u64,
+    /// What the task may use.
+    #[command(flatten)]
+    pub task: Task,
+    /// Run it in this process and not in a sealed child: a flaw of the engine would then lay open all that you may
+    /// read and reach. For systems that allow no child processes, and for programs that you trust
+    #[arg(long)]
+    pub in_process: bool,
+    /// Interpret the program and make no machine code: many times slower, for systems that forbid machine code. The
+    /// outcome is the same
+    #[arg(long)]
+    pub interpreted: bool,
+    /// Arguments of the program, after `--`; in them `{index}` becomes the number of --index, and `{input}` the path of a
+    /// file under /in that holds the task's standard input, with the extension of its SRC
     #[arg(last = true, value_name = "ARGS")]
     pub args: Vec<String>,
 }
@@ -198,7 +253,8 @@ pub enum Job {
     Get {
         /// Its id, or at least six digits of it
         job: String,
-        /// Put the result into this folder, which must be empty or not exist; otherwise it goes to standard output
+        /// Put the result into this folder, which must be empty or not exist: standard output, the report, and what
+        /// each task left under /out, as tasks/INDEX/…; otherwise standard output is shown
         #[arg(short, long, value_name = "DIR")]
         output: Option<PathBuf>,
     },
@@ -234,6 +290,15 @@ pub struct Demo {
     pub out: PathBuf,
 }
 
+/// Reads `K=V`.
+fn variable(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, _)) if key.is_empty() || text.contains('\0') => Err("a variable needs a name before the `=`".into()),
+        Some((key, value)) => Ok((key.into(), value.into())),
+        None => Err("write NAME=VALUE".into()),
+    }
+}
+
 /// Reads `lines=N`, `bytes=SIZE` or `file`.
 fn split(text: &str) -> Result<Split, String> {
     let how = match text.split_once('=') {
@@ -257,6 +322,15 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn variables_have_a_name_and_a_value() {
+        assert_eq!(variable("A=b=c"), Ok(("A".into(), "b=c".into())));
+        assert_eq!(variable("A="), Ok(("A".into(), String::new())));
+        for bad in ["", "A", "=b"] {
+            assert!(variable(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -3,6 +3,8 @@
 mod bootstrap;
 mod daemon;
 mod demo;
+mod doctor;
+mod exec;
 mod identity;
 mod job;
 pub mod peers;
@@ -29,9 +31,11 @@ pub async fn dispatch(cli: Cli) -> Outcome {
         Command::Id => identity::id(&context),
         Command::Version => identity::version(&context),
         Command::Status => status::show(&context).await,
+        Command::Doctor => doctor::run(&context).await,
         Command::Peers(command) => peers::dispatch(&context, command).await,
         Command::Bootstrap(command) => bootstrap::dispatch(&context, command).await,
         Command::Run(args) => run::run(&context, *args).await,
+        Command::Exec(args) => exec::run(&context, *args).await,
         Command::Job(command) => job::dispatch(&context, command).await,
         Command::Testnet(args) => testnet::run(&context, args).await,
         Command::Demo(args) => demo::run(&context, args).await,

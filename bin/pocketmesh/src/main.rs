@@ -7,6 +7,9 @@ mod cli;
 mod commands;
 mod context;
 mod exit;
+mod fresh_folder;
+mod input_files;
+mod inputs;
 mod mesh;
 mod output;
 mod quantity;
@@ -14,6 +17,7 @@ mod result_folder;
 mod sources;
 mod table;
 mod terminal;
+mod uploads;
 mod usage;
 mod wait;
 

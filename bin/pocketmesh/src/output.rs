@@ -2,8 +2,8 @@
 
 use crate::exit::Error;
 use crate::terminal::Sanitiser;
-use futures::StreamExt;
-use pocketmesh_api::Chunks;
+use futures::{StreamExt, stream};
+use pocketmesh_api::{Chunk, Chunks};
 use serde::Serialize;
 use std::io::{self, IsTerminal, Write};
 
@@ -43,6 +43,22 @@ pub async fn bytes(mut chunks: Chunks) -> Result<(), Error> {
         }
     }
     sanitiser.map_or(Ok(()), |sanitiser| write(sanitiser.finish().as_bytes()))
+}
+
+/// The same of output that is here already.
+pub async fn whole(output: &[u8]) -> Result<(), Error> {
+    bytes(stream::iter([Ok(Chunk::copy_from_slice(output))]).boxed()).await
+}
+
+/// Passes a program's standard error on, to ours; lost if that is closed.
+pub fn foreign_note(output: &[u8]) {
+    let mut stderr = io::stderr().lock();
+    let _ = if stderr.is_terminal() {
+        let mut sanitiser = Sanitiser::default();
+        write!(stderr, "{}{}", sanitiser.push(output), sanitiser.finish())
+    } else {
+        stderr.write_all(output)
+    };
 }
 
 fn write(bytes: &[u8]) -> Result<(), Error> {

@@ -52,6 +52,33 @@ pub fn nano(amount: Credits) -> String {
     format!("{}.{:03}", amount.0 / 1_000_000_000, amount.0 / 1_000_000 % 1_000)
 }
 
+/// How many of something.
+pub fn count(number: u64, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}
+
+/// A number with its thousands apart.
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+/// Milliseconds, with as many places as matter.
+pub fn millis(millis: f64) -> String {
+    match millis {
+        ..10.0 => format!("{millis:.2} ms"),
+        10.0..1000.0 => format!("{millis:.0} ms"),
+        _ => span(Duration::from_secs_f64(millis / 1e3)),
+    }
+}
+
 /// A span of time, in the two largest units that matter.
 pub fn span(span: Duration) -> String {
     match span.as_secs() {
@@ -102,6 +129,16 @@ mod tests {
     fn amounts_are_in_the_unit_of_prices() {
         assert_eq!(nano(Credits(1_234_567_890)), "1.234");
         assert_eq!(nano(Credits(999_999)), "0.000");
+    }
+
+    #[test]
+    fn counts_and_thousands_are_easy_to_read() {
+        assert_eq!((count(1, "file"), count(0, "file")), ("1 file".into(), "0 files".into()));
+        let cases = [(0, "0"), (999, "999"), (1_000, "1,000"), (1_234_567, "1,234,567")];
+        for (number, text) in cases {
+            assert_eq!(grouped(number), text);
+        }
+        assert_eq!([0.5, 42.4, 2_500.0].map(millis), ["0.50 ms", "42 ms", "2.5 s"]);
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! Programs and inputs on the person's side: checked before the daemon is asked, then streamed to it.
 
 use crate::exit::Error;
+use crate::uploads::Uploads;
 use futures::{StreamExt, stream};
 use pocketmesh_api::{Blob, Chunk, Chunks, Client, Failure, Refusal};
 use pocketmesh_types::limits::{BLOB_BYTES_MAX, PROGRAM_BYTES_MAX};
+use std::fs::Metadata;
 use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
@@ -19,7 +21,8 @@ pub struct Program {
     pub path: PathBuf,
     /// The file's name without its extension.
     pub name: String,
-    bytes: Chunk,
+    /// Its bytes.
+    pub bytes: Chunk,
 }
 
 impl Program {
@@ -78,7 +81,7 @@ pub enum Source {
 
 /// Checks the inputs that a person named; `-` is standard input.
 pub fn inputs(paths: &[PathBuf]) -> Result<Vec<Source>, Error> {
-    let (mut sources, mut bytes) = (Vec::new(), 0u64);
+    let mut sources = Vec::new();
     for path in paths {
         if path.as_os_str() == "-" {
             if sources.contains(&Source::Stdin) {
@@ -90,7 +93,10 @@ pub fn inputs(paths: &[PathBuf]) -> Result<Vec<Source>, Error> {
         let cannot = |error| Error::usage(format!("cannot read the input {}: {error}", path.display()));
         let metadata = std::fs::metadata(path).map_err(cannot)?;
         if metadata.is_dir() {
-            return Err(Error::usage(format!("the input {} is a folder: name the files in it", path.display())));
+            return Err(Error::usage(format!(
+                "the input {shown} is a folder: name the files in it, or lay it under /in with -i {shown}:DST",
+                shown = path.display()
+            )));
         }
         if metadata.len() > BLOB_BYTES_MAX {
             let (shown, most) = (path.display(), BLOB_BYTES_MAX >> 20);
@@ -99,12 +105,14 @@ pub fn inputs(paths: &[PathBuf]) -> Result<Vec<Source>, Error> {
             )));
         }
         std::fs::File::open(path).map_err(cannot)?;
-        // A pipe or a device does not tell its length.
-        bytes = bytes.saturating_add(if metadata.is_file() { metadata.len() } else { 1 });
         sources.push(Source::File(path.clone()));
     }
-    let all_files = !sources.contains(&Source::Stdin);
-    if all_files && bytes == 0 && !sources.is_empty() { Err(empty()) } else { Ok(sources) }
+    Ok(sources)
+}
+
+/// Fails if it is plain now that there is nothing in any of them.
+pub fn check_not_empty(sources: &[Source]) -> Result<(), Error> {
+    if !sources.is_empty() && sources.iter().all(|source| source.len() == Some(0)) { Err(empty()) } else { Ok(()) }
 }
 
 /// The refusal of an input without a byte.
@@ -121,18 +129,43 @@ impl Source {
         }
     }
 
+    /// Its extension, if it has one.
+    pub fn extension(&self) -> Option<&str> {
+        match self {
+            Self::Stdin => None,
+            Self::File(path) => path.extension()?.to_str(),
+        }
+    }
+
+    /// Its length in bytes, if it tells: a pipe or a device does not.
+    pub fn len(&self) -> Option<u64> {
+        match self {
+            Self::Stdin => None,
+            Self::File(path) => std::fs::metadata(path).ok().filter(Metadata::is_file).map(|metadata| metadata.len()),
+        }
+    }
+
     /// Hands it to the daemon, as fast as it comes.
-    pub async fn upload(&self, client: &Client) -> Result<Blob, Error> {
-        let bytes = match self {
-            Self::Stdin => {
-                chunks(stdin().map_err(|error| Error::failed(format!("cannot read standard input: {error}")))?)
-            }
+    pub async fn upload(&self, client: &Client, uploads: &Uploads) -> Result<Blob, Error> {
+        Ok(client.put_blob(uploads.watch(self.open().await?)).await?)
+    }
+
+    /// Its bytes, as they come.
+    pub async fn open(&self) -> Result<Chunks, Error> {
+        match self {
+            Self::Stdin => Ok(chunks(stdin().map_err(|error| self.cannot_read(&error))?)),
             Self::File(path) => {
-                let cannot = |error| Error::usage(format!("cannot read the input {}: {error}", path.display()));
-                chunks(tokio::fs::File::open(path).await.map_err(cannot)?)
+                Ok(chunks(tokio::fs::File::open(path).await.map_err(|error| self.cannot_read(&error))?))
             }
-        };
-        Ok(client.put_blob(bytes).await?)
+        }
+    }
+
+    /// That it cannot be read.
+    pub fn cannot_read(&self, error: &io::Error) -> Error {
+        match self {
+            Self::Stdin => Error::failed(format!("cannot read standard input: {error}")),
+            Self::File(path) => Error::usage(format!("cannot read the input {}: {error}", path.display())),
+        }
     }
 }
 
@@ -142,7 +175,8 @@ fn stdin() -> io::Result<tokio::fs::File> {
     Ok(tokio::fs::File::from_std(std::fs::File::from(descriptor)))
 }
 
-fn chunks(reader: impl AsyncRead + Send + Unpin + 'static) -> Chunks {
+/// What a reader reads, as it comes.
+pub fn chunks(reader: impl AsyncRead + Send + Unpin + 'static) -> Chunks {
     stream::try_unfold(reader, |mut reader| async {
         let mut chunk = vec![0; CHUNK_BYTES];
         let read = reader.read(&mut chunk).await?;

@@ -5,7 +5,7 @@ mod transport;
 use crate::control::Answer;
 use crate::{
     Blob, Bootstrap, Chunks, Connect, Connected, Failure, JobDetail, JobSummary, Peer, Report, Status, SubmitJob,
-    Submitted, Update,
+    Submitted, TaskFiles, Update,
 };
 use axum::body::Body;
 use futures::stream::BoxStream;
@@ -19,6 +19,11 @@ const QUICK: Duration = Duration::from_secs(20);
 const DIAL: Duration = Duration::from_secs(60);
 /// Cutting a large input into a million parts.
 const SUBMIT: Duration = Duration::from_secs(600);
+
+/// One line of an event stream.
+const EVENT_BYTES_MAX: usize = 1 << 20;
+/// One task's files as JSON: their list has at most 1 MiB, and JSON needs more words and may have to escape.
+const FILES_BYTES_MAX: usize = 4 << 20;
 
 /// A daemon's client. Each request is a connection of its own; nothing is kept open between them.
 #[derive(Debug, Clone)]
@@ -123,12 +128,18 @@ impl Client {
     /// A job's progress and events until it is final. A stream that ends before a final snapshot was cut off.
     pub async fn job_events(&self, id: &str) -> Reply<BoxStream<'static, Reply<Update>>> {
         let response = self.send("GET", &job_path(id, "/events")?, Body::empty(), Some(QUICK)).await?;
-        Ok(transport::lines(response))
+        Ok(transport::lines(response, EVENT_BYTES_MAX))
     }
 
     /// The result's standard output.
     pub async fn job_stdout(&self, id: &str) -> Reply<Chunks> {
         self.download(&job_path(id, "/stdout")?).await
+    }
+
+    /// The files that the tasks of a finished job left under `/out`, a task at a time; `get_blob` brings their bytes.
+    pub async fn job_files(&self, id: &str) -> Reply<BoxStream<'static, Reply<TaskFiles>>> {
+        let response = self.send("GET", &job_path(id, "/files")?, Body::empty(), Some(QUICK)).await?;
+        Ok(transport::lines(response, FILES_BYTES_MAX))
     }
 
     /// The account of a finished job.

@@ -1,8 +1,8 @@
 //! What a daemon can be asked to do.
 
 use crate::{
-    Blob, Bootstrap, Chunks, Connected, Failure, JobDetail, JobSummary, Peer, Report, Status, SubmitJob, Submitted,
-    Update,
+    Blob, Bootstrap, Chunks, Connected, Failure, FileLists, JobDetail, JobSummary, Peer, Report, Status, SubmitJob,
+    Submitted, Update,
 };
 use futures::stream::BoxStream;
 use pocketmesh_types::{BlobId, JobId};
@@ -50,6 +50,9 @@ pub trait Control: Send + Sync + 'static {
 
     /// The result's standard output: all tasks' in task order, or that of the reduce program.
     fn job_stdout(&self, id: JobId) -> impl Future<Output = Answer<Chunks>> + Send;
+
+    /// The files that the tasks of a finished job left under `/out`; their bytes are blobs.
+    fn job_files(&self, id: JobId) -> impl Future<Output = Answer<FileLists>> + Send;
 
     /// The account of a finished job.
     fn job_report(&self, id: JobId) -> impl Future<Output = Answer<Report>> + Send;

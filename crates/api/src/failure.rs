@@ -150,6 +150,36 @@ pub enum Refusal {
     /// A blob named in the request is not on this peer.
     #[error("the blob {0} is not on this peer: upload it first")]
     NoBlob(pocketmesh_types::BlobId),
+    /// A blob that was named has another length.
+    #[error("the blob {blob} has {is} bytes and not {said}: did the file change while it was uploaded?")]
+    BlobLength {
+        /// The blob.
+        blob: pocketmesh_types::BlobId,
+        /// Its length in bytes.
+        is: u64,
+        /// The length that the request says.
+        said: u64,
+    },
+    /// The input files are no tree.
+    #[error("the input files cannot be laid under /in: {0}")]
+    Files(#[from] pocketmesh_types::tree::TreeError),
+    /// The input files leave a task no memory.
+    #[error(
+        "the files under /in take {bytes} bytes of memory, and a task may use {memory} for them and itself: raise the \
+         memory limit (--memory)"
+    )]
+    FilesMemory {
+        /// What they take, in bytes.
+        bytes: u64,
+        /// The limit, in bytes.
+        memory: u64,
+    },
+    /// Tasks are to find their input by a name, and have none.
+    #[error("tasks without an input cannot find it as /in/{0}: give the job an input that is split, or no `{{input}}`")]
+    NoInput(String),
+    /// The name is taken.
+    #[error("/in/{0} is both one of the input files and each task's own input: lay the file elsewhere")]
+    InputTaken(String),
     /// Something else is out of its bounds.
     #[error("{0}")]
     Bounds(#[from] pocketmesh_types::job::Invalid),
@@ -163,7 +193,14 @@ impl From<Refusal> for Failure {
             Refusal::EmptyInput => Code::EmptyInput,
             Refusal::EmptyRange { .. } => Code::EmptyRange,
             Refusal::NoBlob(_) => Code::NotFound,
-            Refusal::TooManyTasks { .. } | Refusal::PartTooLarge { .. } | Refusal::Bounds(_) => Code::Invalid,
+            Refusal::TooManyTasks { .. }
+            | Refusal::PartTooLarge { .. }
+            | Refusal::BlobLength { .. }
+            | Refusal::Files(_)
+            | Refusal::FilesMemory { .. }
+            | Refusal::NoInput(_)
+            | Refusal::InputTaken(_)
+            | Refusal::Bounds(_) => Code::Invalid,
         };
         Self::new(code, refusal.to_string())
     }
@@ -172,6 +209,7 @@ impl From<Refusal> for Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use pocketmesh_types::tree::TreeError;
 
     #[test]
     fn a_code_of_a_newer_daemon_is_still_readable() {
@@ -186,6 +224,10 @@ mod tests {
             Refusal::EmptyRange { start: 3, end: 3 },
             Refusal::UnknownImport { what: "the program", module: "env".into(), name: "gpu".into() },
             Refusal::TooManyTasks { tasks: 11_000_000, max: 10_000_000 },
+            Refusal::Files(TreeError::Path("a\n".into())),
+            Refusal::FilesMemory { bytes: 2, memory: 1 },
+            Refusal::NoInput("input".into()),
+            Refusal::InputTaken("input".into()),
         ];
         for refusal in refusals {
             assert!(Failure::from(refusal.clone()).code.is_bad_input(), "{refusal}");

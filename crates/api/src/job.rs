@@ -88,6 +88,8 @@ impl std::fmt::Display for JobState {
 pub struct JobDetail {
     /// The row of the list.
     pub summary: JobSummary,
+    /// How many files its tasks left under `/out`; absent while it is not final, and where counting would take long.
+    pub files: Option<u64>,
     /// Each worker that ever held a lease.
     pub workers: Vec<WorkerRow>,
     /// Each time it was offered.

@@ -45,6 +45,8 @@ pub struct Report {
     pub finished: UnixTime,
     /// The standard output of the result: name and length.
     pub stdout: Output,
+    /// How many files the tasks left under `/out`, all together.
+    pub files: u64,
     /// Who worked.
     pub workers: Vec<WorkerRow>,
     /// Tasks without a success, the first thousand.

@@ -1,5 +1,6 @@
 //! A job as a person's tools describe it, before it is split, signed and offered.
 
+use crate::InputFile;
 use pocketmesh_types::{BlobId, Fuel, JobId, Price, job::TaskLimits};
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +12,8 @@ pub struct SubmitJob {
     pub name: String,
     /// The program: a WASI preview 1 command.
     pub program: BlobId,
-    /// Arguments after the program's name; `{index}` in them becomes the task's index.
+    /// Arguments after the program's name; `{index}` in them becomes the task's index, and `{input}` the path of the task's
+    /// input, if `input_name` is not empty.
     #[serde(default)]
     pub args: Vec<String>,
     /// Environment variables, in this order.
@@ -20,6 +22,12 @@ pub struct SubmitJob {
     /// What is divided into tasks.
     #[serde(default)]
     pub input: Input,
+    /// What every task finds under `/in`, in any order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<InputFile>,
+    /// Under which name each task finds its part of the input under `/in` as well; not at all if this is empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub input_name: String,
     /// A program that gets all tasks' standard output, joined in task order, on its standard input.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reduce: Option<Reduce>,
@@ -98,10 +106,10 @@ pub struct Limits {
     /// Units of fuel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fuel: Option<u64>,
-    /// Memory in bytes.
+    /// Memory in bytes, files included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<u64>,
-    /// Standard output and error together, in bytes.
+    /// Standard output, standard error and the files under `/out` together, in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<u64>,
     /// Wall clock in milliseconds.

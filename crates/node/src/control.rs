@@ -1,6 +1,10 @@
 //! The daemon as its owner's tools see it: the control API's requests, answered from the loop.
 
+mod files;
 mod submit;
+
+pub(crate) use files::memory_left;
+pub(crate) use submit::program_refusal;
 
 use crate::{
     detail,
@@ -10,8 +14,9 @@ use crate::{
 };
 use futures::{StreamExt, TryStreamExt, stream};
 use pocketmesh_api::{
-    Answer, Blob, Bootstrap, Chunk, Chunks, Code, Connected, Control, Direction, Failure, JobCounts, JobDetail,
-    JobState, JobSummary, Offers, Peer, Provide, Report, Status, SubmitJob, Submitted, Update, Updates, Via, Work,
+    Answer, Blob, Bootstrap, Chunk, Chunks, Code, Connected, Control, Direction, Failure, FileLists, JobCounts,
+    JobDetail, JobState, JobSummary, Offers, Peer, Provide, Report, Status, SubmitJob, Submitted, Update, Updates, Via,
+    Work,
 };
 use pocketmesh_blobs::{
     Durability, Store,
@@ -158,7 +163,13 @@ impl Control for Desk {
     }
 
     async fn job(&self, id: JobId) -> Answer<JobDetail> {
-        self.ask(move |driver| detail::detail(driver, &id)).await?.ok_or_else(|| Failure::no_job(&id))
+        let detail = self.ask(move |driver| detail::detail(driver, &id)).await?;
+        let detail = detail.ok_or_else(|| Failure::no_job(&id))?;
+        if !detail.summary.state.has_result() {
+            return Ok(detail);
+        }
+        let files = files::count(self.results.clone(), self.store.clone(), id, detail.summary.tasks).await?;
+        Ok(JobDetail { files, ..detail })
     }
 
     async fn job_events(&self, id: JobId) -> Answer<Updates> {
@@ -184,6 +195,13 @@ impl Control for Desk {
                 Ok(joined(self.results.clone(), self.store.clone(), id, tasks.unwrap_or(0)))
             }
         }
+    }
+
+    async fn job_files(&self, id: JobId) -> Answer<FileLists> {
+        self.with_result(id).await?;
+        let shape = self.ask(move |driver| driver.peer.jobs().get(&id).map(|job| (job.job.tasks, job.job.first_index)));
+        let (tasks, first_index) = shape.await?.ok_or_else(|| Failure::no_job(&id))?;
+        Ok(files::lists(self.results.clone(), self.store.clone(), id, tasks, first_index))
     }
 
     async fn job_report(&self, id: JobId) -> Answer<Report> {

@@ -106,6 +106,7 @@ pub fn detail(driver: &Driver, id: &JobId) -> Option<JobDetail> {
     });
     Some(JobDetail {
         summary: summary(driver, id)?,
+        files: None,
         workers: active.workers().into_iter().map(row_of).collect(),
         offers: offers.collect(),
         events: driver.ledger.of(id).map(|notes| notes.events.iter().cloned().collect()).unwrap_or_default(),
@@ -168,12 +169,13 @@ pub fn report(driver: &Driver, id: &JobId) -> Option<Report> {
             Some(Ok(outcome)) => outcome.stdout,
             _ => Output::default(),
         },
+        files: 0,
         workers,
         failed: Vec::new(),
     })
 }
 
-/// Adds to a report what is read from the results: fuel, failures, and the standard output's name.
+/// Adds to a report what is read from the results: fuel, failures, the number of files, and the standard output's name.
 pub fn complete(
     mut report: Report,
     results: &crate::results::Results,
@@ -185,6 +187,8 @@ pub fn complete(
         let task = task.map_err(|error| error.to_string())?;
         if let Some(outcome) = task.outcome {
             fuel = fuel.saturating_add(outcome.fuel.0);
+            let files = crate::trees::read(store, outcome.files).map_err(|error| error.to_string())?;
+            report.files += files.files().len() as u64;
             if joined {
                 let bytes = crate::results::stdout_of(&task, store).map_err(|error| error.to_string())?;
                 hasher.update(&bytes);

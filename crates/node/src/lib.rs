@@ -13,6 +13,7 @@ mod gossip;
 pub mod home;
 mod jobs;
 mod journal;
+pub mod local;
 mod peers;
 mod reduce;
 mod results;

@@ -31,3 +31,4 @@ pub use pool::{Pool, PoolConfig};
 pub use profile::{Backend, ENGINE_VERSION};
 pub use program::{Program, ProgramError};
 pub use task::{Collected, Contents, Executed, Failure, Task, Written};
+pub use wasi::input_bytes;

@@ -88,6 +88,8 @@ async fn submit(client: &Client) -> Result<String, Error> {
         program,
         args: vec!["{index}".into(), SIZE.to_string(), ROWS.to_string()],
         env: Vec::new(),
+        files: Vec::new(),
+        input_name: String::new(),
         input: Input::Range { start: 0, end: TASKS.into() },
         reduce: None,
         replicas: 2,

@@ -4,9 +4,10 @@ use super::run;
 use crate::cli::Job;
 use crate::context::Context;
 use crate::exit::{Error, Exit, Outcome};
+use crate::fresh_folder::FreshFolder;
 use crate::table::Table;
 use crate::terminal::one_line;
-use crate::{output, quantity, result_folder, wait};
+use crate::{output, quantity, wait};
 use pocketmesh_api::{JobDetail, JobSummary, OfferRow, WorkerRow};
 use std::path::Path;
 use std::time::Duration;
@@ -45,7 +46,7 @@ async fn describe(context: &Context, job: &str) -> Outcome {
 
 async fn get(context: &Context, job: &str, folder: Option<&Path>) -> Outcome {
     if let Some(dir) = folder {
-        result_folder::check(dir)?;
+        FreshFolder::check(dir)?;
     }
     let client = context.client();
     // The full id: what follows is several requests, and a prefix may stop being unique between them.
@@ -115,6 +116,9 @@ fn description(detail: &JobDetail) -> String {
         job.voided,
         quantity::span(wait::since(job.created)),
     );
+    if let Some(files) = detail.files {
+        text += &format!("files       {files} under /out\n");
+    }
     if let Some(finished) = job.finished {
         let took = Duration::from_millis(finished.0.saturating_sub(job.created.0));
         text += &format!("took        {}\n", quantity::span(took));

@@ -27,7 +27,7 @@ pub async fn run(context: &Context, args: Run) -> Outcome {
     let client = context.client();
     let mut interrupted = Box::pin(wait::interrupted().map_err(Error::failed)?);
     let submitted = tokio::select! {
-        submitted = plan.submit(&client) => submitted?,
+        submitted = plan.submit(context, &client) => submitted?,
         () = &mut interrupted => return Err(Error::failed("interrupted before the job was handed over")),
     };
     if args.detach || args.id_only {
@@ -74,10 +74,22 @@ pub async fn fetch(context: &Context, client: &Client, id: &str, folder: Option<
     };
     match (folder, context.json) {
         (_, true) => output::json(&report)?,
-        (Some(dir), false) => context.note(format!("the result is in {}", dir.display())),
+        (Some(dir), false) => context.note(whereabouts(dir, &report)),
         (None, false) => output::bytes(client.job_stdout(id).await?).await?,
     }
+    if folder.is_none() && report.files > 0 {
+        let (files, get) = (quantity::count(report.files, "file"), command(context, "job get", id));
+        context.note(format!("the tasks left {files} under /out: `{get} -o DIR` fetches all of the result"));
+    }
     Ok(verdict(context, &report))
+}
+
+fn whereabouts(dir: &Path, report: &Report) -> String {
+    let dir = dir.display();
+    match report.files {
+        0 => format!("the result is in {dir}"),
+        files => format!("the result is in {dir}, {} of it under {dir}/tasks", quantity::count(files, "file")),
+    }
 }
 
 fn verdict(context: &Context, report: &Report) -> Exit {

@@ -38,7 +38,7 @@ fn inputs_that_cannot_be_read_or_are_empty_are_refused() {
     let (empty, full) = (place.file("empty", ""), place.file("full", "x"));
     fs::create_dir(place.path("folder")).unwrap();
     place.run(&["run", &program, "-i", "none"]).fails(2, &["cannot read the input none", "No such file"]);
-    place.run(&["run", &program, "-i", "folder"]).fails(2, &["the input folder is a folder"]);
+    place.run(&["run", &program, "-i", "folder"]).fails(2, &["the input folder is a folder", "-i folder:DST"]);
     place.run(&["run", &program, "-i", &empty]).fails(2, &["the input is empty"]);
     place.run(&["run", &program, "-i", &empty, "-i", &empty, "--split", "file"]).fails(2, &["the input is empty"]);
     place.run(&["run", &program, "-i", "-", "-i", "-"]).fails(2, &["read only once"]);

@@ -19,6 +19,11 @@ pub struct Ended {
 /// The smallest module there is.
 pub const MODULE: &[u8] = b"\0asm\x01\0\0\0";
 
+/// The path of one of our guest programs.
+pub fn guest(name: &str) -> String {
+    format!("{}/../../crates/guests/wasm/{name}.wasm", env!("CARGO_MANIFEST_DIR"))
+}
+
 impl Place {
     pub fn new() -> Self {
         Self { folder: tempfile::tempdir().expect("a folder") }

@@ -16,6 +16,8 @@ fn every_command_has_help() {
         "peers",
         "bootstrap",
         "run",
+        "exec",
+        "doctor",
         "job",
         "testnet",
         "demo",
@@ -55,6 +57,9 @@ fn the_flags_of_run_are_those_that_scripts_rely_on() {
         "--memory",
         "--fuel",
         "--timeout",
+        "--output-limit",
+        "--env",
+        "SRC[:DST]",
         "--detach",
         "--id-only",
         "--dry-run",
@@ -71,6 +76,7 @@ fn the_flags_of_run_are_those_that_scripts_rely_on() {
 fn test_aids_are_not_advertised() {
     let help = Place::new().run(&["daemon", "--help"]);
     assert!(!help.succeeds().contains("sabotage"));
+    assert!(!Place::new().run(&["--help"]).succeeds().contains("executor"));
 }
 
 #[test]

@@ -79,3 +79,41 @@ fn twenty_peers_know_each_other_and_all_hear_an_offer() {
     assert!(bids >= 2, "{bids} bids");
     assert_eq!(hex_sha256(&std::fs::read(out.join("stdout")).expect("a result")).len(), 64);
 }
+
+#[test]
+fn files_go_to_every_task_and_come_back_by_its_number() {
+    let mesh = Testnet::start(3);
+    let (data, text) = (mesh.dir().join("data"), mesh.dir().join("lines.txt"));
+    std::fs::create_dir_all(data.join("deep")).expect("a folder");
+    std::fs::write(data.join("deep/table.csv"), "a,b\nc,d\n").expect("written");
+    std::fs::write(data.join("empty"), "").expect("written");
+    std::fs::write(&text, "one\ntwo\nthree\n").expect("written");
+    let (data, text) = (format!("{}:data", data.display()), text.display().to_string());
+    let read = |path: &str| std::fs::read_to_string(mesh.dir().join(path)).expect(path);
+
+    // Each task gets all files, and a line of its own as a file too.
+    let out = mesh.dir().join("split").display().to_string();
+    let args = ["run", &guest("filecopy"), "-i", &text, "--split", "lines=1", "-i", &data, "-o", &out];
+    mesh.ok(1, &[&args[..], &["--", "/in/data/deep/table.csv", "/in/data/empty", "{input}"]].concat());
+    assert_eq!(read("split/stdout"), "2\n0\n1\n".repeat(3));
+    for (task, line) in ["ONE\n", "TWO\n", "THREE\n"].into_iter().enumerate() {
+        assert_eq!(read(&format!("split/tasks/{task}/input.txt")), line);
+        assert_eq!(read(&format!("split/tasks/{task}/table.csv")), "A,B\nC,D\n");
+        assert_eq!(read(&format!("split/tasks/{task}/empty")), "");
+    }
+    let report: serde_json::Value = serde_json::from_str(&read("split/report.json")).expect("JSON");
+    assert_eq!(report["files"], 9);
+
+    // Numbers that do not start at 0; the files stay with the daemon until they are fetched.
+    let args = ["run", &guest("filecopy"), "--range", "7..9", "-i", &data, "--", "/in/data/deep/table.csv"];
+    let output = mesh.ok(2, &args);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("the tasks left 2 files under /out") && said.contains("-o DIR"), "{said}");
+    let job = mesh.only_job(2)["id"].as_str().expect("an id").to_owned();
+    assert_eq!(mesh.json(2, &["job", "describe", &job])["files"], 2);
+    mesh.ok(2, &["job", "get", &job, "-o", &mesh.dir().join("range").display().to_string()]);
+    for task in ["7", "8"] {
+        assert_eq!(read(&format!("range/tasks/{task}/table.csv")), "A,B\nC,D\n");
+    }
+    assert!(!mesh.dir().join("range/tasks/0").exists());
+}

@@ -1,7 +1,7 @@
 //! HTTP/1.1 over the socket, and the bounds on what a daemon may answer.
 
 use super::{Client, ClientError, QUICK, Reply};
-use crate::{Chunks, Update, failure::Problem};
+use crate::{Chunks, failure::Problem};
 use axum::body::{Body, BodyDataStream};
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
@@ -18,8 +18,6 @@ use tokio::time::timeout;
 
 /// The largest JSON answer: a list of all jobs.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
-/// The longest line of an event stream.
-const LINE_BYTES_MAX: usize = 1 << 20;
 
 impl Client {
     pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Reply<T> {
@@ -117,18 +115,22 @@ fn broke_off(error: impl std::fmt::Display) -> ClientError {
 
 /// What is needed to cut a body into lines.
 struct Lines {
+    max: usize,
     body: BodyDataStream,
     ready: VecDeque<Vec<u8>>,
     rest: Vec<u8>,
 }
 
-/// The updates of an event stream as they come; the first error ends it.
-pub(super) fn lines(response: Response<Body>) -> BoxStream<'static, Reply<Update>> {
-    let lines = Lines { body: response.into_body().into_data_stream(), ready: VecDeque::new(), rest: Vec::new() };
+/// The values of a stream of lines as they come, each line of at most `max` bytes; the first error ends it.
+pub(super) fn lines<T: DeserializeOwned + 'static>(
+    response: Response<Body>,
+    max: usize,
+) -> BoxStream<'static, Reply<T>> {
+    let lines = Lines { max, body: response.into_body().into_data_stream(), ready: VecDeque::new(), rest: Vec::new() };
     stream::try_unfold(lines, |mut lines| async move {
         let Some(line) = lines.next().await? else { return Ok(None) };
-        let update = serde_json::from_slice(&line).map_err(|error| ClientError::Foreign(error.to_string()))?;
-        Ok(Some((update, lines)))
+        let value = serde_json::from_slice(&line).map_err(|error| ClientError::Foreign(error.to_string()))?;
+        Ok(Some((value, lines)))
     })
     .boxed()
 }
@@ -147,7 +149,7 @@ impl Lines {
     fn cut(&mut self, chunk: &[u8]) -> Reply<()> {
         for piece in chunk.split_inclusive(|&byte| byte == b'\n') {
             self.rest.extend_from_slice(piece);
-            if self.rest.len() > LINE_BYTES_MAX {
+            if self.rest.len() > self.max {
                 return Err(ClientError::Foreign("a line is too long".into()));
             }
             if self.rest.last() == Some(&b'\n') {

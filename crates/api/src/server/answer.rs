@@ -1,12 +1,14 @@
 //! From answers to HTTP responses.
 
-use crate::{Chunks, Failure, Updates, control::Answer, failure::Problem};
+use crate::{Chunks, Failure, control::Answer, failure::Problem};
 use axum::Json;
 use axum::body::Body;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use futures::stream::{BoxStream, Stream};
 use futures::{StreamExt, TryStreamExt};
 use serde::Serialize;
+use std::io;
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
@@ -30,16 +32,22 @@ pub(super) fn bytes(answer: Answer<Chunks>) -> Response {
 }
 
 /// An answer of JSON values, one a line, each sent as it comes.
-pub(super) fn lines(answer: Answer<Updates>) -> Response {
-    let updates = match answer {
-        Ok(updates) => updates,
-        Err(failure) => return failure.into_response(),
-    };
-    let lines = updates.map(|update| {
-        serde_json::to_vec(&update).map(|mut line| {
-            line.push(b'\n');
-            line
-        })
+pub(super) fn lines<T: Serialize + 'static>(answer: Answer<BoxStream<'static, T>>) -> Response {
+    answer.map_or_else(IntoResponse::into_response, |values| lines_of(values.map(Ok)))
+}
+
+/// The same of values that may fail to come: then the connection is cut, as with raw bytes.
+pub(super) fn lines_or_cut<T: Serialize + 'static>(answer: Answer<BoxStream<'static, io::Result<T>>>) -> Response {
+    answer.map_or_else(IntoResponse::into_response, |values| {
+        lines_of(values.inspect_err(|error| tracing::warn!(%error, "a list could not be read to its end")))
+    })
+}
+
+fn lines_of<T: Serialize>(values: impl Stream<Item = io::Result<T>> + Send + 'static) -> Response {
+    let lines = values.map(|value| {
+        let mut line = serde_json::to_vec(&value?)?;
+        line.push(b'\n');
+        io::Result::Ok(line)
     });
     ([(header::CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines)).into_response()
 }

@@ -31,6 +31,7 @@ pub(super) fn router<C: Control>(control: Arc<C>) -> Router {
         .route("/v1/jobs/{id}", get(job::<C>))
         .route("/v1/jobs/{id}/events", get(job_events::<C>))
         .route("/v1/jobs/{id}/stdout", get(job_stdout::<C>))
+        .route("/v1/jobs/{id}/files", get(job_files::<C>))
         .route("/v1/jobs/{id}/report", get(job_report::<C>))
         .route("/v1/jobs/{id}/stop", post(job_stop::<C>))
         .fallback(unknown)
@@ -120,6 +121,13 @@ async fn job_events<C: Control>(State(control): Daemon<C>, Path(id): Path<String
 async fn job_stdout<C: Control>(State(control): Daemon<C>, Path(id): Path<String>) -> Response {
     match resolve(&*control, &id).await {
         Ok(id) => answer::bytes(control.job_stdout(id).await),
+        Err(failure) => failure.into_response(),
+    }
+}
+
+async fn job_files<C: Control>(State(control): Daemon<C>, Path(id): Path<String>) -> Response {
+    match resolve(&*control, &id).await {
+        Ok(id) => answer::lines_or_cut(control.job_files(id).await),
         Err(failure) => failure.into_response(),
     }
 }

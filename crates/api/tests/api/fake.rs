@@ -150,7 +150,7 @@ impl Control for Fake {
     async fn job(&self, id: JobId) -> Answer<JobDetail> {
         let offers = vec![OfferRow { attempt: 1, bids: 4, leases: 2, waited_ms: 210 }];
         let events = vec![JobEvent { time: UnixTime(2), text: "offered".into() }];
-        Ok(JobDetail { summary: known(id)?, workers: vec![worker()], offers, events })
+        Ok(JobDetail { summary: known(id)?, files: Some(3), workers: vec![worker()], offers, events })
     }
 
     async fn job_events(&self, id: JobId) -> Answer<Updates> {
@@ -167,6 +167,15 @@ impl Control for Fake {
             chunks.insert(50, Err(std::io::Error::other("bad sector")));
         }
         Ok(stream::iter(chunks).boxed())
+    }
+
+    async fn job_files(&self, id: JobId) -> Answer<FileLists> {
+        known(id)?;
+        let mut lists: Vec<std::io::Result<TaskFiles>> = (0..3).map(|task| Ok(task_files(100 + task))).collect();
+        if self.broken_disk {
+            lists.insert(2, Err(std::io::Error::other("bad sector")));
+        }
+        Ok(stream::iter(lists).boxed())
     }
 
     async fn job_report(&self, id: JobId) -> Answer<Report> {
@@ -201,6 +210,13 @@ impl Control for Fake {
     }
 }
 
+/// The longest list that a task may have, in paths that JSON must escape.
+pub fn task_files(index: u64) -> TaskFiles {
+    let path = |n: usize| format!("{n:04}{}", "\"".repeat(160));
+    let files = (0..4096).map(|n| OutputFile { path: path(n), blob: BlobId::of(b"f"), len: u64::MAX });
+    TaskFiles { index, files: files.collect() }
+}
+
 pub fn report(job: JobSummary) -> Report {
     Report {
         job: job.id,
@@ -222,6 +238,7 @@ pub fn report(job: JobSummary) -> Report {
         created: job.created,
         finished: UnixTime(3),
         stdout: Output::of(b"out"),
+        files: 3,
         workers: vec![worker()],
         failed: vec![FailedTask { index: 3, exit: "trapped".into() }],
     }

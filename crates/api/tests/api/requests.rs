@@ -1,6 +1,6 @@
 //! Every request brings what the daemon answered, and every failure its code and its sentence.
 
-use crate::fake::{Fake, QUOTA, Running, job_id, peer, report, summary};
+use crate::fake::{Fake, QUOTA, Running, job_id, peer, report, summary, task_files};
 use futures::{StreamExt, TryStreamExt, stream};
 use pocketmesh_api::*;
 use pocketmesh_types::{BlobId, Price};
@@ -87,6 +87,8 @@ fn job(input: Input) -> SubmitJob {
         args: vec!["{index}".into(), "--slow".into()],
         env: vec![("LANG".into(), "C".into())],
         input,
+        files: Vec::new(),
+        input_name: String::new(),
         reduce: Some(Reduce { program: BlobId::of(b"sum"), args: vec![] }),
         replicas: 2,
         max_price: Some(Price(500)),
@@ -103,7 +105,13 @@ async fn jobs_arrive_as_they_were_described() {
         job(Input::Range { start: 5, end: 15 }),
         job(Input::Split { sources: vec![source.clone()], split: Split::Lines(100) }),
         job(Input::Split { sources: vec![source.clone(), source.clone()], split: Split::Bytes(1 << 16) }),
-        SubmitJob { reduce: None, max_price: None, ..job(Input::Split { sources: vec![source], split: Split::File }) },
+        SubmitJob {
+            reduce: None,
+            max_price: None,
+            files: vec![InputFile { path: "data/a b.txt".into(), blob: BlobId::of(b"a"), len: 1 }],
+            input_name: "input.txt".into(),
+            ..job(Input::Split { sources: vec![source], split: Split::File })
+        },
     ];
     for job in &jobs {
         assert_eq!(running.client.submit(job).await.expect("taken").tasks, 10);
@@ -175,6 +183,22 @@ async fn an_output_that_breaks_off_is_not_taken_for_a_whole_one() {
     let running = Running::with(Fake { broken_disk: true, ..Fake::default() });
     let chunks = running.client.job_stdout("020202").await.expect("a stream");
     assert!(read(chunks).await.is_err());
+}
+
+#[tokio::test]
+async fn files_are_listed_a_task_at_a_time() {
+    let running = Running::start();
+    let lists = running.client.job_files("020202").await.expect("a stream");
+    let lists: Vec<_> = lists.try_collect().await.expect("whole");
+    assert_eq!(lists, [100, 101, 102].map(task_files));
+    assert_eq!(code(running.client.job_files(&"e".repeat(64)).await.map(drop)), Code::NotFound);
+}
+
+#[tokio::test]
+async fn a_list_of_files_that_breaks_off_is_not_taken_for_a_whole_one() {
+    let running = Running::with(Fake { broken_disk: true, ..Fake::default() });
+    let lists = running.client.job_files("020202").await.expect("a stream");
+    assert!(lists.try_collect::<Vec<_>>().await.is_err());
 }
 
 #[tokio::test]

@@ -1,11 +1,11 @@
 //! Taking on a job: checked, split, signed, on disk.
 
-use super::{Desk, stopping};
-use crate::{journal::Entry, reduce::Plan, split};
+use super::{Desk, files::InputFiles, stopping};
+use crate::{journal::Entry, reduce::Plan, split, trees};
 use pocketmesh_api::{Answer, Code, Failure, Input, Refusal, SubmitJob, Submitted};
 use pocketmesh_protocol::{Command, Inputs, Reply};
 use pocketmesh_sandbox::ProgramError;
-use pocketmesh_types::{BlobId, Job, JobId, Output, Policy, Price, TaskInput, job::TaskLimits, limits};
+use pocketmesh_types::{BlobId, Job, JobId, Policy, Price, TaskInput, job::TaskLimits, limits};
 use pocketmesh_wire::{cbor, envelope};
 use std::sync::Arc;
 
@@ -17,19 +17,24 @@ const INPUTS_BYTES_MAX: usize = 48 << 20;
 /// Takes a job on. When this returns, the job survives a restart.
 pub async fn submit(desk: &Desk, request: SubmitJob) -> Answer<Submitted> {
     let limits = request.limits.resolve();
-    let program_len = check_program(desk, request.program, limits, "the program").await?;
-    if let Some(reduce) = &request.reduce {
-        check_program(desk, reduce.program, limits, "the reduce program").await?;
-    }
+    let files = InputFiles::lay(&desk.store, request.files).await?;
+    check_input_name(&request.input_name, &request.input, &files)?;
     let (tasks, first_index, inputs) = inputs_of(desk, &request.input).await?;
+    // The files come first: a program that needs more than they leave could never start.
+    let left = files.memory_left(limits.memory, &request.input_name, longest(&inputs))?;
+    let start = TaskLimits { memory: left, ..limits };
+    let program_len = check_program(desk, request.program, start, "the program").await?;
+    if let Some(reduce) = &request.reduce {
+        check_program(desk, reduce.program, start, "the reduce program").await?;
+    }
     let job = Job {
         program: request.program,
         program_len,
         name: request.name,
         args: request.args,
         env: request.env,
-        files: Output::of(b""),
-        input_name: String::new(),
+        files: files.list,
+        input_name: request.input_name,
         tasks,
         first_index,
         limits,
@@ -73,6 +78,7 @@ fn nonce() -> Answer<[u8; 16]> {
 /// What the job needs must stay as long as the job does.
 fn pin_all(desk: &Desk, id: &JobId, job: &Job, inputs: &Inputs, plan: Option<&Plan>) {
     desk.store.pin(job.program, id.0);
+    trees::pin(&desk.store, job.files, id.0);
     if let Some(plan) = plan {
         desk.store.pin(plan.program, id.0);
     }
@@ -85,18 +91,32 @@ fn pin_all(desk: &Desk, id: &JobId, job: &Job, inputs: &Inputs, plan: Option<&Pl
     }
 }
 
+/// Tasks can find their input by a name only if they have one, and if nothing else lies there.
+fn check_input_name(name: &str, input: &Input, files: &InputFiles) -> Result<(), Refusal> {
+    match input {
+        _ if name.is_empty() => Ok(()),
+        Input::None | Input::Range { .. } => Err(Refusal::NoInput(name.into())),
+        Input::Split { .. } => files.check_input_name(name),
+    }
+}
+
 /// Checks that a program can run here, and so everywhere; returns its length.
 async fn check_program(desk: &Desk, id: BlobId, limits: TaskLimits, what: &'static str) -> Answer<u64> {
     let (store, executor) = (desk.store.clone(), Arc::clone(&desk.executor));
     let checked = tokio::task::spawn_blocking(move || {
         let wasm = store.get(id, limits::PROGRAM_BYTES_MAX).map_err(|_| Refusal::NoBlob(id))?;
-        match executor.check(&wasm, &limits) {
-            Ok(()) => Ok(wasm.len() as u64),
-            Err(ProgramError::Import { module, name }) => Err(Refusal::UnknownImport { what, module, name }),
-            Err(error) => Err(Refusal::BadProgram { what, why: error.to_string() }),
-        }
+        executor.check(&wasm, &limits).map_err(|error| program_refusal(what, error))?;
+        Ok::<_, Refusal>(wasm.len() as u64)
     });
     Ok(checked.await.map_err(Failure::internal)??)
+}
+
+/// Why a program is none for the mesh, as its owner is told.
+pub(crate) fn program_refusal(what: &'static str, error: ProgramError) -> Refusal {
+    match error {
+        ProgramError::Import { module, name } => Refusal::UnknownImport { what, module, name },
+        error => Refusal::BadProgram { what, why: error.to_string() },
+    }
 }
 
 /// How many tasks, the first index, and each task's input.
@@ -121,6 +141,19 @@ async fn inputs_of(desk: &Desk, input: &Input) -> Answer<(u32, u64, Inputs)> {
             let tasks = u32::try_from(parts.len()).map_err(Failure::internal)?;
             Ok((tasks, 0, Inputs::Parts(parts)))
         }
+    }
+}
+
+/// The longest input of a task, in bytes.
+fn longest(inputs: &Inputs) -> u64 {
+    let len = |part: &TaskInput| match part {
+        TaskInput::None => 0,
+        TaskInput::Inline(bytes) => bytes.len() as u64,
+        TaskInput::Blob(_, len) => *len,
+    };
+    match inputs {
+        Inputs::None => 0,
+        Inputs::Parts(parts) => parts.iter().map(len).max().unwrap_or(0),
     }
 }
 

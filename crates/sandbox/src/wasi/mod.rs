@@ -22,6 +22,7 @@ mod tree;
 mod vectors;
 
 pub(crate) use host::Host;
+pub use tree::input_bytes;
 
 use pocketmesh_types::limits;
 use wasmtime::{Engine, Linker};

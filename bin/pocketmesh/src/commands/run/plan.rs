@@ -1,13 +1,19 @@
 //! What `run` was asked to do, checked as far as it can be without a daemon.
 
-use crate::cli::Run;
+use crate::cli::{Run, Task};
+use crate::context::Context;
 use crate::exit::Error;
-use crate::result_folder;
+use crate::fresh_folder::FreshFolder;
+use crate::input_files::InputFiles;
+use crate::inputs::{Inputs, Named};
 use crate::sources::{self, Program, Source};
+use crate::uploads::Uploads;
 use pocketmesh_api::{self as api, Client, Input, Limits, Reduce, Split, SubmitJob, Submitted};
+use pocketmesh_node::home::Size;
 use pocketmesh_types::Price;
 use pocketmesh_types::limits::TASKS_PER_JOB_MAX;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// A job that this side has no objection to.
@@ -16,7 +22,10 @@ pub struct Plan {
     program: Program,
     reduce: Option<Program>,
     args: Vec<String>,
+    env: Vec<(String, String)>,
     work: Work,
+    files: InputFiles,
+    input_name: String,
     replicas: u8,
     max_price: Option<u64>,
     limits: Limits,
@@ -32,31 +41,37 @@ enum Work {
 impl Plan {
     /// Checks all that can be checked here.
     pub fn check(args: &Run) -> Result<Self, Error> {
+        let named = named(args)?;
         let program = Program::read(&args.program, "the program")?;
         let reduce = args.reduce.as_ref().map(|path| Program::read(path, "the reduce program")).transpose()?;
-        let work = match (&args.range, args.input.as_slice()) {
-            (Some(range), _) => Work::Range(countable(range)?),
-            (None, []) => Work::Once,
-            (None, paths) => Work::Split(sources::inputs(paths)?, args.split.unwrap_or(Split::File)),
+        let limits = args.task.limits();
+        let Inputs { streams, files, name } = named.find(&args.args, limits.resolve().memory)?;
+        sources::check_not_empty(&streams)?;
+        let work = match &args.range {
+            Some(range) => Work::Range(countable(range)?),
+            None if streams.is_empty() => Work::Once,
+            None => Work::Split(streams, args.split.unwrap_or(Split::File)),
         };
         if let Some(dir) = &args.output {
-            result_folder::check(dir)?;
+            FreshFolder::check(dir)?;
         }
-        let wall_ms = args.timeout.map(|span| u64::try_from(span.as_millis()).unwrap_or(u64::MAX));
-        let memory = args.memory.map(|size| size.0);
         Ok(Self {
             program,
             reduce,
             args: args.args.clone(),
+            env: args.task.env.clone(),
             work,
+            files,
+            input_name: name,
             replicas: args.replicas,
             max_price: args.max_price,
-            limits: Limits { fuel: args.fuel, memory, output: None, wall_ms },
+            limits,
         })
     }
 
     /// Uploads what the job needs and hands it over.
-    pub async fn submit(&self, client: &Client) -> Result<Submitted, Error> {
+    pub async fn submit(&self, context: &Context, client: &Client) -> Result<Submitted, Error> {
+        let uploads = Uploads::new(context, self.bytes());
         let program = self.program.upload(client).await?.id;
         let reduce = match &self.reduce {
             Some(reduce) => Some(Reduce { program: reduce.upload(client).await?.id, args: Vec::new() }),
@@ -65,20 +80,33 @@ impl Plan {
         let input = match &self.work {
             Work::Once => Input::None,
             Work::Range(range) => Input::Range { start: range.start, end: range.end },
-            Work::Split(sources, split) => Input::Split { sources: upload(client, sources).await?, split: *split },
+            Work::Split(sources, split) => {
+                Input::Split { sources: upload(client, &uploads, sources).await?, split: *split }
+            }
         };
         let job = SubmitJob {
             name: self.program.name.clone(),
             program,
             args: self.args.clone(),
-            env: Vec::new(),
+            env: self.env.clone(),
             input,
+            files: self.files.upload(client, &uploads).await?,
+            input_name: self.input_name.clone(),
             reduce,
             replicas: self.replicas,
             max_price: self.max_price.map(Price),
             limits: self.limits,
         };
         Ok(client.submit(&job).await?)
+    }
+
+    /// What is to be uploaded, in bytes, as far as it is known.
+    fn bytes(&self) -> u64 {
+        let streams: u64 = match &self.work {
+            Work::Once | Work::Range(_) => 0,
+            Work::Split(sources, _) => sources.iter().filter_map(Source::len).sum(),
+        };
+        self.files.bytes() + streams
     }
 
     /// The job as TOML, for `--dry-run`.
@@ -92,15 +120,41 @@ impl Plan {
             name: &self.program.name,
             program: self.program.path.display().to_string(),
             args: &self.args,
+            env: self.env.iter().map(|(key, value)| format!("{key}={value}")).collect(),
             reduce: self.reduce.as_ref().map(|reduce| reduce.path.display().to_string()),
             range,
             inputs,
             split,
+            input_name: &self.input_name,
             replicas: self.replicas,
             max_price: self.max_price,
             limits: self.limits,
+            files: self.files.files().iter().map(|file| (&*file.place, file.path.display().to_string())).collect(),
         };
         toml::to_string(&written).map_err(|error| Error::failed(format!("cannot write this as TOML: {error}")))
+    }
+}
+
+/// What was named, as far as it goes together with how the work is divided.
+fn named(args: &Run) -> Result<Named, Error> {
+    let named = Named::new(&args.input)?;
+    if args.range.is_some() && named.has_streams() {
+        return Err(Error::usage(
+            "-i SRC cannot be used with --range, which leaves standard input empty; -i SRC:DST lays a file under /in",
+        ));
+    }
+    if args.split.is_some() && !named.has_streams() {
+        return Err(Error::usage("--split cuts up standard input: name what it cuts with -i SRC, without a colon"));
+    }
+    Ok(named)
+}
+
+impl Task {
+    /// The limits as the daemon is told them.
+    pub fn limits(&self) -> Limits {
+        let bytes = |size: Option<Size>| size.map(|size| size.0);
+        let wall_ms = self.timeout.map(|span| u64::try_from(span.as_millis()).unwrap_or(u64::MAX));
+        Limits { fuel: self.fuel, memory: bytes(self.memory), output: bytes(self.output_limit), wall_ms }
     }
 }
 
@@ -110,10 +164,10 @@ fn countable(range: &Range<u64>) -> Result<Range<u64>, Error> {
     if tasks > max { Err(Error::usage(api::Refusal::TooManyTasks { tasks, max })) } else { Ok(range.clone()) }
 }
 
-async fn upload(client: &Client, sources: &[Source]) -> Result<Vec<api::Source>, Error> {
+async fn upload(client: &Client, uploads: &Uploads, sources: &[Source]) -> Result<Vec<api::Source>, Error> {
     let mut uploaded = Vec::new();
     for source in sources {
-        let blob = source.upload(client).await?;
+        let blob = source.upload(client, uploads).await?;
         uploaded.push(api::Source { name: source.name(), blob: blob.id, len: blob.len });
     }
     // Standard input tells only now that there is nothing in it.
@@ -141,6 +195,8 @@ struct Written<'a> {
     name: &'a str,
     program: String,
     args: &'a [String],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    env: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reduce: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -149,8 +205,14 @@ struct Written<'a> {
     inputs: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     split: Option<String>,
+    /// What the task's input is called under `/in`.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    input_name: &'a str,
     replicas: u8,
     #[serde(skip_serializing_if = "Option::is_none")]
     max_price: Option<u64>,
     limits: Limits,
+    /// What lies where under `/in`, and where it comes from.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    files: BTreeMap<&'a str, String>,
 }

@@ -31,19 +31,10 @@ impl Inputs {
         (alike && files.len() == given.len()).then_some(inputs)
     }
 
-    /// What they take of the memory limit: as much as if the program had made them, hidden ones too.
+    /// What they take of the memory limit.
     pub(in crate::wasi) fn bytes(&self) -> u64 {
-        let mut before = "";
-        let mut sum = 0u64;
-        for file in self.tree.files() {
-            // Files are sorted by path: a directory that the file before is not in is a new one.
-            let names = file.path[shared(before, &file.path)..].split('/');
-            let nodes = names.map(|name| NODE_BYTES + name.len() as u64).sum::<u64>();
-            sum = sum.saturating_add(nodes).saturating_add(file.content.len);
-            before = &file.path;
-        }
-        let named = self.named.as_ref();
-        sum.saturating_add(named.map_or(0, |(name, bytes)| NODE_BYTES + (name.len() + bytes.len()) as u64))
+        let (name, len) = self.named.as_ref().map_or(("", 0), |(name, bytes)| (name, bytes.len() as u64));
+        input_bytes(&self.tree, name, len)
     }
 
     /// Puts them under `/in`, in the order of the tree.
@@ -73,6 +64,24 @@ impl Inputs {
     /// Whether the task's input is where this file, or a directory that it is in, would be.
     fn hides(&self, path: &str) -> bool {
         self.named.as_ref().is_some_and(|(name, _)| path.split('/').next() == Some(name))
+    }
+}
+
+/// What a task's files under `/in` take of its memory limit from the start: as much as if the program had made them,
+/// hidden ones too. `input_len` is the length of its input, which counts if it has a name.
+pub fn input_bytes(tree: &Tree, input_name: &str, input_len: u64) -> u64 {
+    let mut before = "";
+    let mut sum = 0u64;
+    for file in tree.files() {
+        // Files are sorted by path: a directory that the file before is not in is a new one.
+        let names = file.path[shared(before, &file.path)..].split('/');
+        let nodes = names.map(|name| NODE_BYTES + name.len() as u64).sum::<u64>();
+        sum = sum.saturating_add(nodes).saturating_add(file.content.len);
+        before = &file.path;
+    }
+    match input_name.len() as u64 {
+        0 => sum,
+        name => sum.saturating_add(NODE_BYTES + name).saturating_add(input_len),
     }
 }
 

@@ -12,6 +12,7 @@ mod rename;
 mod resolve;
 
 pub(super) use inputs::Inputs;
+pub use inputs::input_bytes;
 pub(super) use node::{Content, Folder, Ino, Kind, Node};
 pub(super) use resolve::Place;
 

@@ -6,7 +6,7 @@ use std::fs;
 /// A folder `data` with two files, and a program that is none.
 fn place() -> (Place, String) {
     let place = Place::new();
-    fs::create_dir_all(place.path("data/b")).unwrap();
+    fs::create_dir_all(place.path("data/b")).expect("made");
     place.file("data/a", "1");
     place.file("data/b/c", "2");
     let program = place.file("p.wasm", MODULE);

@@ -113,3 +113,57 @@ pub async fn count(results: Results, store: Store, id: JobId, tasks: TaskIndex) 
     });
     counted.await.map_err(Failure::internal)?.map(Some).map_err(Failure::internal)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pocketmesh_types::{BlobId, tree::TreeError};
+
+    fn store() -> (tempfile::TempDir, Store) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::open(folder.path(), 1 << 30).expect("a store");
+        (folder, store)
+    }
+
+    fn file(path: &str, blob: BlobId, len: u64) -> InputFile {
+        InputFile { path: path.into(), blob, len }
+    }
+
+    #[tokio::test]
+    async fn files_that_are_here_make_a_tree_whose_list_is_stored() {
+        let (_folder, store) = store();
+        let (blob, empty) = (store.put(b"abc").expect("stored"), store.put(b"").expect("stored"));
+        let files = vec![file("b/c", blob, 3), file("a", blob, 3), file("empty", empty, 0)];
+        let laid = InputFiles::lay(&store, files).await.expect("laid");
+        let tree = trees::read(&store, laid.list).expect("stored");
+        assert_eq!(tree.files().iter().map(|file| &*file.path).collect::<Vec<_>>(), ["a", "b/c", "empty"]);
+        assert!(trees::is_whole(&store, laid.list));
+        let none = InputFiles::lay(&store, vec![]).await.expect("laid");
+        assert_eq!(none.list, Output::of(b""));
+    }
+
+    #[test]
+    fn what_is_not_here_or_no_tree_is_refused() {
+        let (_folder, store) = store();
+        let blob = store.put(b"abc").expect("stored");
+        let missing = BlobId::of(b"missing");
+        let refused = |files: Vec<InputFile>| tree_of(&store, files).expect_err("refused");
+        assert_eq!(refused(vec![file("a", missing, 7)]), Refusal::NoBlob(missing));
+        assert_eq!(refused(vec![file("a", blob, 4)]), Refusal::BlobLength { blob, is: 3, said: 4 });
+        assert_eq!(refused(vec![file("../a", blob, 3)]), Refusal::Files(TreeError::Path("../a".into())));
+        let twice = Refusal::Files(TreeError::Twice("a/b".into()));
+        assert_eq!(refused(vec![file("a", blob, 3), file("a/b", blob, 3)]), twice);
+    }
+
+    #[test]
+    fn a_tasks_own_input_takes_a_place_and_memory() {
+        let tree = Tree::new(vec![File { path: "data/a".into(), content: Output::of(b"abc") }]).expect("a tree");
+        let files = InputFiles { tree, list: Output::default() };
+        assert_eq!(files.check_input_name("input"), Ok(()));
+        assert_eq!(files.check_input_name("data"), Err(Refusal::InputTaken("data".into())));
+        let alone = files.memory_left(1 << 20, "", 1000).expect("there is room");
+        let with_input = files.memory_left(1 << 20, "input", 1000).expect("there is room");
+        assert!(with_input + 1000 < alone && alone < 1 << 20, "{with_input} {alone}");
+        assert!(matches!(files.memory_left(100, "", 0), Err(Refusal::FilesMemory { memory: 100, .. })));
+    }
+}

@@ -25,6 +25,8 @@ pub fn job(program: BlobId, input: Input, args: &[&str]) -> SubmitJob {
         args: args.iter().map(|&arg| arg.into()).collect(),
         env: vec![],
         input,
+        files: vec![],
+        input_name: String::new(),
         reduce: None,
         replicas: 2,
         max_price: None,

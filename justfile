@@ -35,6 +35,19 @@ guests:
     rustup target add wasm32-wasip1
     sh crates/guests/build.sh
 
+# Build the two examples of the guide into DIR. Needs `pip install ziglang`, or WASI_CC.
+examples dir:
+    sh crates/guests/examples/build "$1"
+
+# Programs that others wrote, here and under a reference runtime; fetches them. `--mesh` runs them on a mesh.
+real *args:
+    cargo build --release --locked
+    crates/guests/real/check "$@"
+
+# Ten thousand generated modules, compiled and interpreted: a few minutes.
+generated:
+    cargo test --release --locked -p pocketmesh-sandbox --test sandbox -- --ignored generated
+
 # The binary that is handed out.
 dist:
     cargo build --profile dist --locked --bin pocketmesh

@@ -27,15 +27,16 @@ type Which = fn(&Host) -> &Vec<String>;
 /// Writes the strings, each with a zero behind it, to `text`, and where each begins to `list`.
 fn get(guest: &mut Guest<'_>, which: Which, list: u32, text: u32) -> Answer {
     let strings = which(guest.host());
-    let mut starts = Vec::with_capacity(strings.len() * 4);
-    let mut bytes = Vec::new();
+    let (count, total) = (strings.len(), strings.iter().map(|string| string.len() + 1).sum::<usize>());
+    guest.charge(count as u64 * ITEM_FUEL + total as u64 * BYTE_FUEL)?;
+    let strings = which(guest.host());
+    let (mut starts, mut bytes) = (Vec::with_capacity(count * 4), Vec::with_capacity(total));
     for string in strings {
         let start = u32::try_from(bytes.len()).ok().and_then(|offset| text.checked_add(offset));
         starts.extend_from_slice(&start.ok_or(Errno::Fault)?.to_le_bytes());
         bytes.extend_from_slice(string.as_bytes());
         bytes.push(0);
     }
-    guest.charge(starts.len() as u64 / 4 * ITEM_FUEL + bytes.len() as u64 * BYTE_FUEL)?;
     guest.write(list, &starts)?;
     guest.write(text, &bytes)
 }

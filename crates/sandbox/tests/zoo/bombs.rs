@@ -1,13 +1,13 @@
 //! Small modules that are dear to compile: compiled or given up in time, and the daemon notices neither.
 //!
-//! `bombs/shape` are bodies that are hard on a compiler's algorithms, `bombs/count` are modules with very many of something.
+//! Here are bodies that are hard on a compiler's algorithms; `counts` has modules with very many of something.
 
 use crate::animal::{Animal, DONE, Expect, INVALID, MODEST};
 use crate::made::{Parts, command};
 use wasm_encoder::{BlockType, InstructionSink, MemArg, MemArgTarget, ValType};
 
 pub fn animals() -> Vec<Animal> {
-    [branches(), values(), chains(), sizes()].into_iter().flatten().collect()
+    [branches(), values(), thousands(), chains(), sizes()].into_iter().flatten().collect()
 }
 
 fn bomb(name: &str, make: fn() -> Vec<u8>) -> Animal {
@@ -125,6 +125,23 @@ fn values() -> Vec<Animal> {
                 }
             })
         }),
+        bomb("20,000 values on the stack", || {
+            body(&[(1, ValType::I64)], |code| {
+                for _ in 0..20_000 {
+                    code.local_get(0).i64_const(3).i64_mul().local_tee(0);
+                }
+                (0..19_999).for_each(|_| {
+                    code.i64_xor();
+                });
+                code.drop();
+            })
+        }),
+    ]
+}
+
+/// Functions and blocks with a thousand results or arguments.
+fn thousands() -> Vec<Animal> {
+    vec![
         bomb("1,000 results along each of 2,000 branches", || thousand_results(2000)),
         bomb("1,000 results along each of 200,000 branches", || thousand_results(200_000)),
         bomb("1,000 results to each of 1,000 targets of a br_table", || {
@@ -144,17 +161,6 @@ fn values() -> Vec<Animal> {
                 (0..1000).for_each(|_| {
                     code.drop();
                 });
-            })
-        }),
-        bomb("20,000 values on the stack", || {
-            body(&[(1, ValType::I64)], |code| {
-                for _ in 0..20_000 {
-                    code.local_get(0).i64_const(3).i64_mul().local_tee(0);
-                }
-                (0..19_999).for_each(|_| {
-                    code.i64_xor();
-                });
-                code.drop();
             })
         }),
         bomb("a call with 1,000 arguments, 1,000 times", || {
@@ -242,6 +248,12 @@ fn chains() -> Vec<Animal> {
                 }
             })
         }),
+    ]
+}
+
+/// Functions that are long and nothing else.
+fn sizes() -> Vec<Animal> {
+    vec![
         bomb("a million nops", || {
             body(&[], |code| {
                 (0..1_000_000).for_each(|_| {
@@ -258,12 +270,6 @@ fn chains() -> Vec<Animal> {
                 code.drop();
             })
         }),
-    ]
-}
-
-/// Very large functions.
-fn sizes() -> Vec<Animal> {
-    vec![
         bomb("a function of 4 MB", || long(1_000_000)),
         bomb("a function of 7 MB, next to the largest there may be", || long(1_750_000)),
         refused("a function of 8 MB", || long(2_000_000)),

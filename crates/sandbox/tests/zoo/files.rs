@@ -9,7 +9,7 @@ const MFILE: End = code(33);
 const NOSPC: End = code(51);
 
 pub fn animals() -> Vec<Animal> {
-    let mut animals: Vec<Animal> = [floods(), sizes(), places(), tricks()].into_iter().flatten().collect();
+    let mut animals: Vec<Animal> = [floods(), giants(), sizes(), places(), tricks()].into_iter().flatten().collect();
     animals.extend(storms().into_iter().flatten());
     animals
 }
@@ -68,7 +68,6 @@ fn animal(name: &str, body: &str, end: End) -> Animal {
 fn floods() -> Vec<Animal> {
     let ever =
         |body: &str| format!("(loop $more {body} (local.set $i (i32.add (local.get $i) (i32.const 1))) (br $more))");
-    let folder = "(call $must (call $path_create_directory (local.get $fd) (i32.const 131) (i32.const 1)))";
     vec![
         animal(
             "files without end",
@@ -97,12 +96,17 @@ fn floods() -> Vec<Animal> {
             OUTPUT_LIMIT,
         ),
         animal("descriptors without end", &ever("(drop (call $create (i32.const 0) (i32.const 9)))"), MFILE),
+    ]
+}
+
+/// One file that is too large, or too deep down.
+fn giants() -> Vec<Animal> {
+    let ever = "(loop $more (call $write (local.get $fd)) (br $more))";
+    let folder = "(call $must (call $path_create_directory (local.get $fd) (i32.const 131) (i32.const 1)))";
+    vec![
         animal(
             "a file without end",
-            &format!(
-                "(local.set $fd (call $create (i32.const 0) (i32.const 9))) {}",
-                ever("(call $write (local.get $fd))")
-            ),
+            &format!("(local.set $fd (call $create (i32.const 0) (i32.const 9))) {}", ever),
             NOSPC,
         ),
         animal(
@@ -110,7 +114,7 @@ fn floods() -> Vec<Animal> {
             &format!(
                 "(local.set $fd (call $create (i32.const 0) (i32.const 9)))
              (call $must (call $path_unlink_file (i32.const 3) (i32.const 0) (i32.const 9))) {}",
-                ever("(call $write (local.get $fd))")
+                ever
             ),
             NOSPC,
         ),

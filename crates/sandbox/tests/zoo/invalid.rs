@@ -6,6 +6,8 @@ const NOT_WASM: End = End::Refused(Refusal::NotWasm);
 const NO_START: End = End::Refused(Refusal::NoStart);
 const UNKNOWN_IMPORT: End = End::Refused(Refusal::Import);
 const MAGIC: &[u8] = b"\0asm\x01\0\0\0";
+/// Makes the bytes of an animal.
+type Make = fn() -> Vec<u8>;
 /// The type `() -> ()`, one function of it, exported as `_start`, which does nothing.
 const TYPES: (u8, &[u8]) = (1, &[1, 0x60, 0, 0]);
 const FUNCTIONS: (u8, &[u8]) = (3, &[1, 0]);
@@ -134,7 +136,7 @@ fn numbers() -> Vec<Animal> {
 /// Sections that promise 2^32-1 items and have none: whoever makes room first has lost.
 fn counts() -> Vec<Animal> {
     const MANY: [u8; 5] = [0xff, 0xff, 0xff, 0xff, 0x0f];
-    let promised: [(&str, fn() -> Vec<u8>); 12] = [
+    let promised: [(&str, Make); 12] = [
         ("types", || module(&[(1, &MANY)])),
         ("imports", || module(&[(2, &MANY)])),
         ("functions", || module(&[TYPES, (3, &MANY)])),

@@ -70,6 +70,7 @@ fn bulk() -> Vec<[Animal; 2]> {
     vec![
         memory("memory.fill of 64 MiB", "memory.fill (i32.const 0) (i32.const 1) (i32.const 0x4000000)"),
         memory("memory.fill of nothing", "memory.fill (i32.const 0) (i32.const 1) (i32.const 0)"),
+        memory("memory.copy of nothing", "memory.copy (i32.const 1) (i32.const 0) (i32.const 0)"),
         memory("memory.copy of 64 MiB onto itself", "memory.copy (i32.const 1) (i32.const 0) (i32.const 0x3ffffff)"),
         memory("memory.init of 4 bytes", "memory.init $d (i32.const 0) (i32.const 0) (i32.const 4)"),
         memory("data.drop again and again", "data.drop $d"),

@@ -39,6 +39,7 @@ fn main() -> ExitCode {
     if words.get(1).is_some_and(|word| word == EXECUTOR) {
         return executor_main();
     }
+    resident::keep_nothing_freed();
     let mut take = |flag: &str| {
         let before = words.len();
         words.retain(|word| word != flag);

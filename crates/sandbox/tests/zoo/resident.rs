@@ -25,3 +25,14 @@ pub fn read() -> Option<Resident> {
 pub fn restart_peak() {
     drop(fs::write("/proc/self/clear_refs", "5"));
 }
+
+/// From now on freed memory goes back to the system, where the allocator can do that: what stays is what is held, and
+/// not what an animal's making left behind.
+pub fn keep_nothing_freed() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: it sets numbers of the allocator's, before there is a second thread.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, 128 << 10);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, 128 << 10);
+    }
+}

@@ -57,6 +57,8 @@ const DIVISION_FUEL: u8 = 8;
 const FLOAT_DIVISION_FUEL: u8 = 4;
 /// Fuel of growing a memory or table, granted or not: a call into the engine.
 const GROW_FUEL: u8 = 100;
+/// Fuel of a bulk instruction, besides 1 for each byte or element: a call into the engine too, whatever its length.
+const BULK_FUEL: u8 = 50;
 /// Fuel of each 64 KiB page that is asked for: the system has to clear it.
 const GROW_PAGE_FUEL: u8 = 250;
 
@@ -82,6 +84,12 @@ fn operator_cost() -> OperatorCost {
         F64x2Sqrt: FLOAT_DIVISION_FUEL,
         MemoryGrow: GROW_FUEL,
         TableGrow: GROW_FUEL,
+        MemoryInit: BULK_FUEL,
+        MemoryCopy: BULK_FUEL,
+        MemoryFill: BULK_FUEL,
+        TableInit: BULK_FUEL,
+        TableCopy: BULK_FUEL,
+        TableFill: BULK_FUEL,
         ..OperatorCost::default()
     };
     cost.variable.memory_grow_per_page = GROW_PAGE_FUEL;
@@ -101,7 +109,7 @@ fn description() -> String {
     }
     text += "nan-canonicalization on\n";
     text += &format!("fuel default division={DIVISION_FUEL} float-division={FLOAT_DIVISION_FUEL} ");
-    text += &format!("grow={GROW_FUEL} grow-page={GROW_PAGE_FUEL}\n");
+    text += &format!("grow={GROW_FUEL} grow-page={GROW_PAGE_FUEL} bulk={BULK_FUEL}\n");
     text += &format!("program-bytes {}\n", limits::PROGRAM_BYTES_MAX);
     text += &format!("tables {} of {} elements\n", limiter::TABLES_MAX, limiter::TABLE_ELEMENTS_MAX);
     text + &wasi::description()

@@ -19,7 +19,13 @@ fn hash(text: &str) -> Hash {
 }
 
 fn outcome() -> Outcome {
-    Outcome { exit: Exit::Code(0), fuel: Fuel(1_000_000), stdout: Output::of(b"42\n"), stderr: Output::of(b""), files: Output::of(b"") }
+    Outcome {
+        exit: Exit::Code(0),
+        fuel: Fuel(1_000_000),
+        stdout: Output::of(b"42\n"),
+        stderr: Output::of(b""),
+        files: Output::of(b""),
+    }
 }
 
 fn job() -> Job {

@@ -27,8 +27,8 @@ pub fn findings(seal: &Seal) -> Vec<Finding> {
     findings
 }
 
-fn walls(seal: &Seal) -> Vec<Wall> {
-    let landlock = Wall {
+fn landlock(seal: &Seal) -> Wall {
+    Wall {
         what: "seal: landlock",
         is_up: seal.landlock.is_some(),
         does: match seal.landlock {
@@ -38,7 +38,10 @@ fn walls(seal: &Seal) -> Vec<Wall> {
         },
         without: "files are kept from executors by seccomp alone",
         remedy: "use Linux 5.13 or later, with `landlock` among the kernel's security modules (lsm=…)",
-    };
+    }
+}
+
+fn walls(seal: &Seal) -> Vec<Wall> {
     let wall = |what, is_up, does, without, remedy| Wall { what, is_up, does, without, remedy };
     vec![
         wall(
@@ -48,7 +51,7 @@ fn walls(seal: &Seal) -> Vec<Wall> {
             "executors can make any system call",
             "use Linux on x86-64 or ARM64, with seccomp; containers may have to allow it",
         ),
-        landlock,
+        landlock(seal),
         wall(
             "seal: descriptors",
             seal.descriptors_closed,

@@ -41,7 +41,7 @@ fn the_committed_programs_are_those_of_the_manifest() {
             "{file}: run crates/guests/build.sh"
         );
     }
-    assert_eq!(manifest.lines().count(), 6);
+    assert_eq!(manifest.lines().count(), 7);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::cache::Needs;
 use crate::executor::unless_panicked;
 use crate::sealed::answer;
 use crate::sealed::frame::{BULK_BYTES_MAX, Head};
-use crate::sealed::request::{self, Role};
+use crate::sealed::request;
 use crate::task::Failure;
 use pocketmesh_types::Tree;
 use std::sync::Arc;
@@ -173,7 +173,7 @@ impl<'a> Keeper<'a> {
         let bell = Some(&shared.bells[self.number]);
         let vigil = Vigil { until: Instant::now() + HAND_OVER_WAIT, bell, leave_off: &leave_off };
         if self.runner.is_none() {
-            let link = shared.library.start(Role::Runner, &vigil);
+            let link = shared.library.start_runner(&vigil);
             let link = link.map_err(|error| Trouble::NotStarted(error.to_string()))?;
             self.failed_starts = 0;
             self.runner = Some(Runner { link, held: Held::new(shared.tree_bytes) });

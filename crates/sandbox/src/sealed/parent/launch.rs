@@ -47,8 +47,6 @@ pub(in crate::sealed) struct Launch {
     pub(in crate::sealed) runner_bytes: u64,
     /// Memory that a compiler may write to, in bytes.
     pub(in crate::sealed) compiler_bytes: u64,
-    /// Processor time that a compiler may take, in seconds.
-    pub(in crate::sealed) compiler_cpu_s: u64,
 }
 
 impl Launch {
@@ -60,22 +58,28 @@ impl Launch {
         command
     }
 
-    /// Starts a child and waits until its seals are on. It dies with the calling thread.
-    pub(in crate::sealed) fn start(&self, role: Role, vigil: &Vigil<'_>) -> Result<(Link, Ready), LaunchError> {
+    /// Starts a child and waits until its seals are on. It dies with the calling thread. A compiler may take so much
+    /// processor time, in seconds.
+    pub(in crate::sealed) fn start(
+        &self,
+        role: Role,
+        cpu_s: u64,
+        vigil: &Vigil<'_>,
+    ) -> Result<(Link, Ready), LaunchError> {
         let spawn = |error| LaunchError::Spawn { command: self.command.clone(), error };
         let mut link = Link::open(self).map_err(spawn)?;
         let vigil = Vigil { until: vigil.until.min(Instant::now() + START_WAIT), ..*vigil };
-        match self.greet(role, &mut link, &vigil) {
+        match self.greet(role, cpu_s, &mut link, &vigil) {
             Ok(ready) if ready.profile == profile::id() => Ok((link, ready)),
             Ok(_) => Err(LaunchError::OtherVersion(self.command.clone())),
             Err(why) => Err(LaunchError::Mute { why, end: link.end() }),
         }
     }
 
-    fn greet(&self, role: Role, link: &mut Link, vigil: &Vigil<'_>) -> Result<Ready, Broken> {
-        let (data_bytes, cpu_s) = match role {
-            Role::Runner => (self.runner_bytes, 0),
-            Role::Compiler => (self.compiler_bytes, self.compiler_cpu_s),
+    fn greet(&self, role: Role, cpu_s: u64, link: &mut Link, vigil: &Vigil<'_>) -> Result<Ready, Broken> {
+        let data_bytes = match role {
+            Role::Runner => self.runner_bytes,
+            Role::Compiler => self.compiler_bytes,
         };
         let (backend, scarce_address_space) = (self.backend, self.scarce_address_space);
         let start = Start { role, backend, scarce_address_space, parent: std::process::id(), data_bytes, cpu_s };

@@ -28,6 +28,9 @@ const CODE_BYTES_MAX: usize = 512 << 20;
 const CODE_BYTES_PER_BYTE: usize = 32;
 const CODE_BYTES_LEAST: usize = 32 << 20;
 
+const COMPILE_CPU_S: u64 = 45;
+const COMPILE_CPU_S_PER_MIB: u64 = 15;
+
 impl Loaded for Arc<Artifact> {
     fn bytes(&self) -> usize {
         self.code.len()
@@ -65,9 +68,13 @@ impl Library {
         self.seal.get().copied()
     }
 
-    /// Starts a child, and notes what all have in common.
-    pub(super) fn start(&self, role: Role, vigil: &Vigil<'_>) -> Result<Link, LaunchError> {
-        let (link, Ready { fingerprint, seal, .. }) = self.launch.start(role, vigil)?;
+    /// Starts a runner, and notes what all children have in common.
+    pub(super) fn start_runner(&self, vigil: &Vigil<'_>) -> Result<Link, LaunchError> {
+        self.start(Role::Runner, 0, vigil)
+    }
+
+    fn start(&self, role: Role, cpu_s: u64, vigil: &Vigil<'_>) -> Result<Link, LaunchError> {
+        let (link, Ready { fingerprint, seal, .. }) = self.launch.start(role, cpu_s, vigil)?;
         if *self.fingerprint.get_or_init(|| fingerprint) != fingerprint {
             return Err(LaunchError::OtherVersion(self.launch.command.clone()));
         }
@@ -78,7 +85,7 @@ impl Library {
     /// Starts a runner to learn what the kernel grants.
     pub(in crate::sealed) fn probe(&self) -> Result<(), LaunchError> {
         let vigil = Vigil { until: Instant::now() + super::launch::START_WAIT, bell: None, leave_off: &|| false };
-        self.start(Role::Runner, &vigil).map(drop)
+        self.start_runner(&vigil).map(drop)
     }
 
     /// Whether it is in memory, or might be on disk: what is there can be told only after the first child was started,
@@ -140,7 +147,7 @@ impl Library {
     fn compile(&self, id: BlobId, wasm: &[u8], vigil: &Vigil<'_>) -> Result<Arc<Artifact>, ProgramError> {
         program::check_bytes(wasm)?;
         let unavailable = |error: LaunchError| ProgramError::NoCompiler(error.to_string());
-        let mut link = self.start(Role::Compiler, vigil).map_err(unavailable)?;
+        let mut link = self.start(Role::Compiler, cpu_s_of(wasm), vigil).map_err(unavailable)?;
         // What the disk has is known only now, if this is the first child.
         if let Some(artifact) = self.read_disk(id) {
             return Ok(artifact);
@@ -160,6 +167,12 @@ impl Library {
         }
         Ok(Arc::new(artifact))
     }
+}
+
+/// Processor time that compiling a program may take, in seconds. Large programs that people use take 3 s a mebibyte on a
+/// desktop and several times that on a phone; bombs take minutes whatever their size.
+fn cpu_s_of(wasm: &[u8]) -> u64 {
+    COMPILE_CPU_S + COMPILE_CPU_S_PER_MIB * (wasm.len() as u64 >> 20)
 }
 
 /// Hands the program over and takes the answer.

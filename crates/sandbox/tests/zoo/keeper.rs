@@ -59,12 +59,12 @@ pub struct Visit {
 }
 
 impl Keeper {
-    /// A keeper of a sealed process, which is this binary.
-    pub fn sealed() -> Self {
+    /// A keeper of a sealed process, which is this binary. It waits so long for a compiler.
+    pub fn sealed(patience: Duration) -> Self {
         let menu = Menu::default();
         let command = std::env::current_exe().expect("this binary has a path");
         let config = SealedConfig {
-            compile_time: Duration::from_secs(5),
+            compile_time: patience,
             compile_memory: 1 << 30,
             ..SealedConfig::new(command, vec![EXECUTOR.into()], NonZeroUsize::MIN)
         };
@@ -73,7 +73,7 @@ impl Keeper {
     }
 
     /// A keeper of a thread of this process. It cannot stop a compiler, so it takes no bombs.
-    pub fn in_process() -> Self {
+    pub fn in_process(_patience: Duration) -> Self {
         let menu = Menu::default();
         let engine = Engine::new(&Config::default()).expect("an engine on this machine");
         let config = PoolConfig { threads: NonZeroUsize::MIN, queue: 1 };

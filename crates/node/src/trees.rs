@@ -10,6 +10,9 @@ pub enum ReadError {
     /// Its list is not to be had.
     #[error(transparent)]
     Blob(#[from] GetError),
+    /// What should be its list is no text.
+    #[error("blob {0} is no list of files: it is no text")]
+    Text(BlobId),
     /// What should be its list is none.
     #[error("blob {0} is no list of files: {1}")]
     List(BlobId, TreeError),
@@ -21,8 +24,8 @@ pub fn read(store: &Store, list: Output) -> Result<Tree, ReadError> {
         return Ok(Tree::default());
     }
     let bytes = store.get(list.id, list.len.min(limits::TREE_BYTES_MAX))?;
-    // What is not UTF-8 becomes a text that no tree has: the list of a tree is never changed by this.
-    Tree::from_text(&String::from_utf8_lossy(&bytes)).map_err(|error| ReadError::List(list.id, error))
+    let text = str::from_utf8(&bytes).map_err(|_| ReadError::Text(list.id))?;
+    Tree::from_text(text).map_err(|error| ReadError::List(list.id, error))
 }
 
 /// Whether list and files are all here.
@@ -38,5 +41,30 @@ pub fn pin(store: &Store, list: Output, owner: Hash) {
     store.pin(list.id, owner);
     for file in read(store, list).iter().flat_map(Tree::files) {
         store.pin(file.content.id, owner);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pocketmesh_types::tree::File;
+
+    #[test]
+    fn only_the_very_text_of_a_tree_is_its_list() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::open(folder.path(), 1 << 20).expect("a store");
+        let keep = |bytes: &[u8]| {
+            store.put(bytes).expect("stored");
+            Output::of(bytes)
+        };
+        let tree = Tree::new(vec![File { path: "a\u{fffd}".into(), content: Output::of(b"a") }]).expect("a tree");
+        let text = tree.to_text();
+        assert_eq!(read(&store, keep(text.as_bytes())).expect("a list"), tree);
+        assert_eq!(read(&store, Output::of(b"")).expect("no list"), Tree::default());
+        // A byte that is no UTF-8 is not read as the letter that stands for such bytes.
+        let (before, after) = text.split_once('\u{fffd}').expect("the letter");
+        let torn = [before.as_bytes(), b"\xff", after.as_bytes()].concat();
+        assert!(matches!(read(&store, keep(&torn)), Err(ReadError::Text(_))));
+        assert!(matches!(read(&store, keep(b"no list\n")), Err(ReadError::List(..))));
     }
 }

@@ -4,6 +4,7 @@
 //! `main` and writes its results and the first page of memory to standard output, so that every value that was computed, a
 //! NaN's bits included, can show in the outcome. Half of the modules may trap; the others would rather go on.
 
+use crate::preview1::{FUNCTIONS, import};
 use crate::rig::{ENGINE, PULLEY, task, wat};
 use arbitrary::Unstructured;
 use pocketmesh_sandbox::{Contents, Engine, Failure, LoadError, Task};
@@ -34,67 +35,12 @@ const SHOWING_FUEL: u64 = SHOWN_BYTES as u64 + 3_000;
 /// More fuel than a module that does next to nothing uses.
 const BUSY_FUEL: u64 = 1_000;
 
-/// The functions of WASI preview 1 with their parameters (i = i32, l = i64). All but the last return an errno.
-const WASI: [(&str, &str); 46] = [
-    ("fd_write", "iiii"),
-    ("args_get", "ii"),
-    ("args_sizes_get", "ii"),
-    ("environ_get", "ii"),
-    ("environ_sizes_get", "ii"),
-    ("clock_res_get", "ii"),
-    ("clock_time_get", "ili"),
-    ("fd_advise", "illi"),
-    ("fd_allocate", "ill"),
-    ("fd_close", "i"),
-    ("fd_datasync", "i"),
-    ("fd_fdstat_get", "ii"),
-    ("fd_fdstat_set_flags", "ii"),
-    ("fd_fdstat_set_rights", "ill"),
-    ("fd_filestat_get", "ii"),
-    ("fd_filestat_set_size", "il"),
-    ("fd_filestat_set_times", "illi"),
-    ("fd_pread", "iiili"),
-    ("fd_prestat_get", "ii"),
-    ("fd_prestat_dir_name", "iii"),
-    ("fd_pwrite", "iiili"),
-    ("fd_read", "iiii"),
-    ("fd_readdir", "iiili"),
-    ("fd_renumber", "ii"),
-    ("fd_seek", "ilii"),
-    ("fd_sync", "i"),
-    ("fd_tell", "ii"),
-    ("path_create_directory", "iii"),
-    ("path_filestat_get", "iiiii"),
-    ("path_filestat_set_times", "iiiilli"),
-    ("path_link", "iiiiiii"),
-    ("path_open", "iiiiillii"),
-    ("path_readlink", "iiiiii"),
-    ("path_remove_directory", "iii"),
-    ("path_rename", "iiiiii"),
-    ("path_symlink", "iiiii"),
-    ("path_unlink_file", "iii"),
-    ("poll_oneoff", "iiii"),
-    ("proc_raise", "i"),
-    ("sched_yield", ""),
-    ("random_get", "ii"),
-    ("sock_accept", "iii"),
-    ("sock_recv", "iiiiii"),
-    ("sock_send", "iiiii"),
-    ("sock_shutdown", "ii"),
-    ("proc_exit", "i"),
-];
-/// Where `fd_write` is among them, and so among the functions of a module.
+/// Where `fd_write` is among the functions of WASI, and so among the functions of a module.
 const FD_WRITE: u32 = 0;
 
 /// What every module imports and exports.
 fn shape() -> Vec<u8> {
-    let import = |(name, letters): &(&str, &str)| {
-        let parameters: Vec<_> = letters.chars().map(|letter| if letter == 'l' { "i64" } else { "i32" }).collect();
-        let result = if *name == "proc_exit" { "" } else { "(result i32)" };
-        let signature = format!("(param {}) {result}", parameters.join(" "));
-        format!("(import \"wasi_snapshot_preview1\" \"{name}\" (func {signature}))")
-    };
-    let imports: String = WASI.iter().map(import).collect();
+    let imports: String = FUNCTIONS.iter().map(import).collect();
     let main = "(func (export \"main\") (result i32 i64 f32 f64 v128) unreachable)";
     wat(&format!("(module {imports} (memory (export \"memory\") 1 4) {main})"))
 }
@@ -175,7 +121,7 @@ impl Reencode for Commander {
         into: &mut FunctionSection,
         section: wasmparser::FunctionSectionReader<'_>,
     ) -> Reencoded {
-        self.functions = WASI.len() as u32 + section.count();
+        self.functions = FUNCTIONS.len() as u32 + section.count();
         reencode::utils::parse_function_section(self, into, section)?;
         into.function(self.types);
         Ok(())

@@ -10,6 +10,8 @@ mod generated;
 mod guests;
 mod limits;
 mod pool;
+#[path = "../preview1/mod.rs"]
+mod preview1;
 mod programs;
 mod rig;
 mod wasi;

@@ -23,6 +23,8 @@ mod made;
 mod memory;
 mod output;
 mod pointers;
+#[path = "../preview1/mod.rs"]
+mod preview1;
 mod resident;
 mod stack;
 mod text;

@@ -1,64 +1,10 @@
 //! WebAssembly text for animals: a module that imports just the WASI functions which it mentions.
 
-/// Every function of WASI preview 1 that returns an errno: name, and parameters (i = i32, l = i64).
-const FUNCTIONS: [(&str, &str); 45] = [
-    ("args_get", "ii"),
-    ("args_sizes_get", "ii"),
-    ("environ_get", "ii"),
-    ("environ_sizes_get", "ii"),
-    ("clock_res_get", "ii"),
-    ("clock_time_get", "ili"),
-    ("fd_advise", "illi"),
-    ("fd_allocate", "ill"),
-    ("fd_close", "i"),
-    ("fd_datasync", "i"),
-    ("fd_fdstat_get", "ii"),
-    ("fd_fdstat_set_flags", "ii"),
-    ("fd_fdstat_set_rights", "ill"),
-    ("fd_filestat_get", "ii"),
-    ("fd_filestat_set_size", "il"),
-    ("fd_filestat_set_times", "illi"),
-    ("fd_pread", "iiili"),
-    ("fd_prestat_dir_name", "iii"),
-    ("fd_prestat_get", "ii"),
-    ("fd_pwrite", "iiili"),
-    ("fd_read", "iiii"),
-    ("fd_readdir", "iiili"),
-    ("fd_renumber", "ii"),
-    ("fd_seek", "ilii"),
-    ("fd_sync", "i"),
-    ("fd_tell", "ii"),
-    ("fd_write", "iiii"),
-    ("path_create_directory", "iii"),
-    ("path_filestat_get", "iiiii"),
-    ("path_filestat_set_times", "iiiilli"),
-    ("path_link", "iiiiiii"),
-    ("path_open", "iiiiillii"),
-    ("path_readlink", "iiiiii"),
-    ("path_remove_directory", "iii"),
-    ("path_rename", "iiiiii"),
-    ("path_symlink", "iiiii"),
-    ("path_unlink_file", "iii"),
-    ("poll_oneoff", "iiii"),
-    ("proc_raise", "i"),
-    ("random_get", "ii"),
-    ("sched_yield", ""),
-    ("sock_accept", "iii"),
-    ("sock_recv", "iiiiii"),
-    ("sock_send", "iiiii"),
-    ("sock_shutdown", "ii"),
-];
+use crate::preview1::{FUNCTIONS, import};
 
 /// A module with these fields, and the imports of every `$function` of WASI that they call.
 pub fn module(fields: &str) -> String {
-    let mut imports = String::new();
-    for (name, parameters) in FUNCTIONS.into_iter().filter(|(name, _)| calls(fields, name)) {
-        let parameters = parameters.replace('i', " i32").replace('l', " i64");
-        imports += &wasi(name, &format!("(param{parameters}) (result i32)"));
-    }
-    if calls(fields, "proc_exit") {
-        imports += &wasi("proc_exit", "(param i32)");
-    }
+    let imports: String = FUNCTIONS.iter().filter(|(name, _)| calls(fields, name)).map(import).collect();
     format!("(module {imports} {fields})")
 }
 
@@ -81,8 +27,4 @@ pub fn answer(call: &str) -> String {
 
 fn calls(fields: &str, name: &str) -> bool {
     fields.contains(&format!("${name} ")) || fields.contains(&format!("${name})"))
-}
-
-fn wasi(name: &str, signature: &str) -> String {
-    format!(r#"(import "wasi_snapshot_preview1" "{name}" (func ${name} {signature}))"#)
 }

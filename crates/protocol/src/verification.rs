@@ -4,6 +4,8 @@
 //! run came to. A [`Rule`] looks at it and says what is to be done next. The rule here is [`Replicas`]; rules that
 //! audit after delivery look at the same ballots. Nothing here talks to anybody.
 
+pub mod windows;
+
 use alloc::{collections::BTreeMap, vec::Vec};
 use pocketmesh_types::{BlobId, Bytes, ClaimId, Hash, Instant, JobId, LeaseId, Outcome, PeerId, job::Policy, limits};
 use pocketmesh_wire::message::{Claimed, verdict::commitment};

@@ -13,6 +13,7 @@ pub mod secrecy;
 pub mod settles;
 
 use crate::{scenario::Scenario, seen::Seen, truth::Truth};
+use pocketmesh_types::JobId;
 use serde::Serialize;
 use std::fmt;
 
@@ -67,9 +68,9 @@ pub trait Checker: fmt::Debug {
         Vec::new()
     }
 
-    /// How many jobs are not settled, if it knows.
-    fn open(&self) -> usize {
-        0
+    /// Jobs that are not settled, if it knows of any.
+    fn open(&self) -> Vec<JobId> {
+        Vec::new()
     }
 }
 
@@ -135,6 +136,11 @@ impl Checkers {
 
     /// Whether every job is settled.
     pub fn all_settled(&self) -> bool {
-        self.list.iter().all(|checker| checker.open() == 0)
+        self.list.iter().all(|checker| checker.open().is_empty())
+    }
+
+    /// Jobs that are not settled.
+    pub fn open(&self) -> Vec<JobId> {
+        self.list.iter().flat_map(|checker| checker.open()).collect()
     }
 }

@@ -20,6 +20,7 @@ use pocketmesh_types::{
     job::{Job, TaskLimits},
 };
 use pocketmesh_wire::envelope;
+use std::collections::BTreeMap;
 
 /// Peers start within this.
 const START_WITHIN: u64 = 2 * SECOND;
@@ -48,6 +49,7 @@ impl World {
             faults: Faults::default(),
             phase: 0,
             sides: None,
+            refused: BTreeMap::new(),
             wiretap: Wiretap::default(),
             clique: Clique::default(),
             plan,
@@ -221,10 +223,8 @@ impl World {
             self.partition(true, self.phase);
         }
         for at in 0..self.nodes.len() as u32 {
-            let node = &mut self.nodes[at as usize];
-            (node.away, node.skew_ms) = (false, 0);
-            let wall = self.wall(at);
-            self.tell(at, Input::WallClock(wall));
+            self.nodes[at as usize].away = false;
+            self.set_clock(at, 0);
             let wait = self.dice.churn.below(START_WITHIN);
             self.later(wait, What::Start { at });
         }

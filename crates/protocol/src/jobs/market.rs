@@ -165,6 +165,10 @@ impl Active {
         context.emit(Effect::Publish(OfferClosed { offer: offering.offer, expires: offering.expires }.into()));
         Self::disclose(context, &offering);
         for seat in &clearing.winners {
+            // It may have been refuted, in this job or another, since its bid was counted.
+            if self.distrusts(context, &seat.bidder) {
+                continue;
+            }
             let slots = offering.slots.get(&seat.bidder).copied().unwrap_or(1);
             self.grant(context, offering.offer, seat.bidder, seat.price, slots);
         }

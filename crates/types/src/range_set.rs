@@ -1,6 +1,7 @@
 //! A set of task indices held as ranges: ten million finished tasks are usually one row.
 
-use alloc::collections::BTreeMap;
+use alloc::{collections::BTreeMap, vec::Vec};
+use core::ops::Range;
 
 /// A set of `u32`, stored as disjoint half-open ranges that do not touch.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -40,6 +41,61 @@ impl RangeSet {
         true
     }
 
+    /// Adds every number of a half-open range that touches none in the set but by its ends; says whether that held.
+    pub fn insert_range(&mut self, range: Range<u32>) -> bool {
+        let Range { start, end } = range;
+        if start >= end || self.ranges.range(..end).next_back().is_some_and(|(_, &before)| before > start) {
+            return start >= end;
+        }
+        let first = match self.ranges.range(..start).next_back() {
+            Some((&first, &before)) if before == start => first,
+            _ => start,
+        };
+        let last = self.ranges.remove(&end).unwrap_or(end);
+        self.ranges.insert(first, last);
+        self.len += end - start;
+        true
+    }
+
+    /// Takes `value` out; says whether it was in.
+    pub fn remove(&mut self, value: u32) -> bool {
+        let Some((&start, &end)) = self.ranges.range(..=value).next_back().filter(|(_, end)| value < **end) else {
+            return false;
+        };
+        self.ranges.remove(&start);
+        for (start, end) in [(start, value), (value + 1, end)] {
+            if start < end {
+                self.ranges.insert(start, end);
+            }
+        }
+        self.len -= 1;
+        true
+    }
+
+    /// All numbers, in order.
+    pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
+        self.ranges().flat_map(|(start, end)| start..end)
+    }
+
+    /// The numbers at these places of the order, which are given in order themselves. Places past the end are left out.
+    pub fn at(&self, places: impl IntoIterator<Item = u32>) -> Vec<u32> {
+        let mut ranges = self.ranges().scan(0, |before, (start, end)| {
+            let first = *before;
+            *before += end - start;
+            Some((first..*before, start))
+        });
+        let mut current = ranges.next();
+        let mut found = Vec::new();
+        for place in places {
+            while current.as_ref().is_some_and(|(places, _)| places.end <= place) {
+                current = ranges.next();
+            }
+            let Some((places, start)) = &current else { break };
+            found.push(start + (place - places.start));
+        }
+        found
+    }
+
     /// The ranges in order, as (start, end), half-open.
     pub fn ranges(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
         self.ranges.iter().map(|(&start, &end)| (start, end))
@@ -67,7 +123,7 @@ impl FromIterator<u32> for RangeSet {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::{collections::BTreeSet, vec::Vec};
+    use alloc::collections::BTreeSet;
 
     #[test]
     fn agrees_with_a_plain_set_in_any_order() {
@@ -82,6 +138,29 @@ mod tests {
             assert_eq!(ranges.contains(probe), plain.contains(&probe));
             assert_eq!(ranges.first_gap(probe), (probe..).find(|n| !plain.contains(n)).expect("a gap"));
         }
+    }
+
+    #[test]
+    fn ranges_go_in_whole_and_numbers_come_out_alone() {
+        let (mut ranges, mut plain) = (RangeSet::default(), BTreeSet::new());
+        let mut value: u32 = 7;
+        for _ in 0..2_000 {
+            value = value.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let (start, len) = ((value >> 8) % 300, (value >> 20) % 9);
+            if value & 1 == 0 {
+                let free = (start..start + len).all(|n| !plain.contains(&n));
+                assert_eq!(ranges.insert_range(start..start + len), free);
+                plain.extend((start..start + len).filter(|_| free));
+            } else {
+                assert_eq!(ranges.remove(start), plain.remove(&start));
+            }
+            assert_eq!(ranges.len() as usize, plain.len());
+            assert!(ranges.iter().eq(plain.iter().copied()));
+            let places: Vec<u32> = (0..310).filter(|place| place % 7 == value % 7).collect();
+            let expected = places.iter().filter_map(|&place| plain.iter().nth(place as usize).copied());
+            assert_eq!(ranges.at(places.iter().copied()), expected.collect::<Vec<_>>());
+        }
+        assert_eq!(ranges.ranges().zip(ranges.ranges().skip(1)).find(|(one, next)| one.1 >= next.0), None);
     }
 
     #[test]

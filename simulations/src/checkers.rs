@@ -11,6 +11,7 @@ pub mod queues;
 pub mod seats;
 pub mod secrecy;
 pub mod settles;
+pub mod windows;
 
 use crate::{scenario::Scenario, seen::Seen, truth::Truth};
 use pocketmesh_types::JobId;
@@ -95,6 +96,7 @@ fn all() -> Vec<Box<dyn Checker>> {
         Box::new(seats::Seats),
         Box::new(secrecy::Secrecy::default()),
         Box::new(settles::Settles::default()),
+        Box::new(windows::Windows::default()),
     ]
 }
 

@@ -47,7 +47,7 @@ impl World {
             seed: Hash::of_parts("simulated dice", &[&self.seed.to_le_bytes(), &name, &life.to_le_bytes()]).0,
             salt_key: Hash::of_parts("simulated salt", &[&node.id.0]).0,
         }));
-        self.journal_of(at).iter().for_each(|record| peer.restore(record.clone()));
+        self.journal_of(at).into_iter().for_each(|record| peer.restore(record));
         let mut effects = peer.handle(Default::default(), Input::WallClock(wall));
         effects.extend(peer.resume(Default::default()));
         let name = self.nodes[at as usize].id;

@@ -4,19 +4,20 @@ use crate::{
     attack::{Clique, Wiretap},
     checkers::Checkers,
     dice::Dice,
+    journal::Journal,
     life,
     meter::Meter,
     node::Node,
     overlay::{self, Overlay},
     plant::Plant,
     queue::Queue,
-    scenario::{Arch, Behaviour, Checked, Faults, Scenario, Work},
+    scenario::{Arch, Behaviour, Faults, Scenario, Work},
     truth::{FUEL_PER_MS, JobFacts, Truth, Who},
     world::{SECOND, Streams, What, World},
 };
 use pocketmesh_protocol::{Command, CommandId, Input, Inputs};
 use pocketmesh_types::{
-    BlobId, Fuel, JobId, Output, Policy, Price, UnixTime,
+    BlobId, Fuel, JobId, Output, Price, UnixTime,
     job::{Job, TaskLimits},
 };
 use pocketmesh_wire::envelope;
@@ -49,6 +50,7 @@ impl World {
             faults: Faults::default(),
             phase: 0,
             sides: None,
+            journal: Journal::default(),
             refused: BTreeMap::new(),
             wiretap: Wiretap::default(),
             clique: Clique::default(),
@@ -239,7 +241,6 @@ impl World {
 fn job_of(plan: &Work, work: u16, number: usize, epoch: UnixTime) -> Job {
     let mut nonce = [0; 16];
     nonce[..8].copy_from_slice(&(number as u64).to_le_bytes());
-    let Checked::Replicas(replicas) = plan.policy;
     Job {
         program: BlobId::of(format!("program {work}").as_bytes()),
         program_len: PROGRAM_BYTES,
@@ -251,7 +252,7 @@ fn job_of(plan: &Work, work: u16, number: usize, epoch: UnixTime) -> Job {
         tasks: plan.tasks,
         first_index: 0,
         limits: TaskLimits { wall_ms: plan.wall_s * 1_000, ..TaskLimits::default() },
-        policy: Policy::Replicas(replicas),
+        policy: plan.policy.policy(),
         max_price: Price(plan.ceiling),
         profile: life::profile(),
         epoch,

@@ -7,6 +7,7 @@ use crate::{
     attack::{Clique, Wiretap},
     checkers::Checkers,
     dice::Dice,
+    journal::Journal,
     meter::Meter,
     node::{Node, Task},
     overlay::Overlay,
@@ -139,6 +140,8 @@ pub struct World {
     pub phase: u32,
     /// On which side of a partition each peer is, while there is one.
     pub sides: Option<Vec<bool>>,
+    /// What the disks say, all together.
+    pub journal: Journal,
     /// Who refuses whom, and until when.
     pub refused: BTreeMap<(u32, PeerId), u64>,
     /// What a copier has seen.

@@ -7,7 +7,7 @@ use crate::{
     seen::Seen,
     truth::{Truth, index_of},
 };
-use pocketmesh_protocol::{FinalTask, Record};
+use pocketmesh_protocol::FinalTask;
 use pocketmesh_types::{JobId, TaskIndex};
 use pocketmesh_wire::Message;
 use std::collections::BTreeSet;
@@ -61,7 +61,7 @@ impl Checker for Copies {
             Seen::Said { from, message: Message::Claim(claim), .. } if !is_copier(truth, *from) => {
                 self.shown.extend(claim.results.iter().map(|row| (claim.job, row.task)));
             }
-            Seen::OnDisk { at, record: Record::Final { job, tasks } } => self.on_final(truth, *at, job, tasks, found),
+            Seen::Final { at, job, tasks } => self.on_final(truth, *at, job, tasks, found),
             Seen::Said { to, message: Message::Verdicts(verdicts), .. } if is_copier(truth, index_of(to)) => {
                 self.paid += verdicts.accepted.len() as u64;
             }

@@ -5,7 +5,6 @@ use crate::{
     seen::Seen,
     truth::{Truth, index_of},
 };
-use pocketmesh_protocol::Record;
 use std::collections::BTreeSet;
 
 /// It remembers nothing.
@@ -18,7 +17,7 @@ impl Checker for Seats {
     }
 
     fn see(&mut self, truth: &Truth, seen: &Seen<'_>, found: &mut Found) {
-        let Seen::OnDisk { at, record: Record::Final { tasks, .. } } = seen else { return };
+        let Seen::Final { at, tasks, .. } = seen else { return };
         for task in tasks.iter().filter(|task| task.workers.len() > 1) {
             let (mut peers, mut prefixes) = (BTreeSet::new(), BTreeSet::new());
             for worker in &task.workers {

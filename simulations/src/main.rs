@@ -41,6 +41,9 @@ enum Command {
         /// Break something on purpose; `list` names what.
         #[arg(long)]
         plant: Option<Plant>,
+        /// Tell the story of this job, by its number in the run.
+        #[arg(long)]
+        trace: Option<u32>,
         /// Run so many seeds, from `--seed` on, and stop at the first that fails.
         #[arg(long, default_value_t = 1)]
         seeds: u64,
@@ -62,9 +65,10 @@ enum Command {
 
 fn main() -> anyhow::Result<ExitCode> {
     match Cli::parse().command {
-        Command::Run { scenario, seed, json, svg, plant, seeds } => {
+        Command::Run { scenario, seed, json, svg, plant, trace, seeds } => {
             for seed in seed..seed.saturating_add(seeds) {
-                let (world, report) = run(&scenario, seed, plant)?;
+                let (world, report) = run(&scenario, seed, plant, trace)?;
+                world.trace.lines.iter().for_each(|line| println!("{line}"));
                 print!("{}", report.table());
                 if let Some(path) = &json {
                     write(path, &serde_json::to_string_pretty(&report)?)?;
@@ -87,7 +91,7 @@ fn main() -> anyhow::Result<ExitCode> {
     }
 }
 
-fn run(path: &Path, seed: u64, plant: Option<Plant>) -> anyhow::Result<(World, Report)> {
+fn run(path: &Path, seed: u64, plant: Option<Plant>, trace: Option<u32>) -> anyhow::Result<(World, Report)> {
     let scenario = Scenario::parse(&text_of(path)?).with_context(|| format!("{}", path.display()))?;
     let mut command = format!("cargo run --release -p pocketmesh-sim -- run {} --seed {seed}", path.display());
     if let Some(plant) = plant {
@@ -95,6 +99,7 @@ fn run(path: &Path, seed: u64, plant: Option<Plant>) -> anyhow::Result<(World, R
     }
     let began = Instant::now();
     let mut world = World::new(scenario, seed, plant);
+    world.trace.job = trace;
     world.run();
     let how = Circumstances {
         scenario: path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default(),

@@ -351,6 +351,7 @@ fn keep(mut record: Record, results: &Results, store: &Store) -> Result<Record, 
         | Record::Agreed { .. }
         | Record::WindowFinal { .. }
         | Record::Refuted { .. }
+        | Record::Contested { .. }
         | Record::Closed { .. } => {}
     }
     Ok(record)

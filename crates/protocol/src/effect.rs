@@ -216,6 +216,22 @@ pub enum Event {
         /// Whose.
         requester: PeerId,
     },
+    /// We stand by a claim of ours that another peer has voided, and serve that peer no more.
+    Contested {
+        /// Who.
+        requester: PeerId,
+        /// In which job.
+        job: JobId,
+        /// On which task.
+        task: TaskIndex,
+    },
+    /// A second run of ours comes to something else than we had claimed: this device makes mistakes.
+    Erred {
+        /// In which job.
+        job: JobId,
+        /// On which task.
+        task: TaskIndex,
+    },
     /// Another peer says that it refuted a claim of ours.
     Accused {
         /// Who.

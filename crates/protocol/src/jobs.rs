@@ -114,6 +114,7 @@ impl Jobs {
                     active.void_windows(context, &worker);
                 }
             }
+            Record::Contested { requester, .. } => context.reputation.contested(requester),
             Record::Closed { job, end, at } => {
                 if let Some(active) = self.jobs.get_mut(&job) {
                     active.phase = Phase::Over(end);

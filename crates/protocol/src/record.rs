@@ -80,6 +80,15 @@ pub enum Record {
         /// What our own run came to.
         outcome: Outcome,
     },
+    /// A requester has voided a claim of ours for which we stand: it is not served any more.
+    Contested {
+        /// Who.
+        requester: PeerId,
+        /// In which job of its.
+        job: JobId,
+        /// On which task.
+        task: TaskIndex,
+    },
     /// A job is over.
     Closed {
         /// Which.

@@ -12,6 +12,8 @@ pub struct Seen {
     pub failed: u32,
     /// Claims of it that were refuted by our own run.
     pub refuted: u32,
+    /// Claims of ours that it has voided, and for which we stand.
+    pub contested: u32,
 }
 
 /// What was seen of all peers.
@@ -60,6 +62,16 @@ impl Reputation {
     /// How audit windows have ended so far.
     pub fn windows(&self) -> Windows {
         self.windows
+    }
+
+    /// It has voided a claim of ours for which we stand.
+    pub fn contested(&mut self, peer: PeerId) {
+        self.change(peer, |seen| seen.contested = seen.contested.saturating_add(1));
+    }
+
+    /// Whether it is served: not if it has ever voided what was right.
+    pub fn is_served(&self, peer: &PeerId) -> bool {
+        self.of(peer).contested == 0
     }
 
     /// What was seen of `peer`.

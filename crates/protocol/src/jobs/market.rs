@@ -167,6 +167,10 @@ impl Active {
         Self::disclose(context, &offering);
         self.choose_regime(clearing.winners.len());
         for seat in &clearing.winners {
+            // It may have been refuted, in this job or another, since its bid was counted.
+            if self.distrusts(context, &seat.bidder) {
+                continue;
+            }
             let device = offering.devices.get(&seat.bidder).copied().unwrap_or_default();
             self.grant(context, offering.offer, seat.bidder, seat.price, device);
         }

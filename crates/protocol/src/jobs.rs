@@ -10,6 +10,7 @@ pub mod auditing;
 pub mod judging;
 pub mod leases;
 pub mod market;
+pub mod order;
 pub mod seating;
 pub mod trial;
 pub mod view;

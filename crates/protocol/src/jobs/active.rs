@@ -10,6 +10,7 @@ use crate::{
         auditing::{Delivery, Held, OwnTime},
         judging::{Awaited, Durations},
         leases::Granted,
+        order::Order,
         trial::Trial,
     },
     lottery::Turnout,
@@ -129,7 +130,7 @@ pub struct Active {
     pub phase: Phase,
     /// Tasks that are final, on disk.
     pub finals: RangeSet,
-    /// The first task that never had a seat.
+    /// The first place in the order of the tasks whose task never had a seat.
     pub next: TaskIndex,
     /// Tasks that are not final, or about which somebody is still to be heard.
     pub ballots: BTreeMap<TaskIndex, Ballot>,
@@ -168,6 +169,7 @@ pub struct Active {
     pub(super) drawing: BTreeSet<WindowId>,
     /// Windows that were drawn before the restart, and whether we audit them ourselves.
     pub(super) restored: Vec<(WindowId, bool)>,
+    pub(super) order: Order,
     pub(super) own_time: OwnTime,
     pub(super) on_disk_soon: BTreeMap<TaskIndex, u8>,
     pub(super) checks: VecDeque<TaskIndex>,
@@ -210,6 +212,7 @@ impl Active {
             agreed: BTreeMap::new(),
             drawing: BTreeSet::new(),
             restored: Vec::new(),
+            order: Order::default(),
             own_time: OwnTime::default(),
             on_disk_soon: BTreeMap::new(),
             checks: VecDeque::new(),

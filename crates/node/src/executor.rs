@@ -1,10 +1,10 @@
 //! Lending the protocol a sandbox: runs in, outcomes out.
 
-use crate::trees;
+use crate::{sabotage::Saboteur, trees};
 use pocketmesh_blobs::Store;
 use pocketmesh_protocol::{Executed, NoOutcome, Run, RunId};
 use pocketmesh_sandbox::{self as sandbox, Executor, Failure, Submission, Task, Ticket};
-use pocketmesh_types::{BlobId, Bytes, Output, PeerId, TaskInput, Tree, limits};
+use pocketmesh_types::{BlobId, Bytes, Output, TaskInput, Tree, limits};
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
@@ -28,8 +28,8 @@ pub struct Sandbox {
     finished: mpsc::Sender<Finished>,
     tickets: Arc<Mutex<BTreeMap<RunId, Ticket>>>,
     last_tree: Arc<Mutex<Option<NamedTree>>>,
-    /// A test aid: every result is replaced by a wrong one.
-    sabotage: Option<PeerId>,
+    /// A test aid: results are replaced by wrong ones.
+    saboteur: Option<Arc<Saboteur>>,
 }
 
 impl Sandbox {
@@ -37,10 +37,11 @@ impl Sandbox {
     pub fn new(
         executor: Arc<dyn Executor>,
         store: Store,
-        sabotage: Option<PeerId>,
+        saboteur: Option<Saboteur>,
     ) -> (Self, mpsc::Receiver<Finished>) {
         let (finished, receiver) = mpsc::channel(QUEUE);
-        (Self { executor, store, finished, tickets: Arc::default(), last_tree: Arc::default(), sabotage }, receiver)
+        let saboteur = saboteur.map(Arc::new);
+        (Self { executor, store, finished, tickets: Arc::default(), last_tree: Arc::default(), saboteur }, receiver)
     }
 
     /// Runs a task; how it ended comes through the channel.
@@ -98,21 +99,10 @@ impl Sandbox {
     }
 
     fn submit(&self, run: Run, stdin: Vec<u8>, files: Arc<Tree>) {
-        let id = run.run;
-        let task = Task {
-            program: run.program,
-            name: run.name,
-            args: run.args,
-            env: run.env,
-            stdin,
-            files,
-            input_name: run.input_name,
-            limits: run.limits,
-            epoch: run.epoch,
-            seed: run.seed,
-        };
+        let (id, seed) = (run.run, run.seed);
+        let task = task_of(run, stdin, files);
         let done = self.clone();
-        let on_done = Box::new(move |result| done.on_done(id, result));
+        let on_done = Box::new(move |result| done.on_done(id, &seed, result));
         // The ticket is noted under the lock that `on_done` takes, so that it cannot be noted after the end.
         let mut tickets = self.tickets.lock().unwrap_or_else(PoisonError::into_inner);
         match self.executor.submit(Submission { task, on_done }) {
@@ -124,10 +114,10 @@ impl Sandbox {
         }
     }
 
-    fn on_done(&self, run: RunId, result: Result<sandbox::Executed, Failure>) {
+    fn on_done(&self, run: RunId, seed: &[u8; 32], result: Result<sandbox::Executed, Failure>) {
         self.tickets.lock().unwrap_or_else(PoisonError::into_inner).remove(&run);
         let result = match result {
-            Ok(executed) => self.keep_outputs(self.tamper(executed)),
+            Ok(executed) => self.keep_outputs(self.tamper(seed, executed)),
             Err(Failure::Load(sandbox::LoadError::Program(error))) => {
                 tracing::warn!(%error, "a program was refused");
                 Err(NoOutcome::ProgramRefused)
@@ -166,16 +156,11 @@ impl Sandbox {
         Ok(Executed { outcome, inline })
     }
 
-    /// The test aid: a wrong result, wrong in a way of its own, so that two saboteurs never agree.
-    fn tamper(&self, mut executed: sandbox::Executed) -> sandbox::Executed {
-        if let Some(me) = self.sabotage {
-            let stdout = &mut executed.written.stdout;
-            stdout.extend(me.0);
-            stdout.rotate_right(me.0.len());
-            stdout.truncate(executed.outcome.stdout.len.max(1) as usize);
-            executed.outcome.stdout = Output::of(stdout);
+    fn tamper(&self, seed: &[u8; 32], executed: sandbox::Executed) -> sandbox::Executed {
+        match &self.saboteur {
+            Some(saboteur) => saboteur.tamper(seed, executed),
+            None => executed,
         }
-        executed
     }
 
     fn finish(&self, run: RunId, result: Result<Executed, NoOutcome>) {
@@ -183,5 +168,21 @@ impl Sandbox {
         if self.finished.try_send((run, result)).is_err() {
             tracing::error!("a finished task found no room on its way to the event loop");
         }
+    }
+}
+
+/// A run of the protocol as the sandbox takes it.
+pub fn task_of(run: Run, stdin: Vec<u8>, files: Arc<Tree>) -> Task {
+    Task {
+        program: run.program,
+        name: run.name,
+        args: run.args,
+        env: run.env,
+        stdin,
+        files,
+        input_name: run.input_name,
+        limits: run.limits,
+        epoch: run.epoch,
+        seed: run.seed,
     }
 }

@@ -221,13 +221,13 @@ impl Active {
     /// left for the next one must be worth its audits.
     fn window_size(&self) -> u32 {
         let workers = u32::try_from(self.live.len().max(1)).unwrap_or(u32::MAX);
-        let (each, most) = self.window_of(workers);
+        let (each, most) = self.audit_window(workers);
         let left = (self.job.tasks - self.next) / workers;
         if left < each / 2 { most } else { each }
     }
 
     /// How many results a window has if so many workers share the job, and how many it may have.
-    pub fn window_of(&self, workers: u32) -> (u32, u32) {
+    pub fn audit_window(&self, workers: u32) -> (u32, u32) {
         let most = (HELD_MAX / workers.max(1)).clamp(1, limits::WINDOW_RESULTS_MAX);
         ((self.job.tasks / workers.max(1)).clamp(1, most), most)
     }

@@ -209,7 +209,7 @@ fn convicted(world: &World, requester: PeerId) -> BTreeSet<PeerId> {
 #[test]
 fn liars_are_convicted_in_jobs_of_any_size() {
     for (tasks, by) in [(300, Auditors::Auto), (8_000, Auditors::Mesh), (8_000, Auditors::Own)] {
-        let (mut world, requester, workers) = fast_mesh(11, 5, &[(3, Behaviour::Wrong)]);
+        let (mut world, requester, workers) = fast_mesh(11, 4, &[(3, Behaviour::Wrong)]);
         let job = audited(job("any", tasks, 1), target(by));
         run(&mut world, requester, &job);
         world.run_for(seconds(40));

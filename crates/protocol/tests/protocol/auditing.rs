@@ -245,3 +245,13 @@ fn a_requester_with_a_broken_host_convicts_nobody() {
     assert!(!refuted(&world, requester).is_empty());
     assert_eq!(convicted(&world, requester), BTreeSet::new());
 }
+
+#[test]
+fn a_requester_that_cannot_run_the_tasks_leaves_their_check_to_others() {
+    for tasks in [200, 6_000] {
+        let (mut world, requester, _) = fast_mesh(14, 4, &[]);
+        world.node_mut(requester).behaviour = Behaviour::BrokenHost;
+        let job = audited(job("any", tasks, 1), target(Auditors::Own));
+        run(&mut world, requester, &job);
+    }
+}

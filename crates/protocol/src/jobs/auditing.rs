@@ -197,7 +197,9 @@ impl Active {
             .filter(|(_, seat)| self.excluded.contains(&seat.worker))
             .map(|(&lease, _)| lease)
             .collect();
-        gone.iter().for_each(|lease| drop(self.unseat(task, lease)));
+        for lease in &gone {
+            self.unseat(task, lease);
+        }
         self.steps(context, &[task]);
     }
 

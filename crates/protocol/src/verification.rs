@@ -4,6 +4,7 @@
 //! run came to. A [`Rule`] looks at it and says what is to be done next. The rule here is [`Replicas`]; rules that
 //! audit after delivery look at the same ballots. Nothing here talks to anybody.
 
+pub mod sizing;
 pub mod windows;
 
 use alloc::{collections::BTreeMap, vec::Vec};

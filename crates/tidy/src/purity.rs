@@ -12,11 +12,12 @@ use crate::{Finding, Outline};
 pub const PURE: [&str; 4] = ["types", "wire", "ledger", "protocol"];
 
 /// Libraries that pure crates may be built with: computation on memory that the caller owns.
-pub const LIBRARIES: [&str; 11] = [
+pub const LIBRARIES: [&str; 12] = [
     "blake3",
     "bs58",
     "ed25519-dalek",
     "hex",
+    "libm",
     "rand_chacha",
     "serde",
     "serde_bytes",

@@ -1,0 +1,93 @@
+//! A seat is accepted once, what is owed is price × fuel of what was accepted, and it only grows. A lease arrives as it
+//! was granted.
+
+use super::{Checker, Found};
+use crate::{
+    seen::Seen,
+    truth::{Truth, index_of},
+};
+use pocketmesh_types::{Credits, JobId, LeaseId, RangeSet};
+use pocketmesh_wire::{
+    Message, envelope,
+    message::{Lease, Verdicts},
+};
+use std::collections::BTreeMap;
+
+/// What was granted, accepted and said to be owed.
+#[derive(Debug, Default)]
+pub struct Payment {
+    leases: BTreeMap<LeaseId, Account>,
+    seats: BTreeMap<(JobId, u32), RangeSet>,
+    accepted: u64,
+}
+
+#[derive(Debug)]
+struct Account {
+    /// What one task pays.
+    per_task: u128,
+    tasks: u128,
+    owed: Credits,
+}
+
+impl Payment {
+    fn on_granted(&mut self, truth: &Truth, lease: &Lease) {
+        let id = LeaseId(envelope::id(&lease.clone().into()));
+        let job = JobId(envelope::id(&lease.job.clone().into()));
+        let Some(facts) = truth.job(&job) else { return };
+        let per_task = lease.price.cost(facts.fuel).0;
+        self.leases.insert(id, Account { per_task, tasks: 0, owed: Credits::default() });
+    }
+
+    fn on_said(&mut self, from: u32, to: u32, verdicts: &Verdicts, found: &mut Found) {
+        let Some(account) = self.leases.get_mut(&verdicts.lease) else {
+            return found.add(|| format!("peer {from} accepts results under a lease that it has not granted"));
+        };
+        let seats = self.seats.entry((verdicts.job, to)).or_default();
+        for &task in &verdicts.accepted {
+            if !seats.insert(task) {
+                found.add(|| format!("peer {from} accepts task {task} of peer {to} twice"));
+            }
+        }
+        self.accepted += verdicts.accepted.len() as u64;
+        account.tasks += verdicts.accepted.len() as u128;
+        let due = Credits(account.per_task * account.tasks);
+        // Verdicts of more than one message state the whole sum in each.
+        if verdicts.owed < account.owed || verdicts.owed < due || verdicts.owed.0 % account.per_task.max(1) != 0 {
+            found.add(|| format!("peer {from} owes {} for what comes to {}", verdicts.owed.0, due.0));
+        }
+        account.owed = verdicts.owed;
+    }
+
+    fn on_heard(&self, to: u32, verdicts: &Verdicts, found: &mut Found) {
+        let said = self.leases.get(&verdicts.lease).map(|account| account.owed);
+        if said.is_none_or(|said| verdicts.owed > said) {
+            found.add(|| format!("peer {to} is told that it is owed {}, which was never said", verdicts.owed.0));
+        }
+    }
+}
+
+impl Checker for Payment {
+    fn name(&self) -> &'static str {
+        "payment"
+    }
+
+    fn see(&mut self, truth: &Truth, seen: &Seen<'_>, found: &mut Found) {
+        match seen {
+            Seen::Said { message: Message::Lease(lease), .. } => self.on_granted(truth, lease),
+            Seen::Said { from, to, message: Message::Verdicts(verdicts), .. } => {
+                self.on_said(*from, index_of(to), verdicts, found);
+            }
+            Seen::Heard { to, message: Message::Verdicts(verdicts), .. } => self.on_heard(*to, verdicts, found),
+            Seen::Heard { to, from, message: message @ Message::Lease(_) } => {
+                if !self.leases.contains_key(&LeaseId(envelope::id(message))) {
+                    found.add(|| format!("peer {to} gets a lease of peer {from} that was not granted like that"));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn figures(&self) -> Vec<(&'static str, f64)> {
+        vec![("seats_accepted", self.accepted as f64)]
+    }
+}

@@ -1,0 +1,140 @@
+//! The overlay: who is connected to whom, and how gossip spreads; with the numbers of `overlay.toml`.
+//!
+//! A test in `crates/network` measures the same numbers on real swarms. Nothing here decides anything: it draws.
+
+use crate::dice::Dice;
+use serde::Deserialize;
+
+/// The numbers that are assumed of discovery and gossip.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Overlay {
+    /// Gossip.
+    pub gossip: Gossip,
+    /// Look-ups.
+    pub lookup: Lookup,
+}
+
+/// What is assumed of gossip.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Gossip {
+    /// Connections of a peer that gossip goes over.
+    pub degree: u32,
+    /// The least share of the peers of a topic that hear a message.
+    pub delivery_min: f64,
+    /// From one peer to the next, the median.
+    pub hop_delay_ms_p50: f64,
+    /// From one peer to the next, the 99th percentile.
+    pub hop_delay_ms_p99: f64,
+    /// Copies beyond the first, on average.
+    pub duplicates_per_peer_max: f64,
+}
+
+/// What is assumed of look-ups.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lookup {
+    /// The least share that finds somebody.
+    pub success_min: f64,
+}
+
+impl Overlay {
+    /// The numbers of `overlay.toml`.
+    pub fn assumed() -> Self {
+        toml::from_str(include_str!("../overlay.toml")).expect("the file is part of this crate and its test reads it")
+    }
+}
+
+/// A random graph: every peer has about so many neighbours, all of its own shard. Neighbours are mutual.
+pub fn graph(peers: u32, shards: u32, degree: u32, dice: &mut Dice) -> Vec<Vec<u32>> {
+    let mut edges: Vec<Vec<u32>> = vec![Vec::with_capacity(degree as usize); peers as usize];
+    for shard in 0..shards {
+        let members: Vec<u32> = (shard..peers).step_by(shards as usize).collect();
+        wire(&members, degree, dice, &mut edges);
+    }
+    edges
+}
+
+/// A ring, so that nobody is alone, and random chords.
+fn wire(members: &[u32], degree: u32, dice: &mut Dice, edges: &mut [Vec<u32>]) {
+    let len = members.len();
+    if len < 2 {
+        return;
+    }
+    if len <= degree as usize + 1 {
+        for &one in members {
+            edges[one as usize].extend(members.iter().copied().filter(|&other| other != one));
+        }
+        return;
+    }
+    for (at, &one) in members.iter().enumerate() {
+        let next = members[(at + 1) % len];
+        link(one, next, edges);
+    }
+    for &one in members {
+        let mut tries = 4 * degree;
+        while edges[one as usize].len() < degree as usize && tries > 0 {
+            tries -= 1;
+            let other = members[dice.index(len)];
+            let full = edges[other as usize].len() >= 2 * degree as usize;
+            if other != one && !full && !edges[one as usize].contains(&other) {
+                link(one, other, edges);
+            }
+        }
+    }
+}
+
+fn link(one: u32, other: u32, edges: &mut [Vec<u32>]) {
+    edges[one as usize].push(other);
+    edges[other as usize].push(one);
+}
+
+/// When gossip that `origin` publishes now reaches each of the `audience`: microseconds from now, earliest first. Hops
+/// grow with the logarithm of the audience to the base of the degree.
+pub fn spread(gossip: &Gossip, audience: &[u32], origin: u32, degree: u32, dice: &mut Dice) -> Vec<(u32, u32)> {
+    let others = audience.len().saturating_sub(1).max(1) as f64;
+    let base = f64::from(degree.max(2));
+    let reach = |hop: i32| base.powi(hop).min(others);
+    let mut arrivals = Vec::with_capacity(audience.len());
+    for &peer in audience {
+        if peer == origin || !dice.chance(gossip.delivery_min) {
+            continue;
+        }
+        // The share of the audience within h hops is that of a tree which fans out by the degree.
+        let place = dice.unit() * others;
+        let hops = (1..32).find(|&hop| place < reach(hop)).unwrap_or(32);
+        let ms: f64 = (0..hops).map(|_| dice.spread(gossip.hop_delay_ms_p50, gossip.hop_delay_ms_p99)).sum();
+        arrivals.push(((ms * 1e3) as u32, peer));
+    }
+    arrivals.sort_unstable();
+    arrivals
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everybody_has_neighbours_of_its_shard_and_they_are_mutual() {
+        let edges = graph(1_000, 4, 12, &mut Dice::new(3, "graph"));
+        for (one, others) in edges.iter().enumerate() {
+            assert!((12..=24).contains(&others.len()), "{}", others.len());
+            assert!(others.iter().all(|&other| other % 4 == one as u32 % 4));
+            assert!(others.iter().all(|&other| edges[other as usize].contains(&(one as u32))));
+        }
+    }
+
+    #[test]
+    fn gossip_takes_more_hops_in_a_larger_mesh_but_only_logarithmically() {
+        let gossip = Overlay::assumed().gossip;
+        let mut dice = Dice::new(4, "spread");
+        let mut median = |peers: u32| {
+            let audience: Vec<u32> = (0..peers).collect();
+            let arrivals = spread(&gossip, &audience, 0, gossip.degree, &mut dice);
+            arrivals[arrivals.len() / 2].0
+        };
+        let (small, large) = (median(100), median(10_000));
+        assert!(small < large && large < 4 * small, "{small} {large}");
+    }
+}

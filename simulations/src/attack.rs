@@ -5,12 +5,12 @@
 use crate::{
     node::Task,
     plant::Plant,
-    scenario::{Behaviour, Checked},
+    scenario::Behaviour,
     truth,
     world::{MS, SECOND, What, World},
 };
 use pocketmesh_protocol::Executed;
-use pocketmesh_types::{Bytes, ClaimId, JobId, LeaseId, Outcome, TaskIndex};
+use pocketmesh_types::{Bytes, ClaimId, JobId, LeaseId, Outcome, TaskIndex, TaskInput};
 use pocketmesh_wire::{
     Message, Verified,
     message::{Bid, Committed, EndReason, Void},
@@ -101,18 +101,19 @@ impl World {
             self.wiretap.copied.insert((at, task.job, task.task));
             return Conduct::Claims(truth::result(facts, &task.seed, 0));
         }
-        if task.waited == 0 { Conduct::Wait(PATIENCE) } else { Conduct::Claims(truth::result(facts, &[1; 32], 0)) }
+        let guess = || truth::result(facts, &task.seed, 1 + u64::from(at));
+        if task.waited == 0 { Conduct::Wait(PATIENCE) } else { Conduct::Claims(guess()) }
     }
 
     /// Cheats where the clique holds every seat that counts; the first who has to speak decides for all.
     fn collude(&mut self, at: u32, task: &Task, share: f64) -> Conduct {
         let key = (task.job, task.task);
         let facts = &self.truth.jobs[task.job as usize];
-        let Checked::Replicas(seats) = facts.policy;
+        let seats = facts.policy.seats();
         let held = self.clique.holders.get(&key).map_or(0, BTreeSet::len);
         let cheats = match self.clique.decided.get(&key) {
             Some(&decided) => decided,
-            None if held >= usize::from(seats) => self.dice.sandbox.chance(share),
+            None if held >= seats => self.dice.sandbox.chance(share),
             None if task.waited == 0 => return Conduct::Wait(PATIENCE),
             None => false,
         };
@@ -132,7 +133,8 @@ impl World {
                 let number = self.truth.number_of(&verdicts.job)?;
                 let outcome = truth::result(&self.truth.jobs[number as usize], &[2; 32], 0).outcome;
                 let claim = ClaimId::default();
-                let void = Void { job: verdicts.job, lease: verdicts.lease, task, claim, outcome };
+                let input = TaskInput::None;
+                let void = Void { job: verdicts.job, lease: verdicts.lease, task, claim, input, outcome };
                 Some((void.into(), attached))
             }
             (Behaviour::Copier, Message::Commit(mut commit)) => {

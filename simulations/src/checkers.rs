@@ -11,8 +11,10 @@ pub mod queues;
 pub mod seats;
 pub mod secrecy;
 pub mod settles;
+pub mod windows;
 
 use crate::{scenario::Scenario, seen::Seen, truth::Truth};
+use pocketmesh_types::JobId;
 use serde::Serialize;
 use std::fmt;
 
@@ -67,9 +69,9 @@ pub trait Checker: fmt::Debug {
         Vec::new()
     }
 
-    /// How many jobs are not settled, if it knows.
-    fn open(&self) -> usize {
-        0
+    /// Jobs that are not settled, if it knows of any.
+    fn open(&self) -> Vec<JobId> {
+        Vec::new()
     }
 }
 
@@ -94,6 +96,7 @@ fn all() -> Vec<Box<dyn Checker>> {
         Box::new(seats::Seats),
         Box::new(secrecy::Secrecy::default()),
         Box::new(settles::Settles::default()),
+        Box::new(windows::Windows::default()),
     ]
 }
 
@@ -135,6 +138,11 @@ impl Checkers {
 
     /// Whether every job is settled.
     pub fn all_settled(&self) -> bool {
-        self.list.iter().all(|checker| checker.open() == 0)
+        self.list.iter().all(|checker| checker.open().is_empty())
+    }
+
+    /// Jobs that are not settled.
+    pub fn open(&self) -> Vec<JobId> {
+        self.list.iter().flat_map(|checker| checker.open()).collect()
     }
 }

@@ -23,7 +23,7 @@ impl World {
         if before {
             return self.crash(at);
         }
-        let overtakes = self.plant == Some(Plant::WritesOvertake) && matches!(record, Record::Final { .. });
+        let overtakes = self.plant == Some(Plant::WritesOvertake) && is_result(&record);
         if self.plant == Some(Plant::StoredEarly) {
             self.later(0, What::Written { at, life, id, record: Box::new(record.clone()), tell: true });
             self.later(took + SECOND, What::Written { at, life, id, record: Box::new(record), tell: false });
@@ -51,10 +51,13 @@ impl World {
         }
         let is_end = matches!(record, Record::Closed { .. });
         let told_only = tell && matches!(self.plant, Some(Plant::StoredEarly))
-            || tell && self.plant == Some(Plant::WritesOvertake) && matches!(record, Record::Final { .. });
+            || tell && self.plant == Some(Plant::WritesOvertake) && is_result(&record);
         if !told_only {
             self.rot(&mut record);
             self.see(&Seen::OnDisk { at, record: &record });
+            if let Some((job, tasks)) = self.journal.take(&record) {
+                self.see(&Seen::Final { at, job, tasks: &tasks });
+            }
             self.nodes[at as usize].disk.push(record);
         }
         if tell && !(is_end && self.plant == Some(Plant::NeverStored)) {
@@ -66,7 +69,7 @@ impl World {
         if self.plant != Some(Plant::BitRot) {
             return;
         }
-        if let Record::Final { tasks, .. } = record {
+        if let Record::Final { tasks, .. } | Record::Delivered { tasks, .. } = record {
             for task in tasks {
                 if self.dice.faults.chance(0.02)
                     && let Some(outcome) = &mut task.outcome
@@ -78,12 +81,24 @@ impl World {
     }
 
     /// What a peer finds on its disk when it starts.
-    pub(crate) fn journal_of(&self, at: u32) -> &[Record] {
+    pub(crate) fn journal_of(&self, at: u32) -> Vec<Record> {
         let disk = &self.nodes[at as usize].disk;
+        let mut records = disk.clone();
         match self.plant {
-            Some(Plant::RecordLost) if disk.len() > 1 => &disk[..disk.len() - 1],
-            Some(Plant::OldJournal) => &disk[..disk.len().div_ceil(2)],
-            _ => disk,
+            Some(Plant::RecordLost) if disk.len() > 1 => drop(records.pop()),
+            Some(Plant::OldJournal) => records.truncate(disk.len().div_ceil(2)),
+            Some(Plant::DrawRepeated) => records.retain(|record| !matches!(record, Record::Drawn { .. })),
+            Some(Plant::AuditsForgotten) => records.iter_mut().for_each(|record| {
+                if let Record::Drawn { audits, .. } = record {
+                    audits.clear();
+                }
+            }),
+            _ => {}
         }
+        records
     }
+}
+
+fn is_result(record: &Record) -> bool {
+    matches!(record, Record::Final { .. } | Record::WindowFinal { .. })
 }

@@ -44,12 +44,9 @@ impl World {
             if self.mesh.dial && matches!(spread.message.content, Message::Offer(_)) {
                 self.connect(to, author);
             }
-            self.tokens += 1;
-            let message = spread.message.clone();
-            self.tell(to, Input::GossipHeard { token: self.tokens, message: message.clone() });
-            if self.dice.gossip.chance(self.faults.replay) {
+            for _ in 0..1 + u32::from(self.dice.gossip.chance(self.faults.replay)) {
                 self.tokens += 1;
-                self.tell(to, Input::GossipHeard { token: self.tokens, message });
+                self.tell(to, Input::GossipHeard { token: self.tokens, message: spread.message.clone() });
             }
         }
         if let Some(&(after, _)) = spread.arrivals.get(spread.next) {

@@ -14,6 +14,8 @@ use pocketmesh_types::{Hash, Price, ProfileId};
 const NOTICED: (u64, u64) = (5 * SECOND, 20 * SECOND);
 /// How long a peer takes to connect to those that it knows, at most.
 const CONNECT_WITHIN: u64 = 500 * MS;
+/// How long a wall clock stays wrong.
+const CLOCK_WRONG_FOR: u64 = 300 * SECOND;
 /// Memory that a device gives.
 const MEMORY: u64 = 1 << 32;
 
@@ -45,7 +47,7 @@ impl World {
             seed: Hash::of_parts("simulated dice", &[&self.seed.to_le_bytes(), &name, &life.to_le_bytes()]).0,
             salt_key: Hash::of_parts("simulated salt", &[&node.id.0]).0,
         }));
-        self.journal_of(at).iter().for_each(|record| peer.restore(record.clone()));
+        self.journal_of(at).into_iter().for_each(|record| peer.restore(record));
         let mut effects = peer.handle(Default::default(), Input::WallClock(wall));
         effects.extend(peer.resume(Default::default()));
         let name = self.nodes[at as usize].id;
@@ -186,10 +188,17 @@ impl World {
         if phase == self.phase && self.faults.clock_jumps_per_hour > 0.0 {
             let at = self.dice.faults.index(self.nodes.len()) as u32;
             let span = self.faults.clock_jump_s as i64 * 1_000;
-            self.nodes[at as usize].skew_ms = self.dice.faults.below(2 * span as u64 + 1) as i64 - span;
-            let wall = self.wall(at);
-            self.tell(at, Input::WallClock(wall));
+            let skew = self.dice.faults.below(2 * span as u64 + 1) as i64 - span;
+            self.set_clock(at, skew);
+            self.later(CLOCK_WRONG_FOR, What::ClockSet { at });
             self.again(self.faults.clock_jumps_per_hour * self.nodes.len() as f64, What::ClockJump { phase });
         }
+    }
+
+    /// Sets a peer's wall clock so far from the true one, and tells the peer.
+    pub(crate) fn set_clock(&mut self, at: u32, skew_ms: i64) {
+        self.nodes[at as usize].skew_ms = skew_ms;
+        let wall = self.wall(at);
+        self.tell(at, Input::WallClock(wall));
     }
 }

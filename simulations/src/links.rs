@@ -29,6 +29,8 @@ const RECONNECT: (u64, u64) = (300 * MS, 3 * SECOND);
 const REPLAYED_WITHIN: u64 = 10 * SECOND;
 /// How much later than its turn a message may come.
 const LATE_BY: u64 = 500 * MS;
+/// How long a peer that broke the rules is refused: the daemon's default.
+const REFUSED_FOR: u64 = 600 * SECOND;
 /// The epoch of messages that come again: any connection will do.
 const ANY_EPOCH: u32 = 0;
 /// What an envelope and a seal add to a body. Measured: the test of `sized` below.
@@ -163,7 +165,7 @@ impl World {
     /// Two peers connect, if both are up and nothing is between them.
     pub(crate) fn connect(&mut self, a: u32, b: u32) {
         let up = |at: u32| self.nodes[at as usize].peer.is_some();
-        if a == b || !up(a) || !up(b) || self.are_apart(a, b) {
+        if a == b || !up(a) || !up(b) || self.are_apart(a, b) || self.is_refused(a, b) {
             return;
         }
         let known = |one: u32, other: u32| self.nodes[one as usize].link(other).map(|link| link.epoch);
@@ -208,17 +210,25 @@ impl World {
         }
     }
 
-    /// A peer wants nothing to do with another for a while: their connection ends and is not set up again.
+    /// A peer wants nothing to do with another for a while: their connection ends, and none is set up meanwhile.
     pub(crate) fn shun(&mut self, at: u32, peer: &PeerId) {
         let other = truth::index_of(peer);
         self.meter.shunned += 1;
         if self.nodes[other as usize].id == *peer
             && let Some(epoch) = self.nodes[at as usize].link(other).map(|link| link.epoch)
         {
-            self.edges[at as usize].retain(|&edge| edge != other);
-            self.edges[other as usize].retain(|&edge| edge != at);
+            self.refused.insert((at, *peer), self.now + REFUSED_FOR);
             self.later(0, What::Break { a: at, b: other, epoch });
+            self.later(REFUSED_FOR, What::Connect { a: at, b: other });
         }
+    }
+
+    /// Whether one of the two refuses the other now.
+    fn is_refused(&self, a: u32, b: u32) -> bool {
+        [(a, b), (b, a)].into_iter().any(|(one, other)| {
+            let until = self.refused.get(&(one, self.nodes[other as usize].id));
+            until.is_some_and(|&until| self.now < until)
+        })
     }
 }
 

@@ -157,6 +157,7 @@ impl Meter {
             }
             Seen::Notice { event, .. } => self.on_notice(now, event),
             Seen::OnDisk { record, .. } => self.on_record(truth, now, record),
+            Seen::Final { tasks, .. } => self.now.tasks_final += tasks.len() as u64,
             _ => {}
         }
     }
@@ -183,7 +184,6 @@ impl Meter {
     fn on_record(&mut self, truth: &Truth, now: u64, record: &Record) {
         match record {
             Record::Submitted { .. } => self.now.jobs_open += 1,
-            Record::Final { tasks, .. } => self.now.tasks_final += tasks.len() as u64,
             Record::Closed { job, .. } => {
                 self.now.jobs_open = self.now.jobs_open.saturating_sub(1);
                 self.offered.remove(job);
@@ -191,7 +191,7 @@ impl Meter {
                     self.sample("job_s", (now - facts.at) as f64 / SECOND as f64);
                 }
             }
-            Record::Refuted { .. } => {}
+            _ => {}
         }
     }
 

@@ -45,6 +45,8 @@ plants! {
     VoidAstray, "void-astray", found_by: "blame", "a void reaches another worker than the one that was refuted";
     RevealEarly, "reveal-early", found_by: "secrecy", "a worker is asked to reveal as soon as it has committed";
     OpenCommits, "open-commits", found_by: "copies", "copiers are told what honest workers committed to";
+    AuditsForgotten, "audits-forgotten", found_by: "windows", "a restarted peer reads what was drawn without its audits";
+    DrawRepeated, "draw-repeated", found_by: "windows", "a restarted peer does not read what was drawn";
     FreshName, "fresh-name", found_by: "blame", "a refuted worker appears under a fresh name at once, at no cost";
     PrefixHidden, "prefix-hidden", found_by: "seats", "public prefixes are not told";
     BidsDoubled, "bids-doubled", found_by: "auctions", "each bid arrives once more, under a name that nobody has";

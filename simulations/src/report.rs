@@ -1,6 +1,7 @@
 //! What came of a run: figures for people, and the same as JSON for `compare`.
 
 use crate::{World, checkers::Violation, scenario::Expected};
+use pocketmesh_types::JobId;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, fmt::Write as _};
 
@@ -31,6 +32,8 @@ pub struct Report {
     pub violations: Vec<String>,
     /// How often something was found.
     pub violations_in_all: u64,
+    /// How far the jobs are that should be over.
+    pub stuck: Vec<String>,
     /// What was expected and is not so.
     pub unmet: Vec<String>,
     /// How long the run took, in seconds of this machine; not part of what a seed decides.
@@ -80,6 +83,7 @@ impl Report {
             direct: kinds.filter(|(_, sent)| sent.0 > 0).map(|(kind, sent)| (kind.name().to_owned(), sent)).collect(),
             violations: world.checkers.found.first.iter().map(line_of).collect(),
             violations_in_all: world.checkers.found.count,
+            stuck: world.checkers.open().iter().take(STUCK_SHOWN).filter_map(|job| stuck(world, job)).collect(),
             unmet,
             took_s: how.took_s,
             rss_mib: how.rss_mib,
@@ -136,7 +140,7 @@ impl Report {
             return line(text, "\nall checkers are content");
         }
         line(text, &format!("\nFAILED: {} violations, {} unmet", self.violations_in_all, self.unmet.len()));
-        for found in self.violations.iter().chain(&self.unmet) {
+        for found in self.violations.iter().chain(&self.stuck).chain(&self.unmet) {
             line(text, &format!("  {found}"));
         }
         line(text, &format!("\nto see exactly this again:\n  {}", self.command));
@@ -146,6 +150,21 @@ impl Report {
 fn line(text: &mut String, line: &str) {
     // Writing to a string does not fail.
     let _ = writeln!(text, "{line}");
+}
+
+/// Jobs that are shown with how far they are.
+const STUCK_SHOWN: usize = 3;
+
+fn stuck(world: &World, job: &JobId) -> Option<String> {
+    let facts = world.truth.job(job)?;
+    let node = &world.nodes[facts.requester as usize];
+    let active = node.peer.as_ref().and_then(|peer| peer.jobs().get(job));
+    let (progress, links) = (active.map(|active| active.progress()), node.links.len());
+    // One of the tasks that are not final tells more than their number.
+    let ballot = active.and_then(|active| active.ballots.iter().find(|(task, _)| !active.finals.contains(**task)));
+    let lives = active.map(|active| active.live().map(|(lease, granted)| (lease, granted.worker, granted.window)).collect::<Vec<_>>());
+    let (by, number) = (facts.requester, &facts.job.name);
+    Some(format!("peer {by} with {links} connections, job {number}: {progress:?} {ballot:?} {lives:?}"))
 }
 
 fn line_of(found: &Violation) -> String {

@@ -209,6 +209,56 @@ pub struct Work {
 pub enum Checked {
     /// So many seats a task.
     Replicas(u8),
+    /// Audits after delivery.
+    Audited {
+        /// The most of the accepted results that may be wrong.
+        error: f64,
+        /// The share of the seats that saboteurs are assumed to hold.
+        saboteurs: f64,
+        /// Who executes what was drawn.
+        #[serde(default)]
+        by: Auditors,
+    },
+}
+
+/// Who executes what was drawn.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Auditors {
+    /// The requester.
+    Own,
+    /// Other workers.
+    Mesh,
+    /// Other workers if there are enough of them.
+    #[default]
+    Auto,
+}
+
+impl Checked {
+    /// Seats that must agree before anything is believed.
+    pub fn seats(self) -> usize {
+        match self {
+            Self::Replicas(seats) => usize::from(seats),
+            Self::Audited { .. } => 1,
+        }
+    }
+
+    /// The same in the protocol's words.
+    pub fn policy(self) -> pocketmesh_types::Policy {
+        use pocketmesh_types::{Auditors as By, Policy, Target};
+        match self {
+            Self::Replicas(seats) => Policy::Replicas(seats),
+            Self::Audited { error, saboteurs, by } => Policy::Audited(Target {
+                error_ppb: (error * 1e9) as u32,
+                saboteurs_ppm: (saboteurs * 1e6) as u32,
+                by: match by {
+                    Auditors::Own => By::Own,
+                    Auditors::Mesh => By::Mesh,
+                    Auditors::Auto => By::Auto,
+                },
+            }),
+        }
+    }
 }
 
 /// Latency of direct messages, one way.

@@ -1,7 +1,7 @@
 //! What checkers and the meter are shown: everything that passes the seam, and a little of what lies behind it.
 
-use pocketmesh_protocol::{Event, Peer, Record};
-use pocketmesh_types::{PeerId, TaskIndex};
+use pocketmesh_protocol::{Event, FinalTask, Peer, Record};
+use pocketmesh_types::{JobId, PeerId, TaskIndex};
 use pocketmesh_wire::Message;
 
 /// Something that happened.
@@ -40,6 +40,15 @@ pub enum Seen<'a> {
         at: u32,
         /// What.
         record: &'a Record,
+    },
+    /// Results are final, by what is on a disk.
+    Final {
+        /// Where.
+        at: u32,
+        /// Of which job.
+        job: JobId,
+        /// Which.
+        tasks: &'a [FinalTask],
     },
     /// A peer is started, on what is on its disk.
     Started {

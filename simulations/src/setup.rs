@@ -4,22 +4,24 @@ use crate::{
     attack::{Clique, Wiretap},
     checkers::Checkers,
     dice::Dice,
+    journal::Journal,
     life,
     meter::Meter,
     node::Node,
     overlay::{self, Overlay},
     plant::Plant,
     queue::Queue,
-    scenario::{Arch, Behaviour, Checked, Faults, Scenario, Work},
+    scenario::{Arch, Behaviour, Faults, Scenario, Work},
     truth::{FUEL_PER_MS, JobFacts, Truth, Who},
     world::{SECOND, Streams, What, World},
 };
 use pocketmesh_protocol::{Command, CommandId, Input, Inputs};
 use pocketmesh_types::{
-    BlobId, Fuel, JobId, Output, Policy, Price, UnixTime,
+    BlobId, Fuel, JobId, Output, Price, UnixTime,
     job::{Job, TaskLimits},
 };
 use pocketmesh_wire::envelope;
+use std::collections::BTreeMap;
 
 /// Peers start within this.
 const START_WITHIN: u64 = 2 * SECOND;
@@ -48,6 +50,8 @@ impl World {
             faults: Faults::default(),
             phase: 0,
             sides: None,
+            journal: Journal::default(),
+            refused: BTreeMap::new(),
             wiretap: Wiretap::default(),
             clique: Clique::default(),
             plan,
@@ -221,10 +225,8 @@ impl World {
             self.partition(true, self.phase);
         }
         for at in 0..self.nodes.len() as u32 {
-            let node = &mut self.nodes[at as usize];
-            (node.away, node.skew_ms) = (false, 0);
-            let wall = self.wall(at);
-            self.tell(at, Input::WallClock(wall));
+            self.nodes[at as usize].away = false;
+            self.set_clock(at, 0);
             let wait = self.dice.churn.below(START_WITHIN);
             self.later(wait, What::Start { at });
         }
@@ -239,7 +241,6 @@ impl World {
 fn job_of(plan: &Work, work: u16, number: usize, epoch: UnixTime) -> Job {
     let mut nonce = [0; 16];
     nonce[..8].copy_from_slice(&(number as u64).to_le_bytes());
-    let Checked::Replicas(replicas) = plan.policy;
     Job {
         program: BlobId::of(format!("program {work}").as_bytes()),
         program_len: PROGRAM_BYTES,
@@ -251,7 +252,7 @@ fn job_of(plan: &Work, work: u16, number: usize, epoch: UnixTime) -> Job {
         tasks: plan.tasks,
         first_index: 0,
         limits: TaskLimits { wall_ms: plan.wall_s * 1_000, ..TaskLimits::default() },
-        policy: Policy::Replicas(replicas),
+        policy: plan.policy.policy(),
         max_price: Price(plan.ceiling),
         profile: life::profile(),
         epoch,

@@ -7,6 +7,7 @@ use crate::{
     attack::{Clique, Wiretap},
     checkers::Checkers,
     dice::Dice,
+    journal::Journal,
     meter::Meter,
     node::{Node, Task},
     overlay::Overlay,
@@ -17,8 +18,9 @@ use crate::{
     truth::Truth,
 };
 use pocketmesh_protocol::{Effect, Event, Input, Item, Peer, Record, RecordId, RunId};
-use pocketmesh_types::{Instant, UnixTime};
+use pocketmesh_types::{Instant, PeerId, UnixTime};
 use pocketmesh_wire::{Message, Verified};
+use std::collections::BTreeMap;
 
 /// A second, in the microseconds of virtual time.
 pub const SECOND: u64 = 1_000_000;
@@ -80,6 +82,8 @@ pub enum What {
     Partition { heals: bool, phase: u32 },
     /// A peer's wall clock jumps.
     ClockJump { phase: u32 },
+    /// It is set right.
+    ClockSet { at: u32 },
     /// A peer crashes, whichever.
     AnyCrash { phase: u32 },
     /// Checkers look at some peers, and the meter at the clock.
@@ -136,6 +140,10 @@ pub struct World {
     pub phase: u32,
     /// On which side of a partition each peer is, while there is one.
     pub sides: Option<Vec<bool>>,
+    /// What the disks say, all together.
+    pub journal: Journal,
+    /// Who refuses whom, and until when.
+    pub refused: BTreeMap<(u32, PeerId), u64>,
     /// What a copier has seen.
     pub wiretap: Wiretap,
     /// What the clique knows.
@@ -191,6 +199,7 @@ impl World {
             What::Submit { by, work } => self.submit(by, work),
             What::Partition { heals, phase } => self.partition(heals, phase),
             What::ClockJump { phase } => self.clock_jump(phase),
+            What::ClockSet { at } => self.set_clock(at, 0),
             What::AnyCrash { phase } => self.any_crash(phase),
             What::Sample => self.sample(),
             _ => {}

@@ -181,7 +181,7 @@ impl Driver {
 
     /// Results go to the index too, from where they are read; it can be made anew from the journal.
     fn store_record(&mut self, id: pocketmesh_protocol::RecordId, record: Record) -> Result<(), LoopError> {
-        if let Record::Final { job, tasks } = &record {
+        if let Record::Final { job, tasks } | Record::Delivered { job, tasks, .. } = &record {
             pin_outputs(&self.store, job, tasks);
             if let Err(error) = self.results.put(job, tasks) {
                 tracing::error!(%error, "results could not be indexed");

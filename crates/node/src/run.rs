@@ -331,7 +331,7 @@ fn keep(mut record: Record, results: &Results, store: &Store) -> Result<Record, 
                 }
             }
         }
-        Record::Final { job, tasks } => {
+        Record::Final { job, tasks } | Record::Delivered { job, tasks, .. } => {
             tasks.retain(|task| {
                 let outcome = task.outcome.into_iter();
                 let outputs =
@@ -347,7 +347,11 @@ fn keep(mut record: Record, results: &Results, store: &Store) -> Result<Record, 
                 }
             }
         }
-        Record::Refuted { .. } | Record::Closed { .. } => {}
+        Record::Drawn { .. }
+        | Record::Agreed { .. }
+        | Record::WindowFinal { .. }
+        | Record::Refuted { .. }
+        | Record::Closed { .. } => {}
     }
     Ok(record)
 }

@@ -146,6 +146,14 @@ impl Inputs {
         }
     }
 
+    /// The name of the input of one task.
+    pub fn id_of(&self, task: u32) -> Option<BlobId> {
+        match self {
+            Self::None => None,
+            Self::Parts(parts) => parts.get(task as usize).and_then(TaskInput::id),
+        }
+    }
+
     /// All of them together, in bytes.
     pub fn bytes(&self) -> u64 {
         match self {

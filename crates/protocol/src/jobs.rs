@@ -2,9 +2,11 @@
 //!
 //! A job is on disk before it is offered, and a result counts only once it is on disk: everything here waits for
 //! [`Stored`](crate::Input::Stored) before it tells anybody. [`market`] finds workers, [`leases`] keeps an eye on them,
-//! [`seating`] gives them tasks, [`judging`] turns what they say into decisions; this file holds what they share.
+//! [`seating`] gives them tasks, [`judging`] turns what they say into decisions, [`auditing`] has some of these checked after
+//! delivery; this file holds what they share.
 
 pub mod active;
+pub mod auditing;
 pub mod judging;
 pub mod leases;
 pub mod market;
@@ -13,10 +15,11 @@ pub mod view;
 
 use crate::{
     context::Context,
-    effect::{Effect, Event, LeaseOver, Reply},
+    effect::{Effect, LeaseOver, Reply},
     input::{Command, CommandId, Executed, Inputs, Item, NoOutcome, RecordId, RunId},
     record::{End, Record},
     timers::Timer,
+    verification::windows::{Window, WindowId},
 };
 use active::{Active, Phase};
 use alloc::{
@@ -53,6 +56,8 @@ enum Storing {
     /// Not a job before it is on disk.
     Submission(CommandId, Box<Active>),
     Finals(JobId, Vec<TaskIndex>),
+    Drawn(JobId, WindowId, bool),
+    Window(JobId, Box<Window>),
     Close(JobId),
 }
 
@@ -80,11 +85,33 @@ impl Jobs {
                     tasks.iter().for_each(|task| active.restore_final(task));
                 }
             }
+            Record::Delivered { job, window, worker, claim, tasks } => {
+                if let Some(active) = self.jobs.get_mut(&job) {
+                    tasks.iter().for_each(|task| active.restore_delivered(window, worker, claim, task));
+                }
+            }
+            Record::Drawn { job, window, audits, own } => {
+                if let Some(active) = self.jobs.get_mut(&job) {
+                    active.restore_drawn(window, &audits, own);
+                }
+            }
+            Record::Agreed { job, window, tasks } => {
+                if let Some(active) = self.jobs.get_mut(&job) {
+                    tasks.iter().for_each(|&task| active.windows.agree(window, task));
+                }
+            }
+            Record::WindowFinal { job, window } => {
+                context.reputation.window_over(false);
+                if let Some(active) = self.jobs.get_mut(&job) {
+                    active.restore_window_final(window);
+                }
+            }
             Record::Refuted { job, worker, .. } => {
                 context.reputation.refuted(worker);
                 if let Some(active) = self.jobs.get_mut(&job) {
                     active.excluded.insert(worker);
                     active.counts.refuted += 1;
+                    active.void_windows(context, &worker);
                 }
             }
             Record::Closed { job, end, at } => {
@@ -98,7 +125,8 @@ impl Jobs {
 
     /// After the last of these facts: goes on where the jobs were.
     pub fn resume(&mut self, context: &mut Context) {
-        for active in self.jobs.values().filter(|active| active.phase == Phase::Running) {
+        for active in self.jobs.values_mut().filter(|active| active.phase == Phase::Running) {
+            active.resume_audits(context);
             context.timers.set(Timer::OfferAgain(active.id), context.now);
             self.awake.insert(active.id);
         }
@@ -152,6 +180,12 @@ impl Jobs {
             }
             Some(Storing::Finals(id, tasks)) => self.with_job(context, id, |active, context| {
                 active.on_finals_stored(context, &tasks);
+            }),
+            Some(Storing::Drawn(id, window, own)) => self.with_job(context, id, |active, context| {
+                active.on_drawn_stored(context, window, own);
+            }),
+            Some(Storing::Window(id, window)) => self.with_job(context, id, |active, context| {
+                active.on_window_stored(context, &window);
             }),
             Some(Storing::Close(id)) => {
                 self.with_job(context, id, Active::on_close_stored);
@@ -290,12 +324,27 @@ impl Jobs {
             while let Some(task) = active.next_check() {
                 let run = context.next_run();
                 runs.insert(run, (active.id, task));
-                context.notify(Event::Disputed { job: active.id, task });
+                active.note_check(context, task);
                 context.emit(Effect::Execute(active.run_of(run, task)));
             }
             if let Some((record, tasks)) = active.take_decided() {
                 let record = context.store(record);
                 storing.insert(record, Storing::Finals(active.id, tasks));
+            }
+            // Nothing waits for these: a later record says what they come to.
+            for record in active.take_delivered(context) {
+                context.store(record);
+            }
+            for (record, window, own) in active.take_drawn(context) {
+                let record = context.store(record);
+                storing.insert(record, Storing::Drawn(active.id, window, own));
+            }
+            for (record, window) in active.take_passed() {
+                let record = context.store(record);
+                storing.insert(record, Storing::Window(active.id, Box::new(window)));
+            }
+            for record in active.take_agreed() {
+                context.store(record);
             }
             if let Some(end) = active.take_end(context) {
                 let record = context.store(Record::Closed { job: active.id, end, at: context.wall() });

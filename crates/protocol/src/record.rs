@@ -1,5 +1,6 @@
 //! What goes into the journal: facts that a restart must not lose. specs/jobs.md §2 has them as a table.
 
+use crate::verification::windows::WindowId;
 use alloc::vec::Vec;
 use pocketmesh_types::{Bytes, ClaimId, Job, JobId, Outcome, PeerId, TaskIndex, TaskInput, UnixTime};
 use serde::{Deserialize, Serialize};
@@ -23,7 +24,48 @@ pub enum Record {
         /// The tasks.
         tasks: Vec<FinalTask>,
     },
-    /// A claim that this peer refuted by its own run.
+    /// Results of one worker that are here and go into an audit window: not final yet.
+    Delivered {
+        /// Which job.
+        job: JobId,
+        /// Which of its windows.
+        window: WindowId,
+        /// Whose.
+        worker: PeerId,
+        /// The claim that states them.
+        claim: ClaimId,
+        /// The results.
+        tasks: Vec<FinalTask>,
+    },
+    /// A window takes no more results, and these of it are audited.
+    Drawn {
+        /// Which job.
+        job: JobId,
+        /// Which of its windows.
+        window: WindowId,
+        /// The tasks that are executed once more.
+        audits: Vec<TaskIndex>,
+        /// By this peer itself; else by other workers.
+        own: bool,
+    },
+    /// Audits of a window that agreed with it.
+    Agreed {
+        /// Which job.
+        job: JobId,
+        /// Which of its windows.
+        window: WindowId,
+        /// The tasks.
+        tasks: Vec<TaskIndex>,
+    },
+    /// All audits of a window have agreed: its results are final.
+    WindowFinal {
+        /// Which job.
+        job: JobId,
+        /// Which of its windows.
+        window: WindowId,
+    },
+    /// A claim that this peer refuted by its own run. What else its worker has delivered for the job, and is not final,
+    /// is void with it.
     Refuted {
         /// Which job.
         job: JobId,

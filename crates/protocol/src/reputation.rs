@@ -18,6 +18,16 @@ pub struct Seen {
 #[derive(Debug, Default)]
 pub struct Reputation {
     peers: BTreeMap<PeerId, Seen>,
+    windows: Windows,
+}
+
+/// How audit windows ended, whoever's they were.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Windows {
+    /// All that ended.
+    pub ended: u64,
+    /// Those that were voided.
+    pub voided: u64,
 }
 
 /// Peers remembered. Names are free, so this must not grow with them; whoever is forgotten is unknown again.
@@ -39,6 +49,17 @@ impl Reputation {
     /// A claim was refuted.
     pub fn refuted(&mut self, peer: PeerId) {
         self.change(peer, |seen| seen.refuted = seen.refuted.saturating_add(1));
+    }
+
+    /// An audit window has ended.
+    pub fn window_over(&mut self, voided: bool) {
+        self.windows.ended += 1;
+        self.windows.voided += u64::from(voided);
+    }
+
+    /// How audit windows have ended so far.
+    pub fn windows(&self) -> Windows {
+        self.windows
     }
 
     /// What was seen of `peer`.

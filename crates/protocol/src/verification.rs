@@ -1,15 +1,16 @@
 //! From claims to a decision, one task at a time. specs/verification.md.
 //!
 //! A [`Ballot`] holds what is known of a task: who has a seat, who has committed, who has claimed what, what our own
-//! run came to. A [`Rule`] looks at it and says what is to be done next. The rule here is [`Replicas`]; rules that
-//! audit after delivery look at the same ballots. Nothing here talks to anybody.
+//! run came to. A [`Rule`] looks at it and says what is to be done next. What is decided by one seat alone goes into a
+//! [window](windows) and is audited after delivery. Nothing here talks to anybody.
 
 pub mod sizing;
 pub mod windows;
 
 use alloc::{collections::BTreeMap, vec::Vec};
-use pocketmesh_types::{BlobId, Bytes, ClaimId, Hash, Instant, JobId, LeaseId, Outcome, PeerId, job::Policy, limits};
+use pocketmesh_types::{BlobId, Bytes, ClaimId, Hash, Instant, JobId, LeaseId, Outcome, PeerId, Policy, limits};
 use pocketmesh_wire::message::{Claimed, verdict::commitment};
+use windows::WindowId;
 
 /// What is known of one task.
 #[derive(Debug, Default)]
@@ -30,6 +31,25 @@ pub struct Ballot {
     pub undone: u8,
     /// How often our own run came to no outcome.
     pub own_failures: u8,
+    /// What this execution is to be compared with, if it is an audit.
+    pub audit: Option<Audit>,
+}
+
+/// A result that was drawn from its window, to be executed once more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Audit {
+    /// The window.
+    pub window: WindowId,
+    /// Whose result it is: somebody else has to audit it.
+    pub owner: PeerId,
+    /// What it is said to be.
+    pub outcome: Outcome,
+    /// Whether we run it ourselves.
+    pub own: bool,
+    /// Whether it was found to be so.
+    pub agreed: bool,
+    /// Since when it is to be done.
+    pub since: Instant,
 }
 
 /// One worker's part in a task.
@@ -71,34 +91,63 @@ pub enum Step {
     RunHere,
     /// This is the outcome.
     Decide(Outcome),
+    /// The audit agrees with the result.
+    Agree,
 }
 
-/// How a job's results are checked.
-pub trait Rule {
+/// How large a job is, for the way in which its results are audited. specs/verification.md §4.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Regime {
+    /// Not known before the first auction has brought workers.
+    #[default]
+    Unknown,
+    /// All of it can be run here: every result is confirmed by our own run.
+    Small,
+    /// Two seats for every task, and a few audits.
+    Middle,
+    /// One seat for every task, and as many audits as the target needs.
+    Big,
+}
+
+/// What makes an outcome of what workers say about a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rule {
+    /// Seats that must agree; where they do not, our own run decides.
+    pub seats: u8,
+    /// Whether our own run must agree with them in any case.
+    pub confirms: bool,
     /// Whether digests are committed before any is shown.
-    fn commits_first(&self) -> bool;
+    pub commits_first: bool,
+}
+
+impl Rule {
+    /// A fixed number of seats.
+    pub fn replicas(seats: u8) -> Self {
+        Self { seats, confirms: false, commits_first: seats > 1 }
+    }
+
+    /// The rule of a policy. What is small may turn out not to be, so its workers commit first in any case.
+    pub fn of(policy: Policy, regime: Regime) -> Self {
+        match (policy, regime) {
+            (Policy::Replicas(seats), _) => Self::replicas(seats),
+            (Policy::Audited(_), Regime::Big) => Self::replicas(1),
+            (Policy::Audited(_), Regime::Middle) => Self::replicas(2),
+            (Policy::Audited(_), Regime::Small | Regime::Unknown) => {
+                Self { seats: 1, confirms: true, commits_first: true }
+            }
+        }
+    }
+
     /// What is to be done with a task next.
-    fn step(&self, ballot: &Ballot) -> Step;
-}
-
-/// The rule of a policy.
-pub fn rule_of(policy: Policy) -> Replicas {
-    match policy {
-        Policy::Replicas(seats) => Replicas(seats),
-    }
-}
-
-/// A fixed number of seats that must agree; where they do not, our own run decides.
-#[derive(Debug, Clone, Copy)]
-pub struct Replicas(pub u8);
-
-impl Rule for Replicas {
-    fn commits_first(&self) -> bool {
-        self.0 > 1
+    pub fn step(&self, ballot: &Ballot) -> Step {
+        match &ballot.audit {
+            Some(audit) => step_of_audit(ballot, audit),
+            None => self.step_of_seats(ballot),
+        }
     }
 
-    fn step(&self, ballot: &Ballot) -> Step {
-        let wanted = usize::from(self.0);
+    fn step_of_seats(&self, ballot: &Ballot) -> Step {
+        let wanted = usize::from(self.seats);
         let committed: Vec<LeaseId> = ballot.in_stage(|stage| matches!(stage, Stage::Committed(_)));
         let asked = ballot.count(|stage| matches!(stage, Stage::Asked(..)));
         let claims: Vec<Outcome> = ballot.claims().map(|(_, _, outcome)| outcome).collect();
@@ -118,10 +167,29 @@ impl Rule for Replicas {
         match (said.all(|outcome| Some(outcome) == first), ballot.decided) {
             (false, _) => Step::RunHere,
             (true, Some(_)) => Step::Wait,
+            (true, None) if claims.len() >= wanted && self.confirms => Step::RunHere,
             (true, None) if claims.len() >= wanted => Step::Decide(claims[0]),
             (true, None) if ballot.seats.len() < wanted => Step::Seat,
             (true, None) => Step::Wait,
         }
+    }
+}
+
+/// An audit: one seat of somebody else, or our own run. Where they differ, our own run decides.
+fn step_of_audit(ballot: &Ballot, audit: &Audit) -> Step {
+    let committed: Vec<LeaseId> = ballot.in_stage(|stage| matches!(stage, Stage::Committed(_)));
+    let mut claims = ballot.claims().map(|(_, _, outcome)| outcome).peekable();
+    let is_said = claims.peek().is_some();
+    match ballot.own {
+        _ if !committed.is_empty() => Step::Ask(committed),
+        Some(own) if !audit.agreed || own != audit.outcome => Step::Decide(own),
+        Some(_) => Step::Wait,
+        None if claims.any(|outcome| outcome != audit.outcome) => Step::RunHere,
+        None if audit.agreed => Step::Wait,
+        None if audit.own => Step::RunHere,
+        None if is_said => Step::Agree,
+        None if ballot.seats.is_empty() => Step::Seat,
+        None => Step::Wait,
     }
 }
 
@@ -147,6 +215,19 @@ pub enum ClaimError {
     Equivocates,
     /// It is about outputs larger than the job allows.
     TooLarge,
+    /// It is about another input than the task has.
+    OtherInput,
+}
+
+/// What a claim has to keep.
+#[derive(Debug, Clone, Copy)]
+pub struct ClaimTerms {
+    /// The name of the task's input.
+    pub input: Option<BlobId>,
+    /// What standard output and error may have together, in bytes.
+    pub output_max: u64,
+    /// Whether there must be a commitment that it opens.
+    pub commits_first: bool,
 }
 
 impl Ballot {
@@ -186,11 +267,14 @@ impl Ballot {
         lease: LeaseId,
         claim: ClaimId,
         row: &Claimed,
-        output_max: u64,
-        commits_first: bool,
+        terms: &ClaimTerms,
     ) -> Result<(), ClaimError> {
+        let &ClaimTerms { input, output_max, commits_first } = terms;
         let seat = self.seats.get_mut(&lease).ok_or(ClaimError::NotDue)?;
         let outcome = row.outcome;
+        if row.input != input {
+            return Err(ClaimError::OtherInput);
+        }
         // The files' own length is checked when their list is here.
         let streams = outcome.stdout.len.saturating_add(outcome.stderr.len);
         if streams > output_max || outcome.files.len > limits::TREE_BYTES_MAX {
@@ -230,6 +314,15 @@ impl Ballot {
         })
     }
 
+    /// Whether two peers say different things, or one says something else than what was decided or is audited.
+    pub fn is_disputed(&self) -> bool {
+        let audited = self.audit.map(|audit| audit.outcome);
+        let claims = self.claims().map(|(_, _, outcome)| outcome);
+        let mut said = self.decided.into_iter().chain(audited).chain(claims);
+        let first = said.next();
+        said.any(|outcome| Some(outcome) != first)
+    }
+
     /// Leases that claim something other than `outcome`, and the claims.
     pub fn dissenters(&self, outcome: &Outcome) -> Vec<(LeaseId, ClaimId, Outcome)> {
         let dissents = |(&lease, seat): (&LeaseId, &Seat)| match seat.stage {
@@ -246,6 +339,15 @@ impl Ballot {
             _ => None,
         };
         self.seats.iter().filter_map(agrees).collect()
+    }
+
+    /// Whose claim delivers this outcome, unless our own run has decided it: the first that says so.
+    pub fn delivery(&self, outcome: &Outcome) -> Option<(LeaseId, PeerId, ClaimId)> {
+        let mut seats = self.seats.iter().filter(|_| self.own.is_none());
+        seats.find_map(|(&lease, seat)| match seat.stage {
+            Stage::Claimed(claim, said) if said == *outcome => Some((lease, seat.worker, claim)),
+            _ => None,
+        })
     }
 
     /// Marks the seats that agree with the decision as owed for; says which of them were not before.

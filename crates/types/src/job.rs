@@ -73,6 +73,43 @@ impl Default for TaskLimits {
 pub enum Policy {
     /// Every task is run by this many unrelated peers. With two or more, digests are committed before any is shown.
     Replicas(u8),
+    /// Results are audited after they were delivered, as many of them as the target needs.
+    Audited(Target),
+}
+
+/// What audits are to achieve. specs/verification.md §4.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Target {
+    /// The most of the accepted results that may be wrong, in parts per billion.
+    pub error_ppb: u32,
+    /// The share of the seats that saboteurs hold, as assumed, in parts per million.
+    pub saboteurs_ppm: u32,
+    /// Who executes what was drawn.
+    pub by: Auditors,
+}
+
+/// Who executes once more what was drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Auditors {
+    /// The requester.
+    Own,
+    /// Other workers of the job, who cannot tell such a seat from any other.
+    Mesh,
+    /// Other workers if there are enough of them, else the requester.
+    Auto,
+}
+
+impl Default for Target {
+    fn default() -> Self {
+        Self { error_ppb: 1_000_000, saboteurs_ppm: 200_000, by: Auditors::Auto }
+    }
+}
+
+impl Target {
+    /// Whether it is one that audits can be made for.
+    fn is_sane(&self) -> bool {
+        (1..=limits::ERROR_PPB_MAX).contains(&self.error_ppb) && self.saboteurs_ppm <= limits::SABOTEURS_PPM_MAX
+    }
 }
 
 impl Policy {
@@ -80,6 +117,15 @@ impl Policy {
     pub fn seats(self) -> u8 {
         match self {
             Self::Replicas(count) => count,
+            Self::Audited(_) => 1,
+        }
+    }
+
+    /// What audits are to achieve, if there are any.
+    pub fn target(self) -> Option<Target> {
+        match self {
+            Self::Replicas(_) => None,
+            Self::Audited(target) => Some(target),
         }
     }
 }
@@ -96,6 +142,9 @@ pub enum Invalid {
     /// Zero or absurdly many replicas.
     #[error("replicas must be between 1 and {max}", max = limits::REPLICAS_MAX)]
     Replicas,
+    /// No error at all, or more saboteurs than honest workers.
+    #[error("the confidence must be below 1 and at least {least}, and saboteurs at most {most} %", least = 1.0 - f64::from(limits::ERROR_PPB_MAX) / 1e9, most = limits::SABOTEURS_PPM_MAX / 10_000)]
+    Target,
     /// The program is empty or too large.
     #[error("the program has {0} bytes; it needs 1 to {max}", max = limits::PROGRAM_BYTES_MAX)]
     Program(u64),
@@ -123,6 +172,9 @@ impl Job {
         }
         if !(1..=limits::REPLICAS_MAX).contains(&self.policy.seats()) {
             return Err(Invalid::Replicas);
+        }
+        if self.policy.target().is_some_and(|target| !target.is_sane()) {
+            return Err(Invalid::Target);
         }
         if !(1..=limits::PROGRAM_BYTES_MAX).contains(&self.program_len) {
             return Err(Invalid::Program(self.program_len));
@@ -182,4 +234,15 @@ pub enum TaskInput {
     Inline(Bytes),
     /// A blob, to be fetched.
     Blob(BlobId, u64),
+}
+
+impl TaskInput {
+    /// The name of its bytes; nothing if there are none.
+    pub fn id(&self) -> Option<BlobId> {
+        match self {
+            Self::None => None,
+            Self::Inline(bytes) => Some(BlobId::of(bytes)),
+            Self::Blob(blob, _) => Some(*blob),
+        }
+    }
 }

@@ -19,7 +19,7 @@ pub mod tree;
 pub use bytes::Bytes;
 pub use credits::{Credits, Fuel, Price};
 pub use id::{BlobId, ClaimId, Hash, JobId, LeaseId, NetworkId, OfferId, ProfileId};
-pub use job::{Job, Policy, TaskIndex, TaskInput};
+pub use job::{Auditors, Job, Policy, Target, TaskIndex, TaskInput};
 pub use outcome::{Exit, Outcome, Output};
 pub use peer::PeerId;
 pub use range_set::RangeSet;

@@ -36,6 +36,12 @@ pub const NAME_BYTES_MAX: usize = 255;
 pub const TREE_BYTES_MAX: u64 = 1 << 20;
 /// Replicas of a task: above 2 the requester's own run is cheaper (verification.md §3.6); 16 is generous.
 pub const REPLICAS_MAX: u8 = 16;
+/// The largest error that audits are made for, in parts per billion: beyond one in ten nothing needs to be checked.
+pub const ERROR_PPB_MAX: u32 = 100_000_000;
+/// The largest share of saboteurs that audits are made for, in parts per million: with half of the seats theirs, nothing holds.
+pub const SABOTEURS_PPM_MAX: u32 = 490_000;
+/// Results of one worker that share their fate: what may be lost with one wrong one, and what is kept until it is final.
+pub const WINDOW_RESULTS_MAX: u32 = 10_000;
 /// Offers held by a worker while it waits for its round.
 pub const OFFERS_HELD_MAX: usize = 10_000;
 /// Bids that one auction takes.
@@ -44,8 +50,8 @@ pub const BIDS_PER_OFFER_MAX: usize = 256;
 pub const BIDS_WANTED: u32 = 64;
 /// Leases that a worker holds at once.
 pub const LEASES_PER_WORKER_MAX: usize = 64;
-/// Leases that a job has at once.
-pub const LEASES_PER_JOB_MAX: usize = 64;
+/// Leases that a job has at once: each is a connection and a window of results. Guess.
+pub const LEASES_PER_JOB_MAX: usize = 512;
 /// Connections in all, those still being set up, and those of one public /24.
 pub const CONNECTIONS_MAX: u32 = 256;
 /// Connections being set up.

@@ -126,7 +126,7 @@ messages! {
     /// Accepted work, and what is owed for it.
     Verdicts, "verdicts", sealed: true, max: limits::MESSAGE_BYTES_TARGET;
     /// A refuted claim, with the evidence.
-    Void, "void", sealed: true, max: limits::BID_BYTES_MAX;
+    Void, "void", sealed: true, max: 2 * limits::BID_BYTES_MAX;
     /// The requester ends a lease.
     LeaseEnd, "lease-end", sealed: false, max: limits::BID_BYTES_MAX;
 }

@@ -118,12 +118,20 @@ fn samples(worker: PeerId) -> Vec<Message> {
             job: job_id,
             lease,
             profile: ProfileId(hash("det-1")),
-            results: vec![Claimed { task: 3, outcome: outcome(), salt: Some(salt) }],
+            results: vec![Claimed { task: 3, input: Some(BlobId::of(b"part")), outcome: outcome(), salt: Some(salt) }],
         }
         .into(),
         ClaimAck { lease, claim: ClaimId(hash("claim")) }.into(),
         Verdicts { job: job_id, lease, accepted: vec![3], owed: Credits(950_000_000) }.into(),
-        Void { job: job_id, lease, task: 3, claim: ClaimId(hash("claim")), outcome: outcome() }.into(),
+        Void {
+            job: job_id,
+            lease,
+            task: 3,
+            claim: ClaimId(hash("claim")),
+            input: TaskInput::Blob(BlobId::of(b"part"), 4),
+            outcome: outcome(),
+        }
+        .into(),
         LeaseEnd { lease, reason: EndReason::JobDone }.into(),
     ]
 }

@@ -3,11 +3,10 @@
 
 use super::{Checker, Found};
 use crate::{
-    scenario::Checked,
     seen::Seen,
     truth::{JobFacts, Truth, index_of},
 };
-use pocketmesh_protocol::{FinalTask, Record};
+use pocketmesh_protocol::FinalTask;
 use pocketmesh_types::TaskIndex;
 use std::collections::BTreeSet;
 
@@ -30,7 +29,7 @@ impl Accepted {
             return;
         }
         let liars = task.workers.iter().filter(|worker| !truth.is_honest(index_of(worker))).count();
-        let is_explained = liars == task.workers.len() && liars >= believed(facts.policy);
+        let is_explained = liars == task.workers.len() && liars >= facts.policy.seats();
         if is_explained || truth.is_faulty(truth.peers[facts.requester as usize].arch) {
             self.wrong.insert((number, task.task));
         } else {
@@ -42,20 +41,13 @@ impl Accepted {
     }
 }
 
-/// How many agreeing claims a policy takes for the truth.
-fn believed(policy: Checked) -> usize {
-    match policy {
-        Checked::Replicas(seats) => usize::from(seats),
-    }
-}
-
 impl Checker for Accepted {
     fn name(&self) -> &'static str {
         "accepted"
     }
 
     fn see(&mut self, truth: &Truth, seen: &Seen<'_>, found: &mut Found) {
-        let Seen::OnDisk { record: Record::Final { job, tasks }, .. } = seen else { return };
+        let Seen::Final { job, tasks, .. } = seen else { return };
         let (Some(number), Some(facts)) = (truth.number_of(job), truth.job(job)) else { return };
         self.final_tasks += tasks.len() as u64;
         tasks.iter().for_each(|task| self.judge(truth, facts, number, task, found));

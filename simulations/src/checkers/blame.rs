@@ -5,9 +5,9 @@ use crate::{
     seen::Seen,
     truth::{Truth, index_of},
 };
-use pocketmesh_protocol::{Event, Record};
+use pocketmesh_protocol::{Event, Record, effect::LeaseOver};
 use pocketmesh_types::PeerId;
-use pocketmesh_wire::Message;
+use pocketmesh_wire::{Message, message::EndReason};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Who was refuted by whom.
@@ -48,6 +48,13 @@ impl Checker for Blame {
                 let (index, who) = (index_of(worker), truth.who(worker));
                 if !who.whitewash && self.refuted.get(at).is_some_and(|refuted| refuted.contains(&index)) {
                     found.add(|| format!("peer {at} gives a lease to peer {index}, which it has refuted"));
+                }
+            }
+            Seen::Notice { at, event: Event::LeaseOver { worker, reason: LeaseOver::Ended(EndReason::Refuted), .. } } => {
+                let index = index_of(worker);
+                let was_refuted = self.refuted.get(at).is_some_and(|refuted| refuted.contains(&index));
+                if truth.is_honest(index) && !was_refuted {
+                    found.add(|| format!("peer {at} has thrown out peer {index}, which is honest"));
                 }
             }
             Seen::Heard { to, from, message: Message::Void(_) } => {

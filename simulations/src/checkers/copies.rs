@@ -1,4 +1,5 @@
-//! A copier executes nothing, so nothing that it says may help to decide a task.
+//! A copier executes nothing, so nothing that it commits to before others have shown their claims may help to decide a
+//! task. Once a claim is shown, whoever sees the wire can agree with it: that is counted, not forbidden.
 
 use super::{Checker, Found};
 use crate::{
@@ -6,14 +7,37 @@ use crate::{
     seen::Seen,
     truth::{Truth, index_of},
 };
-use pocketmesh_protocol::Record;
+use pocketmesh_protocol::FinalTask;
+use pocketmesh_types::{JobId, TaskIndex};
 use pocketmesh_wire::Message;
+use std::collections::BTreeSet;
 
 /// Claims of copiers that were accepted.
 #[derive(Debug, Default)]
 pub struct Copies {
-    decided: u64,
+    shown: BTreeSet<(JobId, TaskIndex)>,
+    /// Commitments of copiers to tasks of which nothing was shown.
+    blind: BTreeSet<(JobId, TaskIndex, u32)>,
+    decided_late: u64,
     paid: u64,
+}
+
+impl Copies {
+    fn on_final(&mut self, truth: &Truth, at: u32, job: &JobId, tasks: &[FinalTask], found: &mut Found) {
+        for task in tasks {
+            for worker in task.workers.iter().map(index_of).filter(|&worker| is_copier(truth, worker)) {
+                if self.blind.contains(&(*job, task.task, worker)) {
+                    found.add(|| format!("peer {at}, task {}: decided by what peer {worker} copied", task.task));
+                } else {
+                    self.decided_late += 1;
+                }
+            }
+        }
+    }
+}
+
+fn is_copier(truth: &Truth, index: u32) -> bool {
+    truth.peers[index as usize].behaviour == Behaviour::Copier
 }
 
 impl Checker for Copies {
@@ -22,17 +46,23 @@ impl Checker for Copies {
     }
 
     fn see(&mut self, truth: &Truth, seen: &Seen<'_>, found: &mut Found) {
-        let is_copier = |index: u32| truth.peers[index as usize].behaviour == Behaviour::Copier;
         match seen {
-            Seen::OnDisk { at, record: Record::Final { tasks, .. } } => {
-                for task in tasks {
-                    for worker in task.workers.iter().map(index_of).filter(|&worker| is_copier(worker)) {
-                        self.decided += 1;
-                        found.add(|| format!("peer {at}, task {}: decided by what peer {worker} copied", task.task));
+            Seen::Said { from, message: Message::Commit(commit), .. } if is_copier(truth, *from) => {
+                for row in &commit.commits {
+                    // What it says last counts: it may have lost an earlier lease.
+                    let entry = (commit.job, row.task, *from);
+                    if self.shown.contains(&(commit.job, row.task)) {
+                        self.blind.remove(&entry);
+                    } else {
+                        self.blind.insert(entry);
                     }
                 }
             }
-            Seen::Said { to, message: Message::Verdicts(verdicts), .. } if is_copier(index_of(to)) => {
+            Seen::Said { from, message: Message::Claim(claim), .. } if !is_copier(truth, *from) => {
+                self.shown.extend(claim.results.iter().map(|row| (claim.job, row.task)));
+            }
+            Seen::Final { at, job, tasks } => self.on_final(truth, *at, job, tasks, found),
+            Seen::Said { to, message: Message::Verdicts(verdicts), .. } if is_copier(truth, index_of(to)) => {
                 self.paid += verdicts.accepted.len() as u64;
             }
             _ => {}
@@ -40,6 +70,6 @@ impl Checker for Copies {
     }
 
     fn figures(&self) -> Vec<(&'static str, f64)> {
-        vec![("copies_deciding", self.decided as f64), ("copies_paid", self.paid as f64)]
+        vec![("copies_deciding_after_reveal", self.decided_late as f64), ("copies_paid", self.paid as f64)]
     }
 }

@@ -26,17 +26,17 @@ impl Checker for Durable {
                     let id = JobId(pocketmesh_wire::envelope::id(&job.clone().into()));
                     self.finals.entry(id).or_default();
                 }
-                Record::Final { job, tasks } => {
-                    let finals = self.finals.entry(*job).or_default();
-                    tasks.iter().for_each(|task| {
-                        finals.insert(task.task);
-                    });
-                }
                 Record::Closed { job, .. } => {
                     self.closed.insert(*job);
                 }
                 _ => {}
             },
+            Seen::Final { job, tasks, .. } => {
+                let finals = self.finals.entry(*job).or_default();
+                tasks.iter().for_each(|task| {
+                    finals.insert(task.task);
+                });
+            }
             Seen::Gossiped { from, message: Message::Offer(offer) } => {
                 if !self.finals.contains_key(&offer.job) {
                     found.add(|| format!("peer {from} offers a job that is not on its disk"));

@@ -30,14 +30,13 @@ impl Checker for Finality {
     }
 
     fn see(&mut self, truth: &Truth, seen: &Seen<'_>, found: &mut Found) {
-        let Seen::OnDisk { at, record } = seen else { return };
-        match record {
-            Record::Final { job, tasks } => {
+        match seen {
+            Seen::Final { at, job, tasks } => {
                 let (Some(facts), ends) = (truth.job(job), self.jobs.entry(*job).or_default()) else { return };
                 if ends.end.is_some() {
                     found.add(|| format!("peer {at}: results after the end of job {}", job.short()));
                 }
-                for task in tasks {
+                for task in *tasks {
                     let is_new = ends.finals.insert(task.task);
                     if !is_new && !ends.open.remove(&task.task) {
                         found.add(|| format!("peer {at}: task {} of job {} is final again", task.task, job.short()));
@@ -49,7 +48,7 @@ impl Checker for Finality {
                     }
                 }
             }
-            Record::Closed { job, end, .. } => {
+            Seen::OnDisk { at, record: Record::Closed { job, end, .. } } => {
                 let (Some(facts), ends) = (truth.job(job), self.jobs.entry(*job).or_default()) else { return };
                 self.partial += u64::from(*end == End::Partial);
                 if ends.end.replace(*end).is_some() {

@@ -6,7 +6,7 @@ use crate::{
     seen::Seen,
     truth::{Truth, index_of},
 };
-use pocketmesh_types::{Credits, JobId, LeaseId, RangeSet};
+use pocketmesh_types::{Credits, JobId, LeaseId, PeerId, RangeSet};
 use pocketmesh_wire::{
     Message, envelope,
     message::{Lease, Verdicts},
@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 #[derive(Debug, Default)]
 pub struct Payment {
     leases: BTreeMap<LeaseId, Account>,
-    seats: BTreeMap<(JobId, u32), RangeSet>,
+    seats: BTreeMap<(JobId, PeerId), RangeSet>,
     accepted: u64,
 }
 
@@ -38,14 +38,14 @@ impl Payment {
         self.leases.insert(id, Account { per_task, tasks: 0, owed: Credits::default() });
     }
 
-    fn on_said(&mut self, from: u32, to: u32, verdicts: &Verdicts, found: &mut Found) {
+    fn on_said(&mut self, from: u32, to: PeerId, verdicts: &Verdicts, found: &mut Found) {
         let Some(account) = self.leases.get_mut(&verdicts.lease) else {
             return found.add(|| format!("peer {from} accepts results under a lease that it has not granted"));
         };
         let seats = self.seats.entry((verdicts.job, to)).or_default();
         for &task in &verdicts.accepted {
             if !seats.insert(task) {
-                found.add(|| format!("peer {from} accepts task {task} of peer {to} twice"));
+                found.add(|| format!("peer {from} accepts task {task} of peer {} twice", index_of(&to)));
             }
         }
         self.accepted += verdicts.accepted.len() as u64;
@@ -75,7 +75,7 @@ impl Checker for Payment {
         match seen {
             Seen::Said { message: Message::Lease(lease), .. } => self.on_granted(truth, lease),
             Seen::Said { from, to, message: Message::Verdicts(verdicts), .. } => {
-                self.on_said(*from, index_of(to), verdicts, found);
+                self.on_said(*from, **to, verdicts, found);
             }
             Seen::Heard { to, message: Message::Verdicts(verdicts), .. } => self.on_heard(*to, verdicts, found),
             Seen::Heard { to, from, message: message @ Message::Lease(_) } => {

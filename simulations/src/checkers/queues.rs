@@ -5,8 +5,8 @@ use crate::{seen::Seen, truth::Truth};
 use pocketmesh_protocol::{Peer, jobs::active::Active};
 use pocketmesh_types::limits;
 
-/// Own runs of one job at once.
-const CHECKS_PER_JOB: usize = 2;
+/// Own runs of one job at once: as many as where all results are confirmed.
+const CHECKS_PER_JOB: usize = 16;
 /// Open seats of one lease: four windows of half a message each.
 const OPEN_PER_LEASE: usize = 4 * limits::TASKS_PER_MESSAGE_MAX / 2;
 /// Leases that are over and still shown.

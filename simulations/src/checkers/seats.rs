@@ -5,7 +5,6 @@ use crate::{
     seen::Seen,
     truth::{Truth, index_of},
 };
-use pocketmesh_protocol::Record;
 use std::collections::BTreeSet;
 
 /// It remembers nothing.
@@ -18,12 +17,13 @@ impl Checker for Seats {
     }
 
     fn see(&mut self, truth: &Truth, seen: &Seen<'_>, found: &mut Found) {
-        let Seen::OnDisk { at, record: Record::Final { tasks, .. } } = seen else { return };
+        let Seen::Final { at, tasks, .. } = seen else { return };
         for task in tasks.iter().filter(|task| task.workers.len() > 1) {
             let (mut peers, mut prefixes) = (BTreeSet::new(), BTreeSet::new());
-            for index in task.workers.iter().map(index_of) {
+            for worker in &task.workers {
+                let index = index_of(worker);
                 let prefix = truth.peers[index as usize].prefix;
-                if !peers.insert(index) || prefix.is_some_and(|prefix| !prefixes.insert(prefix)) {
+                if !peers.insert(worker) || prefix.is_some_and(|prefix| !prefixes.insert(prefix)) {
                     found.add(|| format!("peer {at}, task {}: peer {index} sat with itself", task.task));
                 }
             }

@@ -2,11 +2,9 @@
 
 use super::{Checker, Found};
 use crate::{
-    scenario::Checked,
     seen::Seen,
     truth::{Truth, index_of},
 };
-use pocketmesh_protocol::Record;
 use pocketmesh_types::{JobId, LeaseId, RangeSet, TaskIndex};
 use pocketmesh_wire::{Message, envelope};
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,11 +21,11 @@ impl Secrecy {
     fn on_reveal(&self, truth: &Truth, to: u32, lease: LeaseId, tasks: &[TaskIndex], found: &mut Found) {
         let Some(job) = self.leases.get(&lease) else { return };
         let Some(facts) = truth.job(job) else { return };
-        let Checked::Replicas(seats) = facts.policy;
+        let seats = facts.policy.seats();
         for &task in tasks {
             let is_final = self.finals.get(job).is_some_and(|finals| finals.contains(task));
             let bound = self.bound.get(&(*job, task)).map_or(0, BTreeSet::len);
-            if !is_final && bound < usize::from(seats) {
+            if !is_final && bound < seats {
                 found.add(|| format!("peer {to} is asked for task {task} while {bound} of {seats} are bound"));
             }
         }
@@ -58,9 +56,9 @@ impl Checker for Secrecy {
             Seen::Said { to, message: Message::Reveal(reveal), .. } => {
                 self.on_reveal(truth, index_of(to), reveal.lease, &reveal.tasks, found);
             }
-            Seen::OnDisk { record: Record::Final { job, tasks }, .. } => {
+            Seen::Final { job, tasks, .. } => {
                 let finals = self.finals.entry(*job).or_default();
-                for task in tasks {
+                for task in *tasks {
                     finals.insert(task.task);
                     self.bound.remove(&(*job, task.task));
                 }

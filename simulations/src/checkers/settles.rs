@@ -51,7 +51,7 @@ impl Checker for Settles {
         vec![("jobs_stored", self.stored as f64), ("jobs_settled", self.settled as f64)]
     }
 
-    fn open(&self) -> usize {
-        self.open.len()
+    fn open(&self) -> Vec<JobId> {
+        self.open.keys().copied().collect()
     }
 }

@@ -12,7 +12,7 @@ use alloc::{
 };
 use core::{mem, time::Duration};
 use pocketmesh_types::{
-    BlobId, Bytes, ClaimId, Hash, Instant, Job, JobId, LeaseId, PeerId, TaskIndex, TaskInput, limits,
+    BlobId, Bytes, ClaimId, Hash, Instant, Job, JobId, LeaseId, Outcome, PeerId, TaskIndex, TaskInput, limits,
 };
 use pocketmesh_wire::{
     Message, envelope,
@@ -23,6 +23,8 @@ use pocketmesh_wire::{
 const BATCH_TASKS_MAX: usize = 256;
 /// Tasks kept under one lease, done or not, whatever the requester sends: twice what a fair one leaves open.
 const TASKS_KEPT_MAX: usize = 4 * limits::TASKS_PER_MESSAGE_MAX;
+/// Claims remembered until they are accepted, to be defended: an audit window, and what comes in while it is audited.
+const STATED_MAX: usize = 2 * limits::WINDOW_RESULTS_MAX as usize;
 /// Claims remembered until they are acknowledged: a round trip's worth of tiny ones.
 const CLAIMS_KEPT_MAX: usize = 1024;
 
@@ -33,10 +35,19 @@ enum Work {
     Waiting(TaskInput),
     /// It can be run.
     Ready(TaskInput),
-    /// It runs.
-    Running,
-    /// It came to an outcome.
-    Done(Executed),
+    /// It runs, on the input of this name.
+    Running(Option<BlobId>),
+    /// It came to an outcome, on the input of this name.
+    Done(Executed, Option<BlobId>),
+}
+
+/// What was claimed of a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stated {
+    /// What it came to.
+    pub outcome: Outcome,
+    /// The name of the input that it was run on.
+    pub input: Option<BlobId>,
 }
 
 /// One lease as its worker sees it.
@@ -67,7 +78,7 @@ pub struct WorkLease {
     /// Claims that were not acknowledged yet.
     claims: BTreeMap<ClaimId, Vec<TaskIndex>>,
     /// Tasks claimed and acknowledged, but not accepted yet.
-    stated: BTreeSet<TaskIndex>,
+    stated: BTreeMap<TaskIndex, Stated>,
 }
 
 /// Whether a lease keeps what the offer, our bid for it and the auction said.
@@ -103,7 +114,7 @@ impl WorkLease {
             to_commit: BTreeSet::new(),
             to_claim: BTreeSet::new(),
             claims: BTreeMap::new(),
-            stated: BTreeSet::new(),
+            stated: BTreeMap::new(),
         }
     }
 
@@ -112,7 +123,7 @@ impl WorkLease {
         let mut fetches = Vec::new();
         for Assigned { task, input } in tasks {
             match self.tasks.get(&task) {
-                Some(Work::Done(_)) => self.announce(task),
+                Some(Work::Done(..)) => self.announce(task),
                 None if task < self.job.tasks && self.tasks.len() < TASKS_KEPT_MAX => {
                     fetches.extend(self.add(task, input));
                 }
@@ -160,16 +171,19 @@ impl WorkLease {
     /// Takes the next task and says how it is to be run.
     pub fn start(&mut self, run: RunId) -> Option<(TaskIndex, Run)> {
         let task = self.queue.pop_front()?;
-        match mem::replace(self.tasks.get_mut(&task)?, Work::Running) {
-            Work::Ready(input) => Some((task, run_of(run, &self.job, &self.job_id, task, input))),
-            _ => unreachable!("what is queued is ready"),
-        }
+        let work = self.tasks.get_mut(&task)?;
+        let Work::Ready(input) = work else { unreachable!("what is queued is ready") };
+        let input = mem::take(input);
+        *work = Work::Running(input.id());
+        Some((task, run_of(run, &self.job, &self.job_id, task, input)))
     }
 
     /// A task came to an outcome.
     pub fn finish(&mut self, task: TaskIndex, executed: Executed) {
-        if let Some(work @ Work::Running) = self.tasks.get_mut(&task) {
-            *work = Work::Done(executed);
+        if let Some(work) = self.tasks.get_mut(&task)
+            && let Work::Running(input) = *work
+        {
+            *work = Work::Done(executed, input);
             self.undone -= 1;
             self.announce(task);
         }
@@ -177,19 +191,20 @@ impl WorkLease {
 
     /// These were committed to and are now asked for.
     pub fn reveal(&mut self, tasks: &[TaskIndex]) {
-        let is_done = |task: &&TaskIndex| matches!(self.tasks.get(task), Some(Work::Done(_)));
+        let is_done = |task: &&TaskIndex| matches!(self.tasks.get(task), Some(Work::Done(..)));
         self.to_claim.extend(tasks.iter().filter(is_done));
     }
 
     /// The requester has this claim: its results need not be kept.
     pub fn on_ack(&mut self, claim: &ClaimId) {
         for task in self.claims.remove(claim).unwrap_or_default() {
-            if let Some(Work::Done(_)) = self.tasks.get(&task) {
-                self.tasks.remove(&task);
-                self.stated.insert(task);
+            if let Some(Work::Done(..)) = self.tasks.get(&task)
+                && let Some(Work::Done(executed, input)) = self.tasks.remove(&task)
+            {
+                self.stated.insert(task, Stated { outcome: executed.outcome, input });
             }
         }
-        while self.stated.len() > TASKS_KEPT_MAX {
+        while self.stated.len() > STATED_MAX {
             self.stated.pop_first();
         }
     }
@@ -203,11 +218,11 @@ impl WorkLease {
     pub fn settle(&mut self, tasks: &[TaskIndex]) -> u64 {
         let mut settled = 0;
         for task in tasks {
-            let was_done = matches!(self.tasks.get(task), Some(Work::Done(_)));
+            let was_done = matches!(self.tasks.get(task), Some(Work::Done(..)));
             if was_done {
                 self.tasks.remove(task);
             }
-            settled += u64::from(self.stated.remove(task) || was_done);
+            settled += u64::from(self.stated.remove(task).is_some() || was_done);
         }
         settled
     }
@@ -225,7 +240,7 @@ impl WorkLease {
         while commits.len() < BATCH_TASKS_MAX
             && let Some(task) = self.to_commit.pop_first()
         {
-            if let Some(Work::Done(executed)) = self.tasks.get(&task) {
+            if let Some(Work::Done(executed, _)) = self.tasks.get(&task) {
                 let salt = salt(context, &self.job_id, &id, task);
                 let commitment = commitment(&salt, &self.job_id, &context.config.me, task, &executed.outcome);
                 commits.push(Committed { task, commitment });
@@ -240,9 +255,9 @@ impl WorkLease {
             && bytes < limits::MESSAGE_BYTES_TARGET
             && let Some(task) = self.to_claim.pop_first()
         {
-            if let Some(Work::Done(executed)) = self.tasks.get(&task) {
+            if let Some(Work::Done(executed, input)) = self.tasks.get(&task) {
                 let salt = self.commit_first.then(|| salt(context, &self.job_id, &id, task));
-                results.push(Claimed { task, outcome: executed.outcome, salt });
+                results.push(Claimed { task, input: *input, outcome: executed.outcome, salt });
                 bytes += executed.inline.iter().map(|blob| blob.len()).sum::<usize>();
                 attached.extend(executed.inline.iter().cloned());
             }
@@ -277,7 +292,7 @@ impl WorkLease {
 
     /// The tasks that have come to no outcome yet.
     pub fn undone(&self) -> Vec<TaskIndex> {
-        self.tasks.iter().filter(|(_, work)| !matches!(work, Work::Done(_))).map(|(&task, _)| task).collect()
+        self.tasks.iter().filter(|(_, work)| !matches!(work, Work::Done(..))).map(|(&task, _)| task).collect()
     }
 
     /// Forgets those of these tasks that are not done.
@@ -285,10 +300,10 @@ impl WorkLease {
         let (mut was_queued, mut was_awaited) = (false, false);
         for task in tasks {
             match self.tasks.get(task) {
-                None | Some(Work::Done(_)) => continue,
+                None | Some(Work::Done(..)) => continue,
                 Some(Work::Ready(_)) => was_queued = true,
                 Some(Work::Waiting(_)) => was_awaited = true,
-                Some(Work::Running) => {}
+                Some(Work::Running(_)) => {}
             }
             self.tasks.remove(task);
             self.undone -= 1;

@@ -7,24 +7,32 @@ use crate::{
     execution::lease::run_of,
     input::{Inputs, Item, RunId},
     jobs::{
+        auditing::{Delivery, Held, OwnTime},
         judging::{Awaited, Durations},
         leases::Granted,
     },
     lottery::Turnout,
     record::{End, FinalTask, Record},
     timers::Timer,
-    verification::{Ballot, Replicas, rule_of},
+    verification::{
+        Ballot, Regime, Rule,
+        windows::{WindowId, Windows},
+    },
 };
 use alloc::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     vec::Vec,
 };
 use core::time::Duration;
-use pocketmesh_types::{Instant, Job, JobId, LeaseId, OfferId, PeerId, RangeSet, TaskIndex, UnixTime, limits};
+use pocketmesh_types::{
+    Fuel, Instant, Job, JobId, LeaseId, OfferId, Outcome, PeerId, RangeSet, TaskIndex, UnixTime, limits,
+};
 use pocketmesh_wire::message::{EndReason, OfferClosed, Verdicts};
 
 /// Disputed tasks that are run here at once: refuting one claim drops its worker's others, and with them most disputes.
 const CHECKS_AT_ONCE: usize = 2;
+/// The same where every result is run here in any case: as many as keep an executor's batches full.
+const CONFIRMATIONS_AT_ONCE: usize = 16;
 
 /// How far a job is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +58,12 @@ pub struct Counts {
     pub dropped: u64,
     /// Our own runs.
     pub own_runs: u64,
+    /// Results drawn for audits.
+    pub audits: u64,
+    /// Audit windows that became final.
+    pub windows: u32,
+    /// Audit windows that were voided.
+    pub voided_windows: u32,
     /// Final tasks whose program did not end well.
     pub unsuccessful: u32,
     /// Final tasks without an outcome.
@@ -105,8 +119,16 @@ pub struct Active {
     pub next: TaskIndex,
     /// Tasks that are not final, or about which somebody is still to be heard.
     pub ballots: BTreeMap<TaskIndex, Ballot>,
-    /// Those of them that want another seat.
+    /// Those of them that want another seat, audits apart.
     pub wanting: BTreeSet<TaskIndex>,
+    /// Audits that want a seat.
+    pub audits_wanting: BTreeSet<TaskIndex>,
+    /// How large the job is, for its audits.
+    pub regime: Regime,
+    /// Audit windows.
+    pub windows: Windows,
+    /// The results in them.
+    pub held: BTreeMap<TaskIndex, Held>,
     /// The leases granted so far.
     pub leases: BTreeMap<LeaseId, Granted>,
     /// Workers that get no more seats of this job.
@@ -124,6 +146,13 @@ pub struct Active {
     pub(super) live: BTreeSet<LeaseId>,
     pub(super) attempts: u32,
     pub(super) decided: Vec<FinalTask>,
+    pub(super) delivered: Vec<Delivery>,
+    pub(super) agreed: BTreeMap<WindowId, Vec<TaskIndex>>,
+    /// Windows whose draw is on its way to the disk.
+    pub(super) drawing: BTreeSet<WindowId>,
+    /// Windows that were drawn before the restart, and whether we audit them ourselves.
+    pub(super) restored: Vec<(WindowId, bool)>,
+    pub(super) own_time: OwnTime,
     pub(super) on_disk_soon: BTreeMap<TaskIndex, u8>,
     pub(super) checks: VecDeque<TaskIndex>,
     pub(super) checking: usize,
@@ -146,6 +175,10 @@ impl Active {
             next: 0,
             ballots: BTreeMap::new(),
             wanting: BTreeSet::new(),
+            audits_wanting: BTreeSet::new(),
+            regime: Regime::default(),
+            windows: Windows::default(),
+            held: BTreeMap::new(),
             leases: BTreeMap::new(),
             excluded: BTreeSet::new(),
             offering: None,
@@ -156,6 +189,11 @@ impl Active {
             live: BTreeSet::new(),
             attempts: 0,
             decided: Vec::new(),
+            delivered: Vec::new(),
+            agreed: BTreeMap::new(),
+            drawing: BTreeSet::new(),
+            restored: Vec::new(),
+            own_time: OwnTime::default(),
             on_disk_soon: BTreeMap::new(),
             checks: VecDeque::new(),
             checking: 0,
@@ -167,22 +205,28 @@ impl Active {
 
     /// A task was final before the restart.
     pub fn restore_final(&mut self, task: &FinalTask) {
+        self.release(task.task);
+        self.forget(task.task);
         if self.finals.insert(task.task) {
             self.count_final(task);
         }
     }
 
-    fn count_final(&mut self, task: &FinalTask) {
-        match task.outcome {
+    pub(super) fn count_final(&mut self, task: &FinalTask) {
+        self.count_outcome(task.outcome.as_ref());
+    }
+
+    pub(super) fn count_outcome(&mut self, outcome: Option<&Outcome>) {
+        match outcome {
             None => self.counts.unresolved += 1,
             Some(outcome) if !outcome.is_success() => self.counts.unsuccessful += 1,
             Some(_) => {}
         }
     }
 
-    /// How results of this job are checked.
-    pub fn rule(&self) -> Replicas {
-        rule_of(self.job.policy)
+    /// What makes an outcome of what workers say about a task.
+    pub fn rule(&self) -> Rule {
+        Rule::of(self.job.policy, self.regime)
     }
 
     /// Something has changed that [`Jobs`](super::Jobs) is to look at.
@@ -196,7 +240,8 @@ impl Active {
 
     /// The next task to be run here, if one may be started and its dispute was not resolved meanwhile.
     pub(super) fn next_check(&mut self) -> Option<TaskIndex> {
-        while self.checking < CHECKS_AT_ONCE {
+        let at_once = if self.rule().confirms { CONFIRMATIONS_AT_ONCE } else { CHECKS_AT_ONCE };
+        while self.checking < at_once {
             let task = self.checks.pop_front()?;
             if self.still_wants_check(task) {
                 self.checking += 1;
@@ -253,24 +298,36 @@ impl Active {
 
     /// Tells every worker whose claim agrees with what is final, and was not accepted before, what it is owed.
     pub(super) fn pay(&mut self, context: &mut Context, tasks: &[TaskIndex], late: bool) {
-        let mut accepted: BTreeMap<LeaseId, Vec<TaskIndex>> = BTreeMap::new();
+        let mut accepted: BTreeMap<LeaseId, Vec<(TaskIndex, Fuel)>> = BTreeMap::new();
         for &task in tasks {
             if !self.finals.contains(task) || self.on_disk_soon.contains_key(&task) {
                 continue;
             }
             let Some(ballot) = self.ballots.get_mut(&task) else { continue };
             for (lease, outcome) in ballot.pay() {
-                let Some(granted) = self.leases.get_mut(&lease) else { continue };
-                granted.accepted += 1;
-                granted.late += u64::from(late);
-                let owed = granted.owed.checked_add(granted.price.cost(outcome.fuel));
-                granted.owed = owed.unwrap_or(granted.owed);
-                accepted.entry(lease).or_default().push(task);
+                accepted.entry(lease).or_default().push((task, outcome.fuel));
             }
             self.forget_if_heard(task);
         }
-        for (lease, tasks) in accepted {
-            let Some(granted) = self.leases.get(&lease) else { continue };
+        self.tell_accepted(context, accepted, late);
+    }
+
+    /// Tells workers what of theirs is accepted now, and what they are owed so far.
+    pub(super) fn tell_accepted(
+        &mut self,
+        context: &mut Context,
+        accepted: BTreeMap<LeaseId, Vec<(TaskIndex, Fuel)>>,
+        late: bool,
+    ) {
+        for (lease, seats) in accepted {
+            let Some(granted) = self.leases.get_mut(&lease) else { continue };
+            for (_, fuel) in &seats {
+                granted.accepted += 1;
+                granted.late += u64::from(late);
+                let owed = granted.owed.checked_add(granted.price.cost(*fuel));
+                granted.owed = owed.unwrap_or(granted.owed);
+            }
+            let tasks: Vec<TaskIndex> = seats.into_iter().map(|(task, _)| task).collect();
             for chunk in tasks.chunks(limits::TASKS_PER_MESSAGE_MAX) {
                 let verdicts = Verdicts { job: self.id, lease, accepted: chunk.to_vec(), owed: granted.owed };
                 context.send(granted.worker, verdicts);
@@ -295,6 +352,7 @@ impl Active {
             }
         }
         self.wanting.remove(&task);
+        self.audits_wanting.remove(&task);
         self.here.remove(&task);
     }
 
@@ -308,6 +366,7 @@ impl Active {
         if end == End::Stopped {
             self.ballots.clear();
             self.wanting.clear();
+            self.audits_wanting.clear();
             for lease in self.live_ids() {
                 self.end_lease(context, lease, EndReason::JobStopped);
             }
@@ -321,6 +380,8 @@ impl Active {
         if at_rest {
             self.inputs = Inputs::None;
             self.durations = Durations::default();
+            self.windows = Windows::default();
+            self.held.clear();
             self.ballots.clear();
             self.awaited.clear();
             self.here.clear();

@@ -4,9 +4,12 @@ use crate::{
     context::Context,
     effect::Event,
     input::{Executed, Item, NoOutcome},
-    jobs::active::{Active, Phase},
+    jobs::{
+        active::{Active, Phase},
+        auditing::Delivery,
+    },
     record::{FinalTask, Record},
-    verification::{ClaimError, Committing, Rule, Stage, Step},
+    verification::{ClaimError, ClaimTerms, Committing, Stage, Step},
 };
 use alloc::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -20,6 +23,21 @@ use pocketmesh_wire::message::{Claim, ClaimAck, Committed, EndReason, HandBack, 
 const UNDONE_MAX: u8 = 3;
 /// Own runs that may come to no outcome before the task is given up.
 const OWN_FAILURES_MAX: u8 = 2;
+
+/// A claim that our own run refutes.
+#[derive(Debug, Clone, Copy)]
+pub struct Refutation {
+    /// Whose.
+    pub worker: PeerId,
+    /// Under which lease, the last known.
+    pub lease: LeaseId,
+    /// Which.
+    pub claim: ClaimId,
+    /// What it says.
+    pub claimed: Outcome,
+    /// What our own run came to.
+    pub outcome: Outcome,
+}
 
 /// An output that is being fetched.
 #[derive(Debug, Default)]
@@ -88,17 +106,18 @@ impl Active {
             return;
         }
         let attached: BTreeMap<BlobId, Bytes> = attached.into_iter().map(|bytes| (BlobId::of(&bytes), bytes)).collect();
-        let (output_max, commits_first) = (self.job.limits.output, self.rule().commits_first());
+        let (output_max, commits_first) = (self.job.limits.output, self.rule().commits_first);
         let (mut touched, mut broke) = (Vec::new(), false);
         for row in &claim.results {
             let Some(ballot) = self.ballots.get_mut(&row.task) else { continue };
-            match ballot.claim(&self.id, claim.lease, id, row, output_max, commits_first) {
+            let terms = ClaimTerms { input: self.inputs.id_of(row.task), output_max, commits_first };
+            match ballot.claim(&self.id, claim.lease, id, row, &terms) {
                 Ok(()) => {
                     ballot.keep_inline(&row.outcome, &attached);
                     touched.push(row.task);
                 }
                 Err(ClaimError::NotDue) => {}
-                Err(ClaimError::NotAsCommitted | ClaimError::Equivocates | ClaimError::TooLarge) => broke = true,
+                Err(_) => broke = true,
             }
         }
         if !commits_first {
@@ -124,6 +143,7 @@ impl Active {
     fn end_lease_as_refuted(&mut self, context: &mut Context, lease: LeaseId, worker: PeerId) {
         // First, so that what it loses does not come back to it.
         self.excluded.insert(worker);
+        self.void_windows(context, &worker);
         self.end_lease(context, lease, EndReason::Refuted);
     }
 
@@ -167,7 +187,9 @@ impl Active {
                     }
                 }
                 Step::RunHere => self.check_here(task),
+                Step::Decide(own) if self.is_held(task) => self.on_audited_here(context, task, own),
                 Step::Decide(outcome) => self.decide(context, task, outcome),
+                Step::Agree => self.agree(task),
             }
             self.rate_want(task);
         }
@@ -181,7 +203,7 @@ impl Active {
         self.stir();
     }
 
-    fn check_here(&mut self, task: TaskIndex) {
+    pub(super) fn check_here(&mut self, task: TaskIndex) {
         if let Some(ballot) = self.ballots.get_mut(&task)
             && !ballot.checking
         {
@@ -203,6 +225,7 @@ impl Active {
     pub(super) fn on_own_run(&mut self, context: &mut Context, task: TaskIndex, result: Result<Executed, NoOutcome>) {
         self.checking = self.checking.saturating_sub(1);
         self.stir();
+        self.note_own_time(context);
         let Some(ballot) = self.ballots.get_mut(&task) else { return };
         ballot.checking = false;
         match result {
@@ -227,6 +250,7 @@ impl Active {
     /// Neither the workers nor we could decide this task. If it is final already, it stays what it is.
     fn give_up(&mut self, task: TaskIndex) {
         let is_settled = self.ballots.get(&task).is_some_and(|ballot| ballot.settled.is_some());
+        self.release(task);
         self.forget(task);
         if !is_settled {
             self.decided.push(FinalTask { task, outcome: None, stdout: None, stderr: None, workers: Vec::new() });
@@ -238,17 +262,23 @@ impl Active {
         let Some(ballot) = self.ballots.get(&task) else { return };
         for (lease, claim, claimed) in ballot.dissenters(&outcome) {
             let Some(worker) = self.unseat(task, &lease).map(|seat| seat.worker) else { continue };
-            self.counts.refuted += 1;
-            context.reputation.refuted(worker);
-            // Nothing waits for this record: it is evidence, and the verdict is told in any case.
-            context.store(Record::Refuted { job: self.id, task, worker, claim, claimed, outcome });
-            context.notify(Event::Refuted { job: self.id, task, worker });
-            context.send(worker, Void { job: self.id, lease, task, claim, outcome });
-            if let Some(granted) = self.leases.get_mut(&lease) {
-                granted.voided += 1;
-            }
-            self.end_lease_as_refuted(context, lease, worker);
+            self.refute(context, task, &Refutation { worker, lease, claim, claimed, outcome });
         }
+    }
+
+    /// A claim is refuted by our own run.
+    pub(super) fn refute(&mut self, context: &mut Context, task: TaskIndex, refutation: &Refutation) {
+        let &Refutation { worker, lease, claim, claimed, outcome } = refutation;
+        self.counts.refuted += 1;
+        context.reputation.refuted(worker);
+        // Nothing waits for this record: it is evidence, and the verdict is told in any case.
+        context.store(Record::Refuted { job: self.id, task, worker, claim, claimed, outcome });
+        context.notify(Event::Refuted { job: self.id, task, worker });
+        context.send(worker, Void { job: self.id, lease, task, claim, input: self.inputs.of(task), outcome });
+        if let Some(granted) = self.leases.get_mut(&lease) {
+            granted.voided += 1;
+        }
+        self.end_lease_as_refuted(context, lease, worker);
     }
 
     /// An outcome is found. Its outputs are brought here before it counts.
@@ -349,13 +379,19 @@ impl Active {
         }
         ballot.settled = Some(*outcome);
         let inline = |output: &Output| ballot.inline.get(&output.id).cloned();
-        self.decided.push(FinalTask {
+        let result = FinalTask {
             task,
             outcome: Some(*outcome),
             stdout: inline(&outcome.stdout),
             stderr: inline(&outcome.stderr),
             workers: ballot.agreeing(outcome).into_iter().map(|(_, worker)| worker).collect(),
-        });
+        };
+        match ballot.delivery(outcome) {
+            Some((lease, worker, claim)) if self.job.policy.target().is_some() => {
+                self.delivered.push(Delivery { lease, worker, claim, result });
+            }
+            _ => self.decided.push(result),
+        }
     }
 
     /// Tasks that a worker could not or would not do.

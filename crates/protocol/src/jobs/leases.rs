@@ -268,6 +268,8 @@ impl Active {
                 None => {}
             }
         }
+        self.reconsider(context);
+        self.audit_here_what_nobody_can(context);
         self.fill_all(context);
         self.hedge(context);
         self.watch(context);

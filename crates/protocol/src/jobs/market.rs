@@ -46,7 +46,8 @@ impl Active {
             return 0;
         }
         let unseated = (self.job.tasks - self.next) as usize;
-        let seats = unseated.saturating_mul(usize::from(self.job.policy.seats())) + self.wanting.len();
+        let wanting = self.wanting.len() + self.audits_wanting.len();
+        let seats = unseated.saturating_mul(usize::from(self.rule().seats)) + wanting;
         seats.min(limits::LEASES_PER_JOB_MAX.saturating_sub(self.live.len()))
     }
 
@@ -115,7 +116,7 @@ impl Active {
     /// soon bid again.
     fn schedule_next_offer(&self, context: &mut Context) {
         let in_vain = self.auctions.iter().rev().take(5).take_while(|auctioned| auctioned.leases == 0).count();
-        let enough = self.live.len() >= usize::from(self.job.policy.seats());
+        let enough = self.live.len() >= usize::from(self.rule().seats);
         let lost_out = self.auctions.last().is_some_and(|auctioned| auctioned.bids > auctioned.leases);
         let doubled = (OFFER_AGAIN_MIN * (1 << in_vain)).min(OFFER_AGAIN_MAX);
         let wait = match (enough, lost_out) {
@@ -164,7 +165,12 @@ impl Active {
         let clearing = offering.book.close();
         context.emit(Effect::Publish(OfferClosed { offer: offering.offer, expires: offering.expires }.into()));
         Self::disclose(context, &offering);
+        self.choose_regime(clearing.winners.len());
         for seat in &clearing.winners {
+            // It may have been refuted, in this job or another, since its bid was counted.
+            if self.distrusts(context, &seat.bidder) {
+                continue;
+            }
             let slots = offering.slots.get(&seat.bidder).copied().unwrap_or(1);
             self.grant(context, offering.offer, seat.bidder, seat.price, slots);
         }
@@ -201,7 +207,7 @@ impl Active {
             job: self.job.clone(),
             price,
             heartbeat_ms: u32::try_from(HEARTBEAT.as_millis()).expect("seconds"),
-            commit_first: crate::verification::Rule::commits_first(&self.rule()),
+            commit_first: self.rule().commits_first,
             ext: Ext::new(),
         };
         let message = Message::from(lease);

@@ -9,9 +9,9 @@ use crate::{
         active::{Active, Phase},
         leases::Granted,
     },
-    verification::{Ballot, Rule, Seat, Stage, Step},
+    verification::{Ballot, Seat, Stage, Step},
 };
-use alloc::vec::Vec;
+use alloc::{collections::BTreeSet, vec::Vec};
 use core::time::Duration;
 use pocketmesh_types::{Instant, LeaseId, TaskIndex, TaskInput, limits};
 use pocketmesh_wire::message::{Assign, Assigned};
@@ -54,9 +54,10 @@ impl Active {
     /// A seat beside the slow ones: tasks that run longer than most are given to workers with room. specs/jobs.md §5.
     pub(super) fn hedge(&mut self, context: &mut Context) {
         let Some(slow) = self.durations.slow().filter(|_| self.phase == Phase::Running) else { return };
-        let seats = usize::from(self.job.policy.seats());
+        let seats = usize::from(self.rule().seats);
         let overdue = self.ballots.iter().filter_map(|(&task, ballot)| {
             let since = ballot.running_since()?;
+            let seats = if ballot.audit.is_some() { 1 } else { seats };
             let hedgeable = ballot.decided.is_none() && ballot.seats.len() <= seats;
             (hedgeable && context.now.since(since) > slow).then_some((since, task))
         });
@@ -116,8 +117,9 @@ impl Active {
 
     /// What a worker may hold now: its own window, but near the end no more than its share.
     fn window_of(&self, granted: &Granted) -> usize {
-        let seats = usize::from(self.job.policy.seats());
-        let unseated = ((self.job.tasks - self.next) as usize).saturating_mul(seats) + self.wanting.len();
+        let seats = usize::from(self.rule().seats);
+        let wanting = self.wanting.len() + self.audits_wanting.len();
+        let unseated = ((self.job.tasks - self.next) as usize).saturating_mul(seats) + wanting;
         let held: usize = self.live().map(|(_, other)| other.running.len()).sum();
         let share = (unseated + held).div_ceil(self.live.len().max(1));
         granted.window.min(share.max(granted.window_min))
@@ -147,56 +149,75 @@ impl Active {
 
     /// Notes whether a task wants another seat.
     pub(super) fn rate_want(&mut self, task: TaskIndex) {
-        let wants = self.ballots.get(&task).is_some_and(|ballot| self.rule().step(ballot) == Step::Seat);
-        if wants {
-            self.wanting.insert(task);
-        } else {
-            self.wanting.remove(&task);
+        let ballot = self.ballots.get(&task);
+        let wants = ballot.is_some_and(|ballot| self.rule().step(ballot) == Step::Seat);
+        let is_audit = ballot.is_some_and(|ballot| ballot.audit.is_some());
+        for (wanting, is_one) in
+            [(&mut self.wanting, wants && !is_audit), (&mut self.audits_wanting, wants && is_audit)]
+        {
+            if is_one {
+                wanting.insert(task);
+            } else {
+                wanting.remove(&task);
+            }
         }
     }
 
-    /// The next task for this worker: new ones while the pool of half-seated ones is small, then a draw from the
-    /// pool, then whatever is new.
+    /// The next task for this worker: an audit if there is one for it; new ones while the pool of half-seated ones is
+    /// small, then a draw from the pool, then whatever is new.
     fn pick(&mut self, context: &mut Context, lease: &LeaseId) -> Option<TaskIndex> {
+        if let Some(task) = self.draw(context, &self.audits_wanting, lease) {
+            return Some(task);
+        }
         if self.wanting.len() < POOL_PER_LEASE * self.live.len()
             && let Some(task) = self.take_new()
         {
             return Some(task);
         }
-        self.draw(context, lease).or_else(|| self.take_new())
+        self.draw(context, &self.wanting, lease).or_else(|| self.take_new())
     }
 
     fn take_new(&mut self) -> Option<TaskIndex> {
-        let mut task = self.finals.first_gap(self.next);
-        while task < self.job.tasks && (self.ballots.contains_key(&task) || self.on_disk_soon.contains_key(&task)) {
-            task = self.finals.first_gap(task + 1);
-        }
-        self.next = task.min(self.job.tasks);
-        if task >= self.job.tasks {
-            return None;
-        }
+        let task = self.peek_new()?;
         self.next = task + 1;
         Some(task)
     }
 
-    fn draw(&self, context: &mut Context, lease: &LeaseId) -> Option<TaskIndex> {
-        if self.wanting.is_empty() {
+    /// The next task that nobody has, or had.
+    pub(super) fn peek_new(&mut self) -> Option<TaskIndex> {
+        let mut task = self.finals.first_gap(self.next);
+        while task < self.job.tasks && self.is_known(task) {
+            task = self.finals.first_gap(task + 1);
+        }
+        self.next = task.min(self.job.tasks);
+        (task < self.job.tasks).then_some(task)
+    }
+
+    /// Whether a task that is not final has been given to somebody, or has a result.
+    fn is_known(&self, task: TaskIndex) -> bool {
+        self.ballots.contains_key(&task) || self.held.contains_key(&task) || self.on_disk_soon.contains_key(&task)
+    }
+
+    fn draw(&self, context: &mut Context, wanting: &BTreeSet<TaskIndex>, lease: &LeaseId) -> Option<TaskIndex> {
+        if wanting.is_empty() {
             return None;
         }
         let from = u32::try_from(context.below(self.job.tasks as usize)).unwrap_or(0);
-        let round = self.wanting.range(from..).chain(self.wanting.range(..from));
+        let round = wanting.range(from..).chain(wanting.range(..from));
         round.take(DRAWS_MAX).copied().find(|task| self.may_seat(task, lease))
     }
 
-    /// At most one seat of a task per peer and public prefix.
-    fn may_seat(&self, task: &TaskIndex, lease: &LeaseId) -> bool {
+    /// At most one seat of a task per peer and public prefix; an audit counts the seat that it audits.
+    pub(super) fn may_seat(&self, task: &TaskIndex, lease: &LeaseId) -> bool {
         let (Some(ballot), Some(granted)) = (self.ballots.get(task), self.leases.get(lease)) else { return false };
-        !ballot.has(&granted.worker) && !self.shares_prefix(ballot, granted)
+        let audits_itself = ballot.audit.is_some_and(|audit| audit.owner == granted.worker);
+        !audits_itself && !ballot.has(&granted.worker) && !self.shares_prefix(task, ballot, granted)
     }
 
-    fn shares_prefix(&self, ballot: &Ballot, granted: &Granted) -> bool {
+    fn shares_prefix(&self, task: &TaskIndex, ballot: &Ballot, granted: &Granted) -> bool {
         let prefix_of = |lease: &LeaseId| self.leases.get(lease).and_then(|other| other.prefix);
-        granted.prefix.is_some() && ballot.seats.keys().any(|lease| prefix_of(lease) == granted.prefix)
+        let audited = self.held.get(task).filter(|_| ballot.audit.is_some()).map(|held| &held.lease);
+        granted.prefix.is_some() && ballot.seats.keys().chain(audited).any(|lease| prefix_of(lease) == granted.prefix)
     }
 }
 

@@ -150,7 +150,7 @@ impl Windows {
     pub fn restore_drawn(&mut self, id: WindowId, audits: &[TaskIndex]) {
         if let Some(window) = self.windows.get_mut(&id) {
             window.stage = Stage::Drawn;
-            window.open = audits.iter().copied().collect();
+            window.open = audits.iter().copied().filter(|&task| window.results.contains(task)).collect();
             window.audits = u32::try_from(window.open.len()).expect("no more than results");
             if self.filling.get(&window.owner) == Some(&id) {
                 self.filling.remove(&window.owner);

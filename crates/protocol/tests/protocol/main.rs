@@ -1,6 +1,7 @@
 //! The protocol in virtual time: whole meshes of peers, and one peer alone.
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+mod auditing;
 mod bidding;
 mod jobs;
 mod leases;

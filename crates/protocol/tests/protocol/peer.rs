@@ -99,13 +99,26 @@ fn forge(kind: u8, dice: &mut Dice, names: &Names) -> Message {
         }
         10 => Reveal { lease, tasks: dice.tasks() }.into(),
         11 => {
-            let row = |task| Claimed { task, outcome: dice.outcome(), salt: (dice.below(2) == 0).then(|| dice.hash()) };
+            let row = |task| Claimed {
+                task,
+                input: None,
+                outcome: dice.outcome(),
+                salt: (dice.below(2) == 0).then(|| dice.hash()),
+            };
             let results = [3, 9, 27].into_iter().map(row).collect();
             Claim { job, lease, profile: profile(), results }.into()
         }
         12 => ClaimAck { lease, claim: ClaimId(dice.hash()) }.into(),
         13 => Verdicts { job, lease, accepted: dice.tasks(), owed: Credits(u128::MAX) }.into(),
-        14 => Void { job, lease, task: dice.task(), claim: ClaimId(dice.hash()), outcome: dice.outcome() }.into(),
+        14 => Void {
+            job,
+            lease,
+            task: dice.task(),
+            claim: ClaimId(dice.hash()),
+            input: dice.input(),
+            outcome: dice.outcome(),
+        }
+        .into(),
         _ => LeaseEnd { lease, reason: EndReason::Unknown }.into(),
     }
 }

@@ -4,7 +4,7 @@ use crate::world::{World, job, millis, model::Behaviour, seconds, with_files};
 use pocketmesh_protocol::{
     End, Event, Inputs, Record,
     effect::LeaseOver,
-    verification::{Ballot, Replicas, Rule, Seat, Stage, Step},
+    verification::{Ballot, Rule, Seat, Stage, Step},
 };
 use pocketmesh_types::{Credits, Hash, JobId, LeaseId, PeerId};
 use pocketmesh_wire::message::EndReason;
@@ -252,7 +252,7 @@ fn a_late_commitment_is_asked_for_whatever_was_decided() {
     let stage = Stage::Committed(Hash::of(b"bound"));
     let seat = Seat { worker: PeerId([1; 32]), assigned: Default::default(), stage, paid: false };
     let mut ballot = Ballot { seats: [(lease, seat)].into(), ..Ballot::default() };
-    assert_eq!(Replicas(3).step(&ballot), Step::Seat, "one of three is not enough to ask");
+    assert_eq!(Rule::replicas(3).step(&ballot), Step::Seat, "one of three is not enough to ask");
     (ballot.own, ballot.decided) = (Some(outcome), Some(outcome));
-    assert_eq!(Replicas(3).step(&ballot), Step::Ask(vec![lease]));
+    assert_eq!(Rule::replicas(3).step(&ballot), Step::Ask(vec![lease]));
 }

@@ -2,7 +2,9 @@
 
 use super::{BoundError, Check, bounded};
 use alloc::vec::Vec;
-use pocketmesh_types::{ClaimId, Credits, Hash, JobId, LeaseId, Outcome, PeerId, ProfileId, TaskIndex, limits};
+use pocketmesh_types::{
+    BlobId, ClaimId, Credits, Hash, JobId, LeaseId, Outcome, PeerId, ProfileId, TaskIndex, TaskInput, limits,
+};
 use serde::{Deserialize, Serialize};
 
 /// Digests, hidden until everybody's are in.
@@ -75,6 +77,8 @@ pub struct Claim {
 pub struct Claimed {
     /// Which task.
     pub task: TaskIndex,
+    /// The name of the input that it was run on, if it had one: with the job's id, all that the outcome depends on.
+    pub input: Option<BlobId>,
     /// What it came to.
     pub outcome: Outcome,
     /// What opens the commitment; nothing if none was asked for.
@@ -132,6 +136,8 @@ pub struct Void {
     pub task: TaskIndex,
     /// The claim that is refuted.
     pub claim: ClaimId,
+    /// The task's input, for the worker to run it again.
+    pub input: TaskInput,
     /// What the requester's own run came to.
     pub outcome: Outcome,
 }

@@ -8,11 +8,11 @@ pub mod model;
 use model::{Behaviour, Tampering, right};
 use pocketmesh_protocol::{
     Command, CommandId, Config, Effect, End, Event, Executed, FinalTask, Input, Inputs, Item, Judgement, NoOutcome,
-    Peer, Record, RecordId, Reply, Run, RunId, input::Prefix,
+    Peer, Record, RecordId, Reply, Run, RunId, input::Prefix, verification::windows::WindowId,
 };
 use pocketmesh_types::{
-    BlobId, Bytes, Credits, Fuel, Hash, Instant, Job, JobId, Output, PeerId, Policy, Price, ProfileId, TaskIndex,
-    UnixTime, job::TaskLimits,
+    BlobId, Bytes, Credits, Fuel, Hash, Instant, Job, JobId, Output, PeerId, Policy, Price, ProfileId, Target,
+    TaskIndex, UnixTime, job::TaskLimits,
 };
 use pocketmesh_wire::{Message, Verified, envelope};
 use rand_chacha::{
@@ -64,6 +64,11 @@ pub fn job(name: &str, tasks: TaskIndex, replicas: u8) -> Job {
     }
 }
 
+/// The same job, with its results audited.
+pub fn audited(job: Job, target: Target) -> Job {
+    Job { policy: Policy::Audited(target), ..job }
+}
+
 /// The same job, with files under `/in`, whose tasks leave files too.
 pub fn with_files(job: Job) -> Job {
     Job { files: Output::of(b"a list of files"), ..job }
@@ -113,11 +118,43 @@ pub struct Node {
     pub cancelled: BTreeSet<RunId>,
     running: usize,
     queued: Vec<(RunId, Run)>,
-    /// Tasks that its disk has as final.
-    finals: BTreeSet<(JobId, TaskIndex)>,
+    /// What its disk has as final.
+    finals: Finals,
     jobs_on_disk: BTreeSet<JobId>,
     pub owed: BTreeMap<(PeerId, JobId), Credits>,
     pub accepted: u64,
+}
+
+/// What records say is final, and what is delivered and waits for its audits.
+#[derive(Debug, Default)]
+pub struct Finals {
+    pub finals: BTreeMap<(JobId, TaskIndex), FinalTask>,
+    pub held: BTreeMap<(JobId, TaskIndex), (WindowId, PeerId, FinalTask)>,
+}
+
+impl Finals {
+    fn read(&mut self, record: &Record) {
+        match record {
+            Record::Final { job, tasks } => {
+                for task in tasks {
+                    self.held.remove(&(*job, task.task));
+                    self.finals.insert((*job, task.task), task.clone());
+                }
+            }
+            Record::Delivered { job, window, worker, tasks, .. } => {
+                let held = tasks.iter().map(|task| ((*job, task.task), (*window, *worker, task.clone())));
+                self.held.extend(held);
+            }
+            Record::Refuted { job, worker, .. } => {
+                self.held.retain(|(of, _), (_, owner, _)| of != job || owner != worker);
+            }
+            Record::WindowFinal { job, window } => {
+                let passed = self.held.extract_if(.., |(of, _), (held, ..)| of == job && held == window);
+                self.finals.extend(passed.map(|(key, (_, _, task))| (key, task)));
+            }
+            _ => {}
+        }
+    }
 }
 
 enum What {
@@ -205,7 +242,7 @@ impl World {
             cancelled: BTreeSet::new(),
             running: 0,
             queued: Vec::new(),
-            finals: BTreeSet::new(),
+            finals: Finals::default(),
             jobs_on_disk: BTreeSet::new(),
             owed: BTreeMap::new(),
             accepted: 0,
@@ -393,15 +430,10 @@ impl World {
 
     /// Final tasks on disk; the last word counts.
     pub fn finals(&self, requester: PeerId, job: JobId) -> BTreeMap<TaskIndex, FinalTask> {
-        let mut finals = BTreeMap::new();
-        for record in &self.node(requester).disk {
-            if let Record::Final { job: of, tasks } = record
-                && *of == job
-            {
-                finals.extend(tasks.iter().map(|task| (task.task, task.clone())));
-            }
-        }
-        finals
+        let mut finals = Finals::default();
+        self.node(requester).disk.iter().for_each(|record| finals.read(record));
+        let of_job = finals.finals.into_iter().filter(|((of, _), _)| *of == job);
+        of_job.map(|((_, index), task)| (index, task)).collect()
     }
 
     /// Whether every task of a job has the right outcome on disk, with its output.
@@ -525,7 +557,7 @@ impl World {
         match message {
             Message::Offer(offer) => assert!(node.jobs_on_disk.contains(&offer.job), "offered before it was stored"),
             Message::Verdicts(verdicts) => {
-                let stored = |&task: &TaskIndex| node.finals.contains(&(verdicts.job, task));
+                let stored = |&task: &TaskIndex| node.finals.finals.contains_key(&(verdicts.job, task));
                 assert!(verdicts.accepted.iter().all(stored), "accepted before it was stored");
             }
             _ => {}
@@ -618,8 +650,7 @@ impl World {
         let node = self.nodes.get_mut(&at).unwrap();
         match &record {
             Record::Submitted { job, .. } => drop(node.jobs_on_disk.insert(id_of(job))),
-            Record::Final { job, tasks } => node.finals.extend(tasks.iter().map(|task| (*job, task.task))),
-            _ => {}
+            record => node.finals.read(record),
         }
         node.disk.push(record);
         if node.crash == Some(Crash::After(node.disk.len())) {

@@ -1,0 +1,160 @@
+//! Audits after delivery: what becomes final, what is void, who is asked. specs/verification.md §4.
+
+use crate::world::{Crash, World, audited, job, millis, model::Behaviour, seconds};
+use pocketmesh_protocol::{End, Inputs, Record, jobs::active::Counts, verification::Regime};
+use pocketmesh_types::{Auditors, Job, JobId, PeerId, Target, TaskIndex};
+use std::collections::{BTreeMap, BTreeSet};
+
+fn target(by: Auditors) -> Target {
+    Target { by, ..Target::default() }
+}
+
+/// Fast workers, so that thousands of tasks are a matter of seconds.
+fn fast_mesh(seed: u64, workers: usize, liars: &[(usize, Behaviour)]) -> (World, PeerId, Vec<PeerId>) {
+    let (mut world, requester, workers) = World::mesh(seed, workers);
+    for (at, &worker) in workers.iter().enumerate() {
+        let node = world.node_mut(worker);
+        (node.speed, node.slots) = (millis(1), 16);
+        node.behaviour = liars.iter().find(|(liar, _)| *liar == at).map_or(Behaviour::Honest, |&(_, kind)| kind);
+        world.restart(worker, millis(1));
+    }
+    world.node_mut(requester).speed = millis(1);
+    (world, requester, workers)
+}
+
+fn run(world: &mut World, requester: PeerId, job: &Job) -> (JobId, Counts) {
+    let id = world.submit(requester, job, Inputs::None);
+    assert_eq!(world.finish(requester, id, seconds(600)), End::Complete);
+    world.assert_right(requester, job, &Inputs::None);
+    (id, world.peer(requester).jobs().get(&id).unwrap().counts)
+}
+
+fn refuted(world: &World, requester: PeerId) -> BTreeSet<PeerId> {
+    let records = world.node(requester).disk.iter();
+    records
+        .filter_map(|record| if let Record::Refuted { worker, .. } = record { Some(*worker) } else { None })
+        .collect()
+}
+
+fn drawn(world: &World, requester: PeerId) -> BTreeMap<u32, (BTreeSet<TaskIndex>, bool)> {
+    let records = world.node(requester).disk.iter();
+    let drawn = records.filter_map(|record| match record {
+        Record::Drawn { window, audits, own, .. } => Some((window.0, (audits.iter().copied().collect(), *own))),
+        _ => None,
+    });
+    drawn.collect()
+}
+
+#[test]
+fn a_big_job_runs_once_and_its_audits_go_to_others() {
+    let (mut world, requester, _) = fast_mesh(1, 4, &[]);
+    let job = audited(job("big", 8_000, 1), target(Auditors::Mesh));
+    let (id, counts) = run(&mut world, requester, &job);
+    let active = world.peer(requester).jobs().get(&id).unwrap();
+    assert_eq!(active.regime, Regime::Big);
+    assert_eq!(counts.own_runs, 0, "{counts:?}");
+    assert!(counts.audits >= 4 * 100 && counts.audits < 8 * 106, "{counts:?}");
+    let executions = u64::from(world.executions("big").values().sum::<u32>());
+    let hedged = executions - 8_000 - counts.audits;
+    assert!(hedged < 100, "once each, the audits, and a few hedges at the end: {hedged}");
+    assert_eq!((counts.voided_windows, counts.refuted), (0, 0));
+    let paid: u64 = active.workers().iter().map(|row| row.accepted).sum();
+    assert_eq!(paid, executions, "audits are paid as any other seat, and so are hedges");
+}
+
+#[test]
+fn nobody_audits_itself() {
+    let (mut world, requester, _) = fast_mesh(2, 3, &[]);
+    let job = audited(job("big", 6_000, 1), target(Auditors::Mesh));
+    run(&mut world, requester, &job);
+    for (worker, node) in &world.nodes {
+        assert!(node.ran.values().all(|&times| times == 1), "{worker} ran a task twice");
+    }
+}
+
+#[test]
+fn a_liar_is_found_and_its_windows_are_done_again() {
+    for (seed, by) in [(3, Auditors::Mesh), (4, Auditors::Own)] {
+        for behaviour in [Behaviour::Wrong, Behaviour::Sometimes(0.1)] {
+            let (mut world, requester, workers) = fast_mesh(seed, 4, &[(1, behaviour)]);
+            let job = audited(job("big", 8_000, 1), target(by));
+            let (id, counts) = run(&mut world, requester, &job);
+            assert_eq!(refuted(&world, requester), [workers[1]].into(), "{by:?} {behaviour:?}");
+            assert!(counts.voided_windows >= 1 && counts.dropped > 100, "{counts:?}");
+            let rows = world.peer(requester).jobs().get(&id).unwrap().workers();
+            assert!(rows.iter().filter(|row| row.worker != workers[1]).all(|row| row.voided == 0));
+            let accepted = rows.iter().filter(|row| row.worker == workers[1]).map(|row| row.accepted).sum::<u64>();
+            assert!(accepted == 0 || behaviour != Behaviour::Wrong, "{accepted}");
+        }
+    }
+}
+
+#[test]
+fn a_small_job_is_confirmed_here_in_full() {
+    let clique = [(0, Behaviour::Colluding), (1, Behaviour::Colluding), (2, Behaviour::Colluding)];
+    let (mut world, requester, _) = fast_mesh(5, 4, &clique);
+    let job = audited(job("small", 300, 1), target(Auditors::Auto));
+    let (id, counts) = run(&mut world, requester, &job);
+    assert_eq!(world.peer(requester).jobs().get(&id).unwrap().regime, Regime::Small);
+    assert!(counts.own_runs >= 300, "three of four lie alike, and every result is right: {counts:?}");
+}
+
+#[test]
+fn what_turns_out_too_large_to_be_confirmed_gets_a_second_seat() {
+    let (mut world, requester, _) = fast_mesh(6, 4, &[(2, Behaviour::Wrong)]);
+    world.node_mut(requester).speed = seconds(2);
+    let job = audited(job("middle", 400, 1), target(Auditors::Auto));
+    let (id, counts) = run(&mut world, requester, &job);
+    assert_eq!(world.peer(requester).jobs().get(&id).unwrap().regime, Regime::Middle);
+    assert!(counts.own_runs < 120 && counts.audits > 0, "{counts:?}");
+}
+
+#[test]
+fn no_window_is_final_before_its_audits_and_none_without() {
+    let (mut world, requester, _) = fast_mesh(7, 4, &[]);
+    let job = audited(job("big", 5_000, 1), target(Auditors::Own));
+    run(&mut world, requester, &job);
+    let drawn = drawn(&world, requester);
+    let finals = world.node(requester).disk.iter().filter_map(|record| match record {
+        Record::WindowFinal { window, .. } => Some(window.0),
+        _ => None,
+    });
+    let finals: Vec<u32> = finals.collect();
+    assert_eq!(finals.iter().copied().collect::<BTreeSet<u32>>(), drawn.keys().copied().collect());
+    let audits: BTreeSet<TaskIndex> = drawn.values().flat_map(|(audits, _)| audits).copied().collect();
+    let own: BTreeSet<TaskIndex> = world.node(requester).ran.keys().map(|(_, task)| *task).collect();
+    assert_eq!(own, audits, "we ran what was drawn, and nothing else");
+    assert!(drawn.values().all(|(audits, own)| *own && !audits.is_empty()));
+}
+
+#[test]
+fn a_requester_that_dies_anywhere_goes_on_with_the_same_audits() {
+    let (mut world, requester, _) = fast_mesh(8, 3, &[]);
+    let job = audited(job("big", 3_600, 1), target(Auditors::Mesh));
+    let id = world.submit(requester, &job, Inputs::None);
+    world.finish(requester, id, seconds(600));
+    let records = world.node(requester).disk.len();
+    for at in (1..records).step_by(records / 24 + 1) {
+        for crash in [Crash::Before(at), Crash::After(at)] {
+            let (mut world, requester, workers) = fast_mesh(8, 3, &[]);
+            world.node_mut(requester).crash = Some(crash);
+            let id = world.submit(requester, &job, Inputs::None);
+            let end = world.now + seconds(300);
+            world.run_until(end, |world| world.node(requester).peer.is_none());
+            let drawn_before = drawn(&world, requester);
+            world.restart(requester, seconds(1));
+            workers.iter().for_each(|&worker| world.connect(requester, worker));
+            if world.peer(requester).jobs().get(&id).is_none() {
+                continue;
+            }
+            assert_eq!(world.finish(requester, id, seconds(600)), End::Complete);
+            world.assert_right(requester, &job, &Inputs::None);
+            let after = drawn(&world, requester);
+            assert!(drawn_before.iter().all(|(window, drawn)| after.get(window) == Some(drawn)), "drawn once");
+            let windows = after.keys().collect::<BTreeSet<_>>().len();
+            let records = world.node(requester).disk.iter();
+            let draws = records.filter(|record| matches!(record, Record::Drawn { .. })).count();
+            assert_eq!(windows, draws, "no window is drawn twice");
+        }
+    }
+}

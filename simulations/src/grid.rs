@@ -63,7 +63,9 @@ pub fn run(cells: &[Cell], size: Size, seed: u64, threads: usize, plant: Option<
     let next = AtomicUsize::new(0);
     let rows: Mutex<Vec<(usize, Row)>> = Mutex::new(Vec::new());
     let work = || {
-        while let Some((at, cell)) = Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|at| Some((at, cells.get(at)?))) {
+        while let Some((at, cell)) =
+            Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|at| Some((at, cells.get(at)?)))
+        {
             let row = run_cell(cell, size, seed, plant);
             rows.lock().expect("no thread panics while it holds this").push((at, row));
         }

@@ -3,7 +3,11 @@
 //! Of a job only this is modelled: who gets a seat, which results are wrong, who audits what. When a window is closed,
 //! what is drawn, when it is final and what a void takes along is up to [`Windows`].
 
-use super::{Plant, cell::{Attacker, Audits, Cell}, tally::Tally};
+use super::{
+    Plant,
+    cell::{Attacker, Audits, Cell},
+    tally::Tally,
+};
 use crate::dice::Dice;
 use pocketmesh_protocol::verification::{
     sizing::{self, By},
@@ -68,7 +72,6 @@ struct Saboteur {
 
 /// A window that is open, as the job sees it.
 struct Open {
-    id: WindowId,
     owner: u32,
     tasks: Range<u32>,
     /// The wrong results, in order.
@@ -173,7 +176,7 @@ impl<'a> Job<'a> {
         if let Some(place) = place {
             self.saboteurs[place].open += 1;
         }
-        self.open.insert(id, Open { id, owner, tasks, wrong, audits });
+        self.open.insert(id, Open { owner, tasks, wrong, audits });
     }
 
     /// Which of its results a saboteur makes wrong.

@@ -112,9 +112,16 @@ impl Project {
         Self { valid: vec![0; HOSTS], saboteurs: (HOSTS as f64 * share).round() as usize }
     }
 
-    fn lies(&self, host: usize, attacker: Attacker) -> bool {
-        let is_trusted = self.valid[host] >= TRUSTED_FROM;
-        host < self.saboteurs && (attacker == Attacker::Always || is_trusted)
+    /// Whether a host lies that has a seat of a task, as have these.
+    fn lies(&self, host: usize, hosts: &[usize], attacker: Attacker) -> bool {
+        let is_saboteur = |host: usize| host < self.saboteurs;
+        match attacker {
+            Attacker::Always => is_saboteur(host),
+            // The first two are saboteurs and know it: two that lie agree.
+            _ if hosts.len() > 1 && hosts[..2].iter().all(|&host| is_saboteur(host)) => is_saboteur(host),
+            // Who is trusted cannot see whether another seat is still to come.
+            _ => is_saboteur(host) && host == hosts[0] && self.valid[host] >= TRUSTED_FROM,
+        }
     }
 
     /// A host that has no seat of this task yet.
@@ -128,23 +135,17 @@ impl Project {
     }
 
     /// One task: a trusted host is believed but once in as many times as it had valid results; else two must agree. A new
-    /// name is as good as the old one after a burn: both have to earn trust again.
+    /// name is as good as the old one after a burn, as both have to earn trust again; and a clique can do no more than
+    /// sleepers that know each other. So these three attackers are one.
     fn task(&mut self, attacker: Attacker, dice: &mut Dice) -> Task {
         let first = dice.index(HOSTS);
         let is_trusted = self.valid[first] >= TRUSTED_FROM;
         if is_trusted && !dice.chance(1.0 / f64::from(self.valid[first])) {
-            return Task { seats: 1, is_wrong: self.lies(first, attacker) };
+            return Task { seats: 1, is_wrong: self.lies(first, &[first], attacker) };
         }
         let mut hosts = vec![first, self.other(&[first], dice)];
-        // A clique sees that it has both seats. A trusted member cannot see that another is still to come.
-        let both = attacker == Attacker::Clique && hosts.iter().all(|&host| host < self.saboteurs);
         loop {
-            let says = |&host: &usize| match attacker {
-                Attacker::Clique if both => host < self.saboteurs,
-                Attacker::Clique => host == first && self.lies(host, attacker),
-                _ => self.lies(host, attacker),
-            };
-            let lies: Vec<bool> = hosts.iter().map(says).collect();
+            let lies: Vec<bool> = hosts.iter().map(|&host| self.lies(host, &hosts, attacker)).collect();
             let wrong = lies.iter().filter(|&&lies| lies).count();
             let right = lies.len() - wrong;
             if wrong.max(right) >= 2 {
@@ -199,8 +200,10 @@ mod tests {
     #[test]
     fn trust_after_ten_good_results_is_worth_ten_good_results() {
         let sleeper = found(Mechanism::Boinc, Attacker::Sleeper, 100_000);
-        assert!(is_near(sleeper, (1.08, 5.6e-2), 0.2), "{sleeper:?}");
-        let (cost, error) = found(Mechanism::Boinc, Attacker::Clique, 200_000);
-        assert!(error > 0.05 && cost < 1.3, "{cost} {error}");
+        assert!(is_near(sleeper, (1.08, 5.6e-2), 0.05), "{sleeper:?}");
+        let many = found(Mechanism::Boinc, Attacker::Sleeper, 300_000);
+        assert!(is_near(many, (1.15, 2.2e-1), 0.05), "{many:?}");
+        let naive = found(Mechanism::Boinc, Attacker::Always, 100_000);
+        assert!(is_near(naive, (1.29, 1.9e-2), 0.05), "{naive:?}");
     }
 }

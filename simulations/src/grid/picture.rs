@@ -25,18 +25,39 @@ pub fn draw(rows: &[Row], seed: u64) -> String {
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{HEIGHT}\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" \
          font-family=\"system-ui, sans-serif\" font-size=\"12\" fill=\"#333\">\n<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n"
     );
-    text(&mut svg, (LEFT, 28.0), "font-size=\"17\" font-weight=\"600\" fill=\"#111\"", "Wrong results accepted, against what checking costs");
-    let about = format!("each mechanism at its worst attacker; dots: saboteurs hold 1, 5, 10, 20, 30 % of the seats; simulated, seed {seed}");
+    text(
+        &mut svg,
+        (LEFT, 28.0),
+        "font-size=\"17\" font-weight=\"600\" fill=\"#111\"",
+        "Wrong results accepted, against what checking costs",
+    );
+    let about = format!(
+        "each mechanism at its worst attacker; dots: saboteurs hold 1, 5, 10, 20, 30 % of the seats; simulated, seed {seed}"
+    );
     text(&mut svg, (LEFT, 48.0), "fill=\"#666\"", &about);
     axes(&mut svg);
     for (at, ((name, curve), colour)) in curves(rows).iter().zip(COLOURS).enumerate() {
         draw_curve(&mut svg, curve, colour);
         let y = TOP + 14.0 + 26.0 * at as f64;
-        put(&mut svg, &format!("<rect x=\"{}\" y=\"{}\" width=\"18\" height=\"4\" rx=\"2\" fill=\"{colour}\"/>", WIDTH - RIGHT + 22.0, y - 6.0));
+        put(
+            &mut svg,
+            &format!(
+                "<rect x=\"{}\" y=\"{}\" width=\"18\" height=\"4\" rx=\"2\" fill=\"{colour}\"/>",
+                WIDTH - RIGHT + 22.0,
+                y - 6.0
+            ),
+        );
         text(&mut svg, (WIDTH - RIGHT + 48.0, y), "fill=\"#222\"", name);
     }
     let y = TOP + 14.0 + 26.0 * 8.5;
-    for (at, line) in ["paid executions; voided windows are", "done again and cost time, not money.", "Open dots: none seen, or below the edge."].iter().enumerate() {
+    for (at, line) in [
+        "paid executions; voided windows are",
+        "done again and cost time, not money.",
+        "Open dots: none seen, or below the edge.",
+    ]
+    .iter()
+    .enumerate()
+    {
         text(&mut svg, (WIDTH - RIGHT + 22.0, y + 16.0 * at as f64), "fill=\"#666\"", line);
     }
     svg.push_str("</svg>\n");
@@ -71,11 +92,21 @@ fn at((x, y): (f64, f64)) -> (f64, f64) {
 
 fn draw_curve(svg: &mut String, curve: &Curve, colour: &str) {
     let points: String = curve.values().map(|&point| at(point)).map(|(x, y)| format!("{x:.1},{y:.1} ")).collect();
-    put(svg, &format!("<polyline points=\"{points}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"1.6\" stroke-opacity=\"0.7\"/>"));
+    put(
+        svg,
+        &format!(
+            "<polyline points=\"{points}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"1.6\" stroke-opacity=\"0.7\"/>"
+        ),
+    );
     for (share, &point) in curve {
         let ((x, y), radius) = (at(point), 2.5 + f64::from(*share) / 1e5);
         let fill = if point.1 < Y.0 { "#fff" } else { colour };
-        put(svg, &format!("<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{radius:.1}\" fill=\"{fill}\" stroke=\"{colour}\" stroke-width=\"1.5\"/>"));
+        put(
+            svg,
+            &format!(
+                "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"{radius:.1}\" fill=\"{fill}\" stroke=\"{colour}\" stroke-width=\"1.5\"/>"
+            ),
+        );
     }
 }
 
@@ -94,7 +125,12 @@ fn axes(svg: &mut String) {
     }
     put(svg, &format!("<path d=\"M{LEFT} {TOP}V{bottom}H{right}\" fill=\"none\" stroke=\"#888\"/>"));
     let middle = (LEFT + right) / 2.0;
-    text(svg, (middle, bottom + 44.0), "text-anchor=\"middle\" fill=\"#666\"", "executions per result (logarithm of what is beyond the first)");
+    text(
+        svg,
+        (middle, bottom + 44.0),
+        "text-anchor=\"middle\" fill=\"#666\"",
+        "executions per result (logarithm of what is beyond the first)",
+    );
     let (x, y) = (22.0, (TOP + bottom) / 2.0);
     let turned = format!("text-anchor=\"middle\" fill=\"#666\" transform=\"rotate(-90 {x} {y})\"");
     text(svg, (x, y), &turned, "wrong among accepted results");

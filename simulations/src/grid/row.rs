@@ -60,6 +60,12 @@ pub struct Found {
     pub decisions_ppm: f64,
 }
 
+/// All rows as JSON, one a line.
+pub fn json(rows: &[Row]) -> serde_json::Result<String> {
+    let lines: Vec<String> = rows.iter().map(serde_json::to_string).collect::<Result<_, _>>()?;
+    Ok(format!("[\n{}\n]\n", lines.join(",\n")))
+}
+
 impl Row {
     /// A cell whose target is out of reach.
     pub fn unreachable(cell: &Cell) -> Self {
@@ -104,10 +110,18 @@ impl Row {
         let mut broken = Vec::new();
         let low = found.error - DEVIATIONS * found.deviation;
         if low > target {
-            broken.push(format!("{}: error {:.2e}, surely above {low:.2e}, target {target:e}", self.title(), found.error));
+            broken.push(format!(
+                "{}: error {:.2e}, surely above {low:.2e}, target {target:e}",
+                self.title(),
+                found.error
+            ));
         }
         if let Some(most) = self.most_paid().filter(|&most| found.paid > most) {
-            broken.push(format!("{}: {:.4} executions per result are paid, more than {most}", self.title(), found.paid));
+            broken.push(format!(
+                "{}: {:.4} executions per result are paid, more than {most}",
+                self.title(),
+                found.paid
+            ));
         }
         broken
     }

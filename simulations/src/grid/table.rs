@@ -11,21 +11,33 @@ pub fn page(rows: &[Row], size: Size, seed: u64) -> String {
     let mut page = String::from("# Audits against saboteurs: the whole grid\n\n");
     let ran = rows.iter().filter_map(|row| row.found.as_ref());
     let windows: usize = ran.clone().map(|found| found.windows).sum();
-    put(&mut page, &format!(
-        "`cargo run --release -p pocketmesh-sim -- grid --seed {seed}`: at least {} windows a cell, {windows} in all. The state machine of audit \
+    put(
+        &mut page,
+        &format!(
+            "`cargo run --release -p pocketmesh-sim -- grid --seed {seed}`: at least {} windows a cell, {windows} in all. The state machine of audit \
          windows, tasks as ranges; no network. What the columns mean and what follows: specs/verification.md.",
-        size.windows
-    ));
-    put(&mut page, "\nBetween brackets: 95 %, a bootstrap over windows. *Formula*: the error at worst, whatever the saboteurs do. *Paid*: executions per \
-                    accepted result, the audits of its window among them. *All*: with voided windows, their audits, and own decisions.\n");
+            size.windows
+        ),
+    );
+    put(
+        &mut page,
+        "\nBetween brackets: 95 %, a bootstrap over windows. *Formula*: the error at worst, whatever the saboteurs do. *Paid*: executions per \
+                    accepted result, the audits of its window among them. *All*: with voided windows, their audits, and own decisions.\n",
+    );
     put(&mut page, &verdict(rows));
     for (title, mechanism) in [("Audits as late seats", "late seats"), ("Audits at the requester", "own audits")] {
         put(&mut page, &format!("\n## {title}\n"));
-        put(&mut page, "| n | target | attacker | f | k | windows, voided | wrong of accepted | error | formula | paid | all |");
+        put(
+            &mut page,
+            "| n | target | attacker | f | k | windows, voided | wrong of accepted | error | formula | paid | all |",
+        );
         put(&mut page, "|---|---|---|---|---|---|---|---|---|---|---|");
         rows.iter().filter(|row| row.mechanism == mechanism).for_each(|row| put(&mut page, &of_audits(row)));
     }
-    put(&mut page, "\n## What others do\n\n| mechanism | attacker | f | wrong of accepted | error | executions per result |\n|---|---|---|---|---|---|");
+    put(
+        &mut page,
+        "\n## What others do\n\n| mechanism | attacker | f | wrong of accepted | error | executions per result |\n|---|---|---|---|---|---|",
+    );
     rows.iter().filter(|row| row.target.is_none()).for_each(|row| put(&mut page, &of_others(row)));
     page
 }

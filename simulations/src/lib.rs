@@ -26,6 +26,7 @@ pub mod scenario;
 pub mod seen;
 pub mod setup;
 pub mod svg;
+pub mod trace;
 pub mod truth;
 pub mod world;
 

@@ -41,6 +41,9 @@ enum Command {
         /// Break something on purpose; `list` names what.
         #[arg(long)]
         plant: Option<Plant>,
+        /// Tell the story of this job, by its number in the run.
+        #[arg(long)]
+        trace: Option<u32>,
         /// Run so many seeds, from `--seed` on, and stop at the first that fails.
         #[arg(long, default_value_t = 1)]
         seeds: u64,
@@ -77,9 +80,10 @@ enum Command {
 
 fn main() -> anyhow::Result<ExitCode> {
     match Cli::parse().command {
-        Command::Run { scenario, seed, json, svg, plant, seeds } => {
+        Command::Run { scenario, seed, json, svg, plant, trace, seeds } => {
             for seed in seed..seed.saturating_add(seeds) {
-                let (world, report) = run(&scenario, seed, plant)?;
+                let (world, report) = run(&scenario, seed, plant, trace)?;
+                world.trace.lines.iter().for_each(|line| println!("{line}"));
                 print!("{}", report.table());
                 if let Some(path) = &json {
                     write(path, &serde_json::to_string_pretty(&report)?)?;
@@ -120,7 +124,7 @@ fn run_grid(size: grid::Size, seed: u64, json: Option<&Path>, svg: Option<&Path>
     Ok(if is_kept { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn run(path: &Path, seed: u64, plant: Option<Plant>) -> anyhow::Result<(World, Report)> {
+fn run(path: &Path, seed: u64, plant: Option<Plant>, trace: Option<u32>) -> anyhow::Result<(World, Report)> {
     let scenario = Scenario::parse(&text_of(path)?).with_context(|| format!("{}", path.display()))?;
     let mut command = format!("cargo run --release -p pocketmesh-sim -- run {} --seed {seed}", path.display());
     if let Some(plant) = plant {
@@ -128,6 +132,7 @@ fn run(path: &Path, seed: u64, plant: Option<Plant>) -> anyhow::Result<(World, R
     }
     let began = Instant::now();
     let mut world = World::new(scenario, seed, plant);
+    world.trace.job = trace;
     world.run();
     let how = Circumstances {
         scenario: path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default(),

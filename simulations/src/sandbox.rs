@@ -56,7 +56,8 @@ impl World {
                 self.later(span, What::Ran { at, life, task });
             }
             Conduct::Claims(executed) => {
-                self.see(&Seen::Ran { at, job: task.job, task: task.task });
+                let name = self.nodes[at as usize].id;
+                self.see(&Seen::Ran { at, name: &name, job: task.job, task: task.task });
                 self.finished(at, task.run, executed);
             }
         }

@@ -143,6 +143,15 @@ pub enum Arch {
     B,
 }
 
+impl From<Arch> for pocketmesh_types::Arch {
+    fn from(arch: Arch) -> Self {
+        match arch {
+            Arch::A => Self::X86_64,
+            Arch::B => Self::Aarch64,
+        }
+    }
+}
+
 /// How a peer comes and goes. DESIGN's profiles; sessions and absences are exponential.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -63,6 +63,8 @@ pub enum Seen<'a> {
     Ran {
         /// Where.
         at: u32,
+        /// Under which name.
+        name: &'a PeerId,
         /// Which job, by its number.
         job: u32,
         /// Which task.

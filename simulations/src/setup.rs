@@ -12,6 +12,7 @@ use crate::{
     plant::Plant,
     queue::Queue,
     scenario::{Arch, Behaviour, Faults, Scenario, Work},
+    trace::Trace,
     truth::{FUEL_PER_MS, JobFacts, Truth, Who},
     world::{SECOND, Streams, What, World},
 };
@@ -41,6 +42,7 @@ impl World {
             truth: Truth::default(),
             checkers: Checkers::for_scenario(&plan),
             meter: Meter::default(),
+            trace: Trace::default(),
             plant,
             links: plan.links,
             mesh: plan.overlay,

@@ -15,6 +15,7 @@ use crate::{
     queue::Queue,
     scenario::{Faults, Links, Mesh},
     seen::Seen,
+    trace::Trace,
     truth::Truth,
 };
 use pocketmesh_protocol::{Effect, Event, Input, Item, Peer, Record, RecordId, RunId};
@@ -122,6 +123,8 @@ pub struct World {
     pub checkers: Checkers,
     /// What is counted.
     pub meter: Meter,
+    /// The story of one job.
+    pub trace: Trace,
     /// What was broken on purpose.
     pub plant: Option<Plant>,
     /// Latencies.
@@ -261,6 +264,7 @@ impl World {
     pub(crate) fn see(&mut self, seen: &Seen<'_>) {
         self.meter.see(&self.truth, self.now, seen);
         self.checkers.see(&self.truth, self.now, seen);
+        self.trace.see(&self.truth, self.now, seen);
     }
 
     fn arm(&mut self, at: u32) {

@@ -141,6 +141,13 @@ mod tests {
     }
 
     #[test]
+    fn the_mesh_has_gossipsubs_own_degree() {
+        let config = config(&Names::new("test")).expect("consistent");
+        // The simulator assumes it: simulations/overlay.toml.
+        assert_eq!(config.mesh_n(), gossipsub::Config::default().mesh_n());
+    }
+
+    #[test]
     fn five_invalid_messages_reach_the_graylist_and_two_do_not() {
         let score = |invalid: f64| {
             let topic = topic_scores();

@@ -275,6 +275,12 @@ impl Driver {
             Notice::Accused { requester, job, task } => {
                 tracing::warn!(%requester, job = %job.short(), task, "a requester says that it refuted our result");
             }
+            Notice::Contested { requester, job, task } => {
+                tracing::warn!(%requester, job = %job.short(), task, "our second run stands by our result: this requester is not served any more");
+            }
+            Notice::Erred { job, task } => {
+                tracing::error!(job = %job.short(), task, "this device came to two outcomes of one task: `pocketmesh doctor` says more");
+            }
             other => tracing::debug!(?other, "protocol"),
         }
     }

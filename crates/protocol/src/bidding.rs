@@ -39,6 +39,8 @@ pub enum Pass {
     OtherProfile,
     /// It has gone stale while we waited.
     Stale,
+    /// Its author has voided a claim of ours for which we stand.
+    Unjust,
 }
 
 /// The bidding side of a peer.
@@ -71,7 +73,7 @@ impl Bidding {
         self.counters.heard += 1;
         context.notify(Event::OfferHeard { offer: id.0, requester: id.1 });
         let wait = lottery::wait(lottery::ticket(id.0, context.config.me), offer.content.fraction);
-        if wait > closes(&offer.content) || self.pass(context, &offer.content, busy).is_some() {
+        if wait > closes(&offer.content) || self.pass(context, &offer.signer, &offer.content, busy).is_some() {
             return;
         }
         if self.board.hold(id, offer.content) {
@@ -80,9 +82,11 @@ impl Bidding {
     }
 
     /// Why this peer would not bid for such an offer now, if it would not.
-    pub fn pass(&self, context: &Context, offer: &Offer, busy: usize) -> Option<Pass> {
+    pub fn pass(&self, context: &Context, author: &PeerId, offer: &Offer, busy: usize) -> Option<Pass> {
         let commitments = busy + self.board.bids_out();
-        if context.slots == 0 {
+        if !context.reputation.is_served(author) {
+            Some(Pass::Unjust)
+        } else if context.slots == 0 {
             Some(Pass::Paused)
         } else if offer.profile != context.config.profile {
             Some(Pass::OtherProfile)
@@ -105,7 +109,7 @@ impl Bidding {
             self.board.take(&id);
             return;
         };
-        if !context.peers.contains_key(&id.1) || self.pass(context, offer, busy).is_some() {
+        if !context.peers.contains_key(&id.1) || self.pass(context, &id.1, offer, busy).is_some() {
             self.board.take(&id);
             return;
         }
@@ -114,6 +118,7 @@ impl Bidding {
             offer: id.0,
             price: context.config.ask,
             slots: context.slots,
+            arch: context.config.arch,
             expires: offer.expires,
             ext: Ext::new(),
         });

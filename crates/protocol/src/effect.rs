@@ -181,6 +181,31 @@ pub enum Event {
         /// Whose claim.
         worker: PeerId,
     },
+    /// Its worker is convicted of it.
+    Convicted {
+        /// Which job.
+        job: JobId,
+        /// Which task.
+        task: TaskIndex,
+        /// Whom.
+        worker: PeerId,
+    },
+    /// A witness came to something else than we: nobody is convicted.
+    NotConvicted {
+        /// Which job.
+        job: JobId,
+        /// Which task.
+        task: TaskIndex,
+        /// Whom.
+        worker: PeerId,
+    },
+    /// Our own host came to two outcomes of one task.
+    NotDeterministic {
+        /// Which job.
+        job: JobId,
+        /// Which task.
+        task: TaskIndex,
+    },
     /// A job is over.
     JobClosed {
         /// Which.
@@ -215,6 +240,22 @@ pub enum Event {
         lease: LeaseId,
         /// Whose.
         requester: PeerId,
+    },
+    /// We stand by a claim of ours that another peer has voided, and serve that peer no more.
+    Contested {
+        /// Who.
+        requester: PeerId,
+        /// In which job.
+        job: JobId,
+        /// On which task.
+        task: TaskIndex,
+    },
+    /// A second run of ours comes to something else than we had claimed: this device makes mistakes.
+    Erred {
+        /// In which job.
+        job: JobId,
+        /// On which task.
+        task: TaskIndex,
     },
     /// Another peer says that it refuted a claim of ours.
     Accused {

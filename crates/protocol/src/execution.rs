@@ -3,6 +3,7 @@
 //! A result is kept until the requester has acknowledged its claim, so anything that was lost on the way is sent again
 //! when the requester is back or asks again: every message here may come twice.
 
+pub mod defence;
 pub mod lease;
 
 use crate::{
@@ -17,10 +18,11 @@ use alloc::{
     vec::Vec,
 };
 use core::time::Duration;
+use defence::Defences;
 use lease::WorkLease;
 use pocketmesh_types::{JobId, LeaseId, PeerId, limits};
 use pocketmesh_wire::message::{
-    Assign, ClaimAck, Decline, DeclineReason, HandBack, HandBackReason, Heartbeat, Lease, Reveal, Verdicts,
+    Assign, ClaimAck, Decline, DeclineReason, HandBack, HandBackReason, Heartbeat, Lease, Reveal, Verdicts, Void,
 };
 
 /// Results wait this long for company, so that one signature serves many.
@@ -41,6 +43,7 @@ pub struct Execution {
     runs: BTreeMap<RunId, (LeaseId, u32)>,
     /// Whose turn it is: leases are served in turn.
     turn: LeaseId,
+    defences: Defences,
     counters: Counters,
 }
 
@@ -95,7 +98,9 @@ impl Execution {
         }
         let refusal = match &held {
             Some(held) if lease::is_as_offered(context, held, &lease) => {
-                if context.slots == 0 {
+                if !context.reputation.is_served(&from) {
+                    Some(DeclineReason::Unjust)
+                } else if context.slots == 0 {
                     Some(DeclineReason::DevicePaused)
                 } else if self.leases.len() >= limits::LEASES_PER_WORKER_MAX {
                     Some(DeclineReason::Busy)
@@ -139,6 +144,9 @@ impl Execution {
 
     /// A program, a job's files or an input is here, or is not to be had.
     pub fn on_fetched(&mut self, context: &mut Context, item: Item, found: bool) {
+        for unjust in self.defences.on_fetched(context, item, found) {
+            self.leave(context, unjust);
+        }
         let ids: Vec<LeaseId> = self.leases.keys().copied().collect();
         for id in ids {
             let Some(lease) = self.leases.get_mut(&id) else { continue };
@@ -174,6 +182,10 @@ impl Execution {
 
     /// Whether this run was ours; if so it is dealt with.
     pub fn on_finished(&mut self, context: &mut Context, run: RunId, result: &Result<Executed, NoOutcome>) -> bool {
+        if let Some(unjust) = self.defences.on_finished(context, run, result) {
+            unjust.into_iter().for_each(|requester| self.leave(context, requester));
+            return true;
+        }
         let Some((id, task)) = self.runs.remove(&run) else { return false };
         match result {
             Ok(executed) => {
@@ -225,10 +237,25 @@ impl Execution {
         self.leave_if_done(context, verdicts.lease);
     }
 
-    /// The requester says that it refuted a claim of ours.
-    pub fn on_void(&mut self, context: &mut Context, from: PeerId, job: JobId, task: u32) {
+    /// The requester says that it refuted a claim of ours. What is said about a job of which no lease is held (any
+    /// more) cannot be looked into, and costs nothing.
+    pub fn on_void(&mut self, context: &mut Context, from: PeerId, void: &Void) {
+        let is_meant = |lease: &&WorkLease| lease.requester == from && lease.job_id == void.job;
+        let Some(lease) = self.leases.values().find(is_meant) else { return };
         self.counters.refuted += 1;
-        context.notify(Event::Accused { requester: from, job, task });
+        context.notify(Event::Accused { requester: from, job: void.job, task: void.task });
+        let run = |run| lease::run_of(run, &lease.job, &lease.job_id, void.task, void.input.clone());
+        if self.defences.on_void(context, from, void, lease.stated(void.task), run) {
+            self.leave(context, from);
+        }
+    }
+
+    /// Serves a requester no more.
+    fn leave(&mut self, context: &mut Context, requester: PeerId) {
+        let held = self.leases.iter().filter(|(_, lease)| lease.requester == requester);
+        let ids: Vec<LeaseId> = held.map(|(&id, _)| id).collect();
+        ids.into_iter().for_each(|id| self.give_up(context, id, DeclineReason::Unjust));
+        self.start_runs(context);
     }
 
     /// The requester has ended a lease.

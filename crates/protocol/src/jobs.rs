@@ -10,7 +10,9 @@ pub mod auditing;
 pub mod judging;
 pub mod leases;
 pub mod market;
+pub mod order;
 pub mod seating;
+pub mod trial;
 pub mod view;
 
 use crate::{
@@ -114,6 +116,8 @@ impl Jobs {
                     active.void_windows(context, &worker);
                 }
             }
+            Record::Convicted { worker, .. } => context.reputation.convicted(worker),
+            Record::Contested { requester, .. } => context.reputation.contested(requester),
             Record::Closed { job, end, at } => {
                 if let Some(active) = self.jobs.get_mut(&job) {
                     active.phase = Phase::Over(end);

@@ -172,7 +172,7 @@ impl Peer {
             }
             Message::ClaimAck(ack) => self.execution.on_ack(context, from, &ack),
             Message::Verdicts(verdicts) => self.execution.on_verdicts(context, from, &verdicts),
-            Message::Void(void) => self.execution.on_void(context, from, void.job, void.task),
+            Message::Void(void) => self.execution.on_void(context, from, &void),
             Message::LeaseEnd(end) => self.execution.on_end(context, from, end.lease),
             Message::Job(_) | Message::Offer(_) | Message::OfferClosed(_) => {
                 context.emit(Effect::Disconnect { peer: from, reason: "a gossip message sent directly" });

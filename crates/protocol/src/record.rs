@@ -80,6 +80,28 @@ pub enum Record {
         /// What our own run came to.
         outcome: Outcome,
     },
+    /// A worker whose claim was refuted twice by this peer's own runs, and by an unrelated peer of its architecture.
+    Convicted {
+        /// Which job.
+        job: JobId,
+        /// Which task.
+        task: TaskIndex,
+        /// Whose claim.
+        worker: PeerId,
+        /// The claim.
+        claim: ClaimId,
+        /// Who came to the same as we did.
+        witness: PeerId,
+    },
+    /// A requester has voided a claim of ours for which we stand: it is not served any more.
+    Contested {
+        /// Who.
+        requester: PeerId,
+        /// In which job of its.
+        job: JobId,
+        /// On which task.
+        task: TaskIndex,
+    },
     /// A job is over.
     Closed {
         /// Which.

@@ -34,12 +34,12 @@ impl Checker for Finality {
             Seen::Final { at, job, tasks } => {
                 let (Some(facts), ends) = (truth.job(job), self.jobs.entry(*job).or_default()) else { return };
                 if ends.end.is_some() {
-                    found.add(|| format!("peer {at}: results after the end of job {}", job.short()));
+                    found.add(|| format!("peer {at}: results after the end of job {}", facts.job.name));
                 }
                 for task in *tasks {
                     let is_new = ends.finals.insert(task.task);
                     if !is_new && !ends.open.remove(&task.task) {
-                        found.add(|| format!("peer {at}: task {} of job {} is final again", task.task, job.short()));
+                        found.add(|| format!("peer {at}: task {} of job {} is final again", task.task, facts.job.name));
                     }
                     self.corrected += u64::from(!is_new);
                     ends.unresolved += u32::from(task.outcome.is_none());
@@ -52,12 +52,12 @@ impl Checker for Finality {
                 let (Some(facts), ends) = (truth.job(job), self.jobs.entry(*job).or_default()) else { return };
                 self.partial += u64::from(*end == End::Partial);
                 if ends.end.replace(*end).is_some() {
-                    found.add(|| format!("peer {at}: job {} ends twice", job.short()));
+                    found.add(|| format!("peer {at}: job {} ends twice", facts.job.name));
                 }
                 let (all, has) = (facts.job.tasks, ends.finals.len());
                 let is_right = *end == End::Stopped || has == all && (*end == End::Partial) == (ends.unresolved > 0);
                 if !is_right {
-                    found.add(|| format!("peer {at}: job {} is {end:?} with {has} of {all} tasks", job.short()));
+                    found.add(|| format!("peer {at}: job {} is {end:?} with {has} of {all} tasks", facts.job.name));
                 }
             }
             _ => {}

@@ -6,13 +6,13 @@ use crate::{
     journal::Journal,
     scenario::Checked,
     seen::Seen,
-    truth::{Truth, index_of},
+    truth::{JobFacts, Truth},
 };
 use pocketmesh_protocol::{
     Record,
     verification::{sizing, windows::WindowId},
 };
-use pocketmesh_types::{JobId, TaskIndex};
+use pocketmesh_types::{JobId, PeerId, TaskIndex};
 use pocketmesh_wire::Message;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,7 +22,9 @@ const AUDITS_BESIDE_TWO: u32 = 10;
 /// What was drawn from a window.
 #[derive(Debug)]
 struct Drawn {
-    owner: Option<u32>,
+    owner: Option<PeerId>,
+    count: u32,
+    own: bool,
     open: BTreeSet<TaskIndex>,
 }
 
@@ -31,6 +33,8 @@ struct Drawn {
 pub struct Windows {
     journal: Journal,
     drawn: BTreeMap<(JobId, WindowId), Drawn>,
+    /// Who has claimed what of an audited job, until it is final: a late seat beside the first may serve as the audit.
+    claimed: BTreeMap<(JobId, TaskIndex), BTreeSet<PeerId>>,
     finals: u64,
     voided: u64,
     results: u64,
@@ -38,61 +42,70 @@ pub struct Windows {
 }
 
 impl Windows {
-    fn on_drawn(&mut self, truth: &Truth, job: JobId, window: WindowId, audits: &[TaskIndex], own: bool, found: &mut Found) {
-        let results = self.journal.len_of(&job, window) as u32;
-        let policy = truth.job(&job).map(|facts| facts.policy);
-        if let Some(Checked::Audited { error, saboteurs, .. }) = policy {
-            let error = sizing::Ppb((error * 1e9) as u32);
-            let target = sizing::Target { error, saboteurs: sizing::Ppm((saboteurs * 1e6) as u32) };
-            let by = if own { sizing::By::Own } else { sizing::By::Seats };
-            let least = sizing::audits(results, target, by).unwrap_or(results).min(AUDITS_BESIDE_TWO).min(results);
-            if (audits.len() as u32) < least {
-                found.add(|| format!("{} audits are drawn of {results} results, {least} are needed", audits.len()));
-            }
-        }
-        let owner = self.journal.owner_of(&job, window).map(|owner| index_of(&owner));
-        let drawn = Drawn { owner, open: audits.iter().copied().collect() };
+    fn on_drawn(&mut self, job: JobId, window: WindowId, audits: &[TaskIndex], own: bool, found: &mut Found) {
+        let owner = self.journal.owner_of(&job, window);
+        let is_done = |task: &&TaskIndex| {
+            let by = self.claimed.get(&(job, **task));
+            by.is_some_and(|by| by.iter().any(|by| Some(*by) != owner))
+        };
+        let open = audits.iter().filter(|task| !is_done(task)).copied().collect();
         self.audits += audits.len() as u64;
-        self.results += u64::from(results);
+        self.results += self.journal.len_of(&job, window) as u64;
+        let drawn = Drawn { owner, count: audits.len() as u32, own, open };
         if self.drawn.insert((job, window), drawn).is_some() {
             found.add(|| format!("window {window:?} of job {} is drawn from twice", job.short()));
         }
     }
 
     /// Somebody has executed a task: if it is an audit, it is done, unless by whom it audits.
-    fn executed(&mut self, job: &JobId, task: TaskIndex, by: u32) {
-        let of_job = self.drawn.range_mut((*job, WindowId(0))..=(*job, WindowId(u32::MAX)));
-        for (_, drawn) in of_job.filter(|(_, drawn)| drawn.owner != Some(by)) {
+    fn executed(&mut self, job: &JobId, task: TaskIndex, by: PeerId) {
+        for (_, drawn) in self.of_job(job).filter(|(_, drawn)| drawn.owner != Some(by)) {
             drawn.open.remove(&task);
+        }
+    }
+
+    fn of_job(&mut self, job: &JobId) -> impl Iterator<Item = (&(JobId, WindowId), &mut Drawn)> {
+        self.drawn.range_mut((*job, WindowId(0))..=(*job, WindowId(u32::MAX)))
+    }
+
+    fn on_window_final(&mut self, truth: &Truth, job: JobId, window: WindowId, found: &mut Found) {
+        self.finals += 1;
+        let results = self.journal.len_of(&job, window) as u32;
+        let Some(drawn) = self.drawn.remove(&(job, window)) else {
+            return found.add(|| format!("{window:?} of job {} is final and was not drawn from", job.short()));
+        };
+        if !drawn.open.is_empty() {
+            found.add(|| format!("{window:?} of job {} is final without audits {:?}", job.short(), drawn.open));
+        }
+        let Some(Checked::Audited { error, saboteurs, .. }) = truth.job(&job).map(|facts| facts.policy) else { return };
+        let (error, saboteurs) = (sizing::Ppb((error * 1e9) as u32), sizing::Ppm((saboteurs * 1e6) as u32));
+        let by = if drawn.own { sizing::By::Own } else { sizing::By::Seats };
+        let needed = sizing::audits(results, sizing::Target { error, saboteurs }, by).unwrap_or(results);
+        let least = needed.min(AUDITS_BESIDE_TWO).min(results);
+        if drawn.count < least {
+            found.add(|| format!("{} audits were drawn of {results} results, {least} are needed", drawn.count));
         }
     }
 
     fn on_record(&mut self, truth: &Truth, record: &Record, found: &mut Found) {
         match record {
-            Record::Drawn { job, window, audits, own } => self.on_drawn(truth, *job, *window, audits, *own, found),
-            Record::WindowFinal { job, window } => {
-                self.finals += 1;
-                match self.drawn.remove(&(*job, *window)) {
-                    Some(drawn) if drawn.open.is_empty() => {}
-                    Some(drawn) => found.add(|| {
-                        format!("a window of job {} is final, and audits {:?} were not done", job.short(), drawn.open)
-                    }),
-                    None => found.add(|| format!("a window of job {} is final that was not drawn from", job.short())),
-                }
-            }
+            Record::Drawn { job, window, audits, own } => self.on_drawn(*job, *window, audits, *own, found),
+            Record::WindowFinal { job, window } => self.on_window_final(truth, *job, *window, found),
             Record::Refuted { job, worker, .. } => {
-                let index = index_of(worker);
                 let before = self.drawn.len();
-                self.drawn.retain(|(of, _), drawn| of != job || drawn.owner != Some(index));
+                self.drawn.retain(|(of, _), drawn| of != job || drawn.owner != Some(*worker));
                 self.voided += (before - self.drawn.len()) as u64;
             }
             Record::Final { job, tasks } => {
                 for task in tasks {
-                    let of_job = self.drawn.range_mut((*job, WindowId(0))..=(*job, WindowId(u32::MAX)));
-                    for (_, drawn) in of_job {
+                    for (_, drawn) in self.of_job(job) {
                         drawn.open.remove(&task.task);
                     }
+                    self.claimed.remove(&(*job, task.task));
                 }
+            }
+            Record::Closed { job, .. } => {
+                self.claimed.retain(|(of, _), _| of != job);
             }
             _ => {}
         }
@@ -108,13 +121,20 @@ impl Checker for Windows {
     fn see(&mut self, truth: &Truth, seen: &Seen<'_>, found: &mut Found) {
         match seen {
             Seen::OnDisk { record, .. } => self.on_record(truth, record, found),
-            Seen::Heard { from, message: Message::Claim(claim), .. } if !self.drawn.is_empty() => {
-                claim.results.iter().for_each(|row| self.executed(&claim.job, row.task, *from));
+            Seen::Said { name, message: Message::Claim(claim), .. } => {
+                let is_audited = |facts: &JobFacts| matches!(facts.policy, Checked::Audited { .. });
+                if truth.job(&claim.job).is_some_and(is_audited) {
+                    for row in &claim.results {
+                        self.claimed.entry((claim.job, row.task)).or_default().insert(**name);
+                        self.executed(&claim.job, row.task, **name);
+                    }
+                }
             }
-            Seen::Ran { at, job, task } if !self.drawn.is_empty() => {
+            Seen::Ran { at, name, job, task } => {
                 let facts = &truth.jobs[*job as usize];
-                if facts.requester == *at {
-                    self.executed(&facts.id, *task, *at);
+                if facts.requester == *at && matches!(facts.policy, Checked::Audited { .. }) {
+                    self.claimed.entry((facts.id, *task)).or_default().insert(**name);
+                    self.executed(&facts.id, *task, **name);
                 }
             }
             _ => {}

@@ -7,10 +7,8 @@ use super::{
 use pocketmesh_protocol::verification::sizing;
 use serde::Serialize;
 
-/// How many standard deviations the error of one of some two hundred cells may lie above the target before that is no
-/// accident: by chance it happens in one grid of twenty (two-sided 5 % ÷ 200 cells). Of the plain intervals of 95 %, one
-/// of forty lies above what it estimates, and whitewashers are at the target itself.
-const DEVIATIONS: f64 = 3.66;
+/// An error so many times the target needs no longer run to be believed.
+const FAR_ABOVE: f64 = 1.5;
 
 /// One row of the table.
 #[derive(Debug, Clone, Serialize)]
@@ -31,6 +29,8 @@ pub struct Row {
     pub formula: Option<f64>,
     /// What was found, if there was anything to be run.
     pub found: Option<Found>,
+    /// What a first run had found, if it had to be run again: it was above the target.
+    pub first: Option<Found>,
 }
 
 /// What was found.
@@ -78,6 +78,7 @@ impl Row {
             audits: None,
             formula: None,
             found: None,
+            first: None,
         }
     }
 
@@ -108,13 +109,9 @@ impl Row {
     pub fn broken(&self) -> Vec<String> {
         let (Some(target), Some(found)) = (self.target, &self.found) else { return Vec::new() };
         let mut broken = Vec::new();
-        let low = found.error - DEVIATIONS * found.deviation;
-        if low > target {
-            broken.push(format!(
-                "{}: error {:.2e}, surely above {low:.2e}, target {target:e}",
-                self.title(),
-                found.error
-            ));
+        if found.low > target {
+            let (error, low) = (found.error, found.low);
+            broken.push(format!("{}: error {error:.2e}, and surely {low:.2e}; the target is {target:e}", self.title()));
         }
         if let Some(most) = self.most_paid().filter(|&most| found.paid > most) {
             broken.push(format!(
@@ -126,10 +123,10 @@ impl Row {
         broken
     }
 
-    /// Whether the lower end of the plain interval is above the target.
-    pub fn is_above(&self) -> bool {
-        let low = self.found.as_ref().map(|found| found.low);
-        low.zip(self.target).is_some_and(|(low, target)| low > target)
+    /// Whether all of the interval is above the target, but not so far that this cannot be chance.
+    pub fn is_just_above(&self) -> bool {
+        let (Some(target), Some(found)) = (self.target, &self.found) else { return false };
+        found.low > target && found.error < FAR_ABOVE * target
     }
 
     /// What was promised of late seats in long windows.

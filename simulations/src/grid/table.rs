@@ -46,13 +46,20 @@ pub fn page(rows: &[Row], size: Size, seed: u64) -> String {
 pub fn verdict(rows: &[Row]) -> String {
     let broken: Vec<String> = rows.iter().flat_map(Row::broken).collect();
     let cells = rows.iter().filter(|row| row.target.is_some() && row.found.is_some()).count();
-    let above = rows.iter().filter(|row| row.is_above()).count();
     let out_of_reach = rows.iter().filter(|row| row.target.is_some() && row.found.is_none()).count();
     let mut text = format!(
-        "Gate, over {cells} cells with audits ({out_of_reach} more are out of reach of late seats): {} broken. Plain intervals wholly above the \
-         target: {above}.",
+        "Gate (no interval of an error wholly above its target; no more paid than promised), over {cells} cells with audits \
+         ({out_of_reach} more are out of reach of late seats): {} broken.",
         broken.len()
     );
+    for (row, first) in rows.iter().filter_map(|row| Some((row, row.first.as_ref()?))) {
+        let _ = write!(
+            text,
+            "\nRun again with ten times the windows: {}; the first run found {}.",
+            row.title(),
+            interval(first)
+        );
+    }
     broken.iter().for_each(|line| {
         let _ = write!(text, "\n- {line}");
     });

@@ -23,7 +23,7 @@ use pocketmesh_wire::{
 const BATCH_TASKS_MAX: usize = 256;
 /// Tasks kept under one lease, done or not, whatever the requester sends: twice what a fair one leaves open.
 const TASKS_KEPT_MAX: usize = 4 * limits::TASKS_PER_MESSAGE_MAX;
-/// Claims remembered until they are accepted, to be defended: an audit window, and what comes in while it is audited.
+/// Claims remembered, to be defended: an audit window, and what comes in while it is audited.
 const STATED_MAX: usize = 2 * limits::WINDOW_RESULTS_MAX as usize;
 /// Claims remembered until they are acknowledged: a round trip's worth of tiny ones.
 const CLAIMS_KEPT_MAX: usize = 1024;
@@ -48,6 +48,7 @@ pub struct Stated {
     pub outcome: Outcome,
     /// The name of the input that it was run on.
     pub input: Option<BlobId>,
+    accepted: bool,
 }
 
 /// One lease as its worker sees it.
@@ -77,7 +78,7 @@ pub struct WorkLease {
     to_claim: BTreeSet<TaskIndex>,
     /// Claims that were not acknowledged yet.
     claims: BTreeMap<ClaimId, Vec<TaskIndex>>,
-    /// Tasks claimed and acknowledged, but not accepted yet.
+    /// Tasks claimed and acknowledged, the last of them.
     stated: BTreeMap<TaskIndex, Stated>,
 }
 
@@ -201,11 +202,8 @@ impl WorkLease {
             if let Some(Work::Done(..)) = self.tasks.get(&task)
                 && let Some(Work::Done(executed, input)) = self.tasks.remove(&task)
             {
-                self.stated.insert(task, Stated { outcome: executed.outcome, input });
+                self.keep_stated(task, Stated { outcome: executed.outcome, input, accepted: false });
             }
-        }
-        while self.stated.len() > STATED_MAX {
-            self.stated.pop_first();
         }
     }
 
@@ -214,15 +212,36 @@ impl WorkLease {
         self.to_claim.extend(mem::take(&mut self.claims).into_values().flatten());
     }
 
+    fn keep_stated(&mut self, task: TaskIndex, stated: Stated) {
+        self.stated.insert(task, stated);
+        while self.stated.len() > STATED_MAX {
+            self.stated.pop_first();
+        }
+    }
+
+    /// What was claimed of a task, if it is still known.
+    pub fn stated(&self, task: TaskIndex) -> Option<Stated> {
+        match self.tasks.get(&task) {
+            Some(Work::Done(executed, input)) => {
+                Some(Stated { outcome: executed.outcome, input: *input, accepted: false })
+            }
+            _ => self.stated.get(&task).copied(),
+        }
+    }
+
     /// These are accepted; says how many of them were not before.
     pub fn settle(&mut self, tasks: &[TaskIndex]) -> u64 {
         let mut settled = 0;
-        for task in tasks {
-            let was_done = matches!(self.tasks.get(task), Some(Work::Done(..)));
-            if was_done {
-                self.tasks.remove(task);
+        for &task in tasks {
+            if let Some(Work::Done(..)) = self.tasks.get(&task)
+                && let Some(Work::Done(executed, input)) = self.tasks.remove(&task)
+            {
+                self.keep_stated(task, Stated { outcome: executed.outcome, input, accepted: false });
             }
-            settled += u64::from(self.stated.remove(task).is_some() || was_done);
+            if let Some(stated) = self.stated.get_mut(&task).filter(|stated| !stated.accepted) {
+                stated.accepted = true;
+                settled += 1;
+            }
         }
         settled
     }

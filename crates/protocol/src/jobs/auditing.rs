@@ -191,7 +191,7 @@ impl Active {
         let Some(target) = self.job.policy.target().filter(|_| self.phase == Phase::Running) else {
             return Vec::new();
         };
-        let is_handed_out = self.wanting.is_empty() && self.peek_new().is_none();
+        let is_handed_out = self.wanting.is_empty() && self.peek_new(context).is_none();
         let size = self.window_size();
         let is_due = |window: &Window| {
             let len = window.results().len();

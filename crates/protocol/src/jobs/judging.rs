@@ -82,6 +82,9 @@ impl Active {
     pub(super) fn on_commit(&mut self, context: &mut Context, lease: LeaseId, commits: &[Committed]) {
         let (mut touched, mut broke) = (Vec::new(), false);
         for row in commits {
+            if self.hear_commitment(context, row.task, lease) {
+                continue;
+            }
             match self.ballots.get_mut(&row.task).map(|ballot| ballot.commit(lease, row.commitment)) {
                 Some(Committing::Taken) => touched.push(row.task),
                 Some(Committing::Equivocates) => broke = true,
@@ -109,6 +112,9 @@ impl Active {
         let (output_max, commits_first) = (self.job.limits.output, self.rule().commits_first);
         let (mut touched, mut broke) = (Vec::new(), false);
         for row in &claim.results {
+            if self.hear_witness(context, row.task, claim.lease, &row.outcome) {
+                continue;
+            }
             let Some(ballot) = self.ballots.get_mut(&row.task) else { continue };
             let terms = ClaimTerms { input: self.inputs.id_of(row.task), output_max, commits_first };
             match ballot.claim(&self.id, claim.lease, id, row, &terms) {
@@ -226,6 +232,9 @@ impl Active {
         self.checking = self.checking.saturating_sub(1);
         self.stir();
         self.note_own_time(context);
+        if self.on_trial_run(context, task, &result) {
+            return;
+        }
         let Some(ballot) = self.ballots.get_mut(&task) else { return };
         ballot.checking = false;
         match result {
@@ -271,6 +280,7 @@ impl Active {
         let &Refutation { worker, lease, claim, claimed, outcome } = refutation;
         self.counts.refuted += 1;
         context.reputation.refuted(worker);
+        self.open_trial(context, task, refutation);
         // Nothing waits for this record: it is evidence, and the verdict is told in any case.
         context.store(Record::Refuted { job: self.id, task, worker, claim, claimed, outcome });
         context.notify(Event::Refuted { job: self.id, task, worker });

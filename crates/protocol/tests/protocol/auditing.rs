@@ -1,8 +1,8 @@
 //! Audits after delivery: what becomes final, what is void, who is asked. specs/verification.md §4.
 
 use crate::world::{Crash, World, audited, job, millis, model::Behaviour, seconds};
-use pocketmesh_protocol::{End, Inputs, Record, jobs::active::Counts, verification::Regime};
-use pocketmesh_types::{Auditors, Job, JobId, PeerId, Target, TaskIndex};
+use pocketmesh_protocol::{End, Event, Inputs, Record, jobs::active::Counts, verification::Regime};
+use pocketmesh_types::{Arch, Auditors, Job, JobId, PeerId, Target, TaskIndex};
 use std::collections::{BTreeMap, BTreeSet};
 
 fn target(by: Auditors) -> Target {
@@ -157,4 +157,91 @@ fn a_requester_that_dies_anywhere_goes_on_with_the_same_audits() {
             assert_eq!(windows, draws, "no window is drawn twice");
         }
     }
+}
+
+#[test]
+fn a_requester_that_voids_what_is_right_is_served_no_more() {
+    let (mut world, requester, workers) = fast_mesh(9, 3, &[]);
+    world.node_mut(requester).behaviour = Behaviour::Wrong;
+    let unjust = job("unjust", 200, 1);
+    let unjust = audited(unjust, target(Auditors::Own));
+    let id = world.submit(requester, &unjust, Inputs::None);
+    let end = world.now + seconds(60);
+    world.run_until(end, |_| false);
+    assert_eq!(world.end_of(requester, id), None, "it has lost its workers");
+    for &worker in &workers {
+        let node = world.node(worker);
+        let contested = |event: &Event| matches!(event, Event::Contested { requester: by, .. } if *by == requester);
+        assert!(node.events.iter().any(|(_, event)| contested(event)), "{worker} stands by its claim");
+        assert!(node.disk.iter().any(|record| matches!(record, Record::Contested { .. })));
+    }
+    // Not after a restart either, and not for its next job, which it would judge rightly.
+    world.node_mut(requester).behaviour = Behaviour::Honest;
+    world.restart(workers[0], seconds(1));
+    let next = job("next", 20, 1);
+    let id = world.submit(requester, &next, Inputs::None);
+    world.run_for(seconds(60));
+    assert_eq!(world.end_of(requester, id), None);
+    assert!(workers.iter().all(|&worker| !world.node(worker).ran.keys().any(|(name, _)| name == "next")));
+}
+
+#[test]
+fn a_worker_that_was_wrong_does_not_accuse_its_requester() {
+    let (mut world, requester, workers) = fast_mesh(10, 4, &[(0, Behaviour::Wrong)]);
+    let job = audited(job("big", 6_000, 1), target(Auditors::Own));
+    world.submit(requester, &job, Inputs::None);
+    world.run_until(world.now + seconds(20), |world| !refuted(world, requester).is_empty());
+    // Its device is whole again when it runs the task a second time.
+    world.node_mut(workers[0]).behaviour = Behaviour::Honest;
+    world.run_for(seconds(60));
+    let erred = world.events(workers[0], |event| matches!(event, Event::Erred { .. }));
+    let contested = world.events(workers[0], |event| matches!(event, Event::Contested { .. }));
+    assert!(erred > 0 && contested == 0, "{erred} {contested}");
+}
+
+fn convicted(world: &World, requester: PeerId) -> BTreeSet<PeerId> {
+    let records = world.node(requester).disk.iter();
+    records
+        .filter_map(|record| if let Record::Convicted { worker, .. } = record { Some(*worker) } else { None })
+        .collect()
+}
+
+#[test]
+fn liars_are_convicted_in_jobs_of_any_size() {
+    for (tasks, by) in [(300, Auditors::Auto), (8_000, Auditors::Mesh), (8_000, Auditors::Own)] {
+        let (mut world, requester, workers) = fast_mesh(11, 5, &[(3, Behaviour::Wrong)]);
+        let job = audited(job("any", tasks, 1), target(by));
+        run(&mut world, requester, &job);
+        world.run_for(seconds(40));
+        assert_eq!(convicted(&world, requester), [workers[3]].into(), "{tasks} {by:?}");
+    }
+}
+
+#[test]
+fn an_engine_that_is_wrong_on_one_architecture_convicts_nobody() {
+    for tasks in [300, 9_000] {
+        // Honest, all three, but their engine comes to something else.
+        let faulty = [(0, Behaviour::Colluding), (1, Behaviour::Colluding), (2, Behaviour::Colluding)];
+        let (mut world, requester, workers) = fast_mesh(12, 6, &faulty);
+        for &worker in &workers[..3] {
+            world.node_mut(worker).arch = Arch::Aarch64;
+            world.restart(worker, millis(1));
+        }
+        let job = audited(job("any", tasks, 1), target(Auditors::Auto));
+        run(&mut world, requester, &job);
+        world.run_for(seconds(40));
+        assert!(!refuted(&world, requester).is_empty(), "what they deliver is not accepted");
+        assert_eq!(convicted(&world, requester), BTreeSet::new());
+    }
+}
+
+#[test]
+fn a_requester_with_a_broken_host_convicts_nobody() {
+    let (mut world, requester, _) = fast_mesh(13, 4, &[]);
+    world.node_mut(requester).behaviour = Behaviour::Wrong;
+    let job = audited(job("any", 100, 1), target(Auditors::Auto));
+    world.submit(requester, &job, Inputs::None);
+    world.run_for(seconds(120));
+    assert!(!refuted(&world, requester).is_empty());
+    assert_eq!(convicted(&world, requester), BTreeSet::new());
 }

@@ -77,6 +77,7 @@ fn forge(kind: u8, dice: &mut Dice, names: &Names) -> Message {
             offer: dice.one_of(&names.offers),
             price: Price(dice.below(2_000)),
             slots: 1 + dice.below(60_000) as u16,
+            arch: Default::default(),
             expires: names.wall + seconds(dice.below(900)),
             ext: Default::default(),
         }
@@ -254,6 +255,7 @@ fn lone_peer() -> Peer {
         profile: profile(),
         ask: Price(100),
         slots: 2,
+        arch: Default::default(),
         memory_max: 1 << 40,
         seed: [3; 32],
         salt_key: [4; 32],

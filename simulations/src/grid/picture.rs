@@ -53,7 +53,7 @@ pub fn draw(rows: &[Row], seed: u64) -> String {
     for (at, line) in [
         "paid executions; voided windows are",
         "done again and cost time, not money.",
-        "Open dots: none seen, or below the edge.",
+        "Open dots: fewer, or none seen.",
     ]
     .iter()
     .enumerate()
@@ -141,9 +141,9 @@ fn power_of_ten(power: i32) -> String {
         0 => "100 %".into(),
         -1 => "10 %".into(),
         -2 => "1 %".into(),
-        -3 => "1 in 1,000".into(),
-        -4 => "1 in 10⁴".into(),
-        _ => "1 in 10⁵".into(),
+        -3 => "0.1 %".into(),
+        -4 => "0.01 %".into(),
+        _ => "0.001 %".into(),
     }
 }
 

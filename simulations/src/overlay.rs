@@ -29,6 +29,8 @@ pub struct Gossip {
     pub hop_delay_ms_p99: f64,
     /// Copies beyond the first, on average.
     pub duplicates_per_peer_max: f64,
+    /// The most links that a message crosses, for ninety-nine peers in a hundred.
+    pub hops_max: u32,
 }
 
 /// What is assumed of look-ups.
@@ -37,6 +39,10 @@ pub struct Gossip {
 pub struct Lookup {
     /// The least share that finds somebody.
     pub success_min: f64,
+    /// The least share of look-ups of a provider record that find one.
+    pub provider_success_min: f64,
+    /// The most rounds of a look-up.
+    pub rounds_max: u32,
 }
 
 impl Overlay {

@@ -20,9 +20,9 @@ use pocketmesh_types::{BlobId, Bytes, ClaimId, LeaseId, Outcome, Output, PeerId,
 use pocketmesh_wire::message::{Claim, ClaimAck, Committed, EndReason, HandBack, HandBackReason, Reveal, Void};
 
 /// How often a task may come back without an outcome, or without its input, before it is run here.
-const UNDONE_MAX: u8 = 3;
+pub(super) const UNDONE_MAX: u8 = 3;
 /// Own runs that may come to no outcome before the task is given up.
-const OWN_FAILURES_MAX: u8 = 2;
+pub(super) const OWN_FAILURES_MAX: u8 = 2;
 
 /// A claim that our own run refutes.
 #[derive(Debug, Clone, Copy)]
@@ -249,7 +249,7 @@ impl Active {
                 ballot.own_failures += 1;
                 if ballot.own_failures < OWN_FAILURES_MAX {
                     self.check_here(task);
-                } else {
+                } else if !self.leave_to_others(context, task) {
                     self.give_up(task);
                 }
             }

@@ -42,7 +42,7 @@ fn line_of(record: &Record, of: &JobId) -> Option<String> {
         Record::WindowFinal { job, window } => (job, format!("final: window {}", window.0)),
         Record::Refuted { job, task, worker, .. } => (job, format!("refuted {worker:?} by task {task}")),
         Record::Closed { job, end, .. } => (job, format!("closed: {end:?}")),
-        Record::Submitted { .. } => return None,
+        _ => return None,
     };
     (job == of).then_some(text)
 }

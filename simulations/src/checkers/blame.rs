@@ -14,6 +14,8 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Debug, Default)]
 pub struct Blame {
     refuted: BTreeMap<u32, BTreeSet<u32>>,
+    /// Whoever was refuted by whom, whether that is remembered or not: it may be told late.
+    ever: BTreeSet<(u32, u32)>,
     liars: BTreeSet<u32>,
     honest: BTreeSet<u32>,
     times: u64,
@@ -23,6 +25,7 @@ impl Blame {
     fn on_refuted(&mut self, truth: &Truth, by: u32, worker: &PeerId, found: &mut Found) {
         let index = index_of(worker);
         self.refuted.entry(by).or_default().insert(index);
+        self.ever.insert((by, index));
         self.times += 1;
         let who = truth.who(worker);
         if who.behaviour.may_lie() {
@@ -57,9 +60,9 @@ impl Checker for Blame {
                     found.add(|| format!("peer {at} has thrown out peer {index}, which is honest"));
                 }
             }
-            Seen::Heard { to, from, message: Message::Void(_) } => {
+            Seen::Heard { to, from, message: Message::Void(_), .. } => {
                 let fair = truth.peers[*from as usize].behaviour.is_fair_requester();
-                let was_refuted = self.refuted.get(from).is_some_and(|refuted| refuted.contains(to));
+                let was_refuted = self.ever.contains(&(*from, *to));
                 if fair && !was_refuted {
                     found.add(|| format!("peer {to} is told by peer {from} of a refutation that there was not"));
                 }

@@ -357,7 +357,7 @@ impl Active {
         for (lease, worker) in seats {
             self.unseat(task, &lease);
             if context.peers.contains_key(&worker) {
-                self.excluded.insert(worker);
+                self.avoid(context.now, worker);
                 self.end_lease(context, lease, EndReason::Silent);
             }
         }

@@ -125,7 +125,12 @@ impl World {
     }
 
     /// What a peer really says when its protocol says this.
-    pub(crate) fn tamper(&mut self, from: u32, message: Message, attached: Vec<Bytes>) -> Option<(Message, Vec<Bytes>)> {
+    pub(crate) fn tamper(
+        &mut self,
+        from: u32,
+        message: Message,
+        attached: Vec<Bytes>,
+    ) -> Option<(Message, Vec<Bytes>)> {
         match (self.truth.peers[from as usize].behaviour, message) {
             (Behaviour::Withholder, Message::Claim(_)) | (Behaviour::NeverPays, Message::Verdicts(_)) => None,
             (Behaviour::Voider, Message::Verdicts(verdicts)) => {

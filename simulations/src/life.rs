@@ -43,6 +43,7 @@ impl World {
             profile: profile(),
             ask,
             slots,
+            arch: group.arch.into(),
             memory_max: MEMORY,
             seed: Hash::of_parts("simulated dice", &[&self.seed.to_le_bytes(), &name, &life.to_le_bytes()]).0,
             salt_key: Hash::of_parts("simulated salt", &[&node.id.0]).0,

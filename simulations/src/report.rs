@@ -171,7 +171,9 @@ fn stuck(world: &World, job: &JobId) -> Option<String> {
     let (progress, links) = (active.map(|active| active.progress()), node.links.len());
     // One of the tasks that are not final tells more than their number.
     let ballot = active.and_then(|active| active.ballots.iter().find(|(task, _)| !active.finals.contains(**task)));
-    let lives = active.map(|active| active.live().map(|(lease, granted)| (lease, granted.worker, granted.window)).collect::<Vec<_>>());
+    let lives = active.map(|active| {
+        active.live().map(|(lease, granted)| (lease, granted.worker, granted.window)).collect::<Vec<_>>()
+    });
     let (by, number) = (facts.requester, &facts.job.name);
     Some(format!("peer {by} with {links} connections, job {number}: {progress:?} {ballot:?} {lives:?}"))
 }

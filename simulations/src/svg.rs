@@ -67,7 +67,11 @@ impl Frame {
         let x_min = points().map(|point| point.0).fold(x_max, f64::min);
         let y_max = points().map(|point| point.1).fold(f64::MIN_POSITIVE, f64::max);
         let step = step(y_max);
-        Self { x: (x_min, x_max.max(x_min + f64::MIN_POSITIVE)), y: (0.0, (y_max / step).ceil() * step), top: above + TOP }
+        Self {
+            x: (x_min, x_max.max(x_min + f64::MIN_POSITIVE)),
+            y: (0.0, (y_max / step).ceil() * step),
+            top: above + TOP,
+        }
     }
 
     fn bottom(&self) -> f64 {
@@ -92,10 +96,22 @@ fn draw_panel(svg: &mut String, above: f64, panel: &Panel) {
     text(svg, (x, y), &turned, &panel.y);
     let mut legend = LEFT;
     for (line, colour) in panel.lines.iter().zip(COLOURS) {
-        let path: String = thinned(&line.points).map(|point| frame.at(point)).map(|(x, y)| format!("{x:.1},{y:.1} ")).collect();
-        put(svg, &format!("<polyline points=\"{path}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"1.8\" stroke-linejoin=\"round\"/>"));
+        let path: String =
+            thinned(&line.points).map(|point| frame.at(point)).map(|(x, y)| format!("{x:.1},{y:.1} ")).collect();
+        put(
+            svg,
+            &format!(
+                "<polyline points=\"{path}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"1.8\" stroke-linejoin=\"round\"/>"
+            ),
+        );
         let y = above + 34.0;
-        put(svg, &format!("<rect x=\"{legend:.1}\" y=\"{:.1}\" width=\"14\" height=\"3\" rx=\"1.5\" fill=\"{colour}\"/>", y - 5.0));
+        put(
+            svg,
+            &format!(
+                "<rect x=\"{legend:.1}\" y=\"{:.1}\" width=\"14\" height=\"3\" rx=\"1.5\" fill=\"{colour}\"/>",
+                y - 5.0
+            ),
+        );
         text(svg, (legend + 19.0, y), "fill=\"#444\"", &line.name);
         legend += 19.0 + 16.0 + 6.6 * line.name.chars().count() as f64;
     }
@@ -104,17 +120,26 @@ fn draw_panel(svg: &mut String, above: f64, panel: &Panel) {
 fn grid(svg: &mut String, frame: &Frame) {
     for y in ticks(frame.y) {
         let (_, v) = frame.at((frame.x.0, y));
-        put(svg, &format!("<line x1=\"{LEFT}\" x2=\"{}\" y1=\"{v:.1}\" y2=\"{v:.1}\" stroke=\"#e4e4e4\"/>", WIDTH - RIGHT));
+        put(
+            svg,
+            &format!("<line x1=\"{LEFT}\" x2=\"{}\" y1=\"{v:.1}\" y2=\"{v:.1}\" stroke=\"#e4e4e4\"/>", WIDTH - RIGHT),
+        );
         text(svg, (LEFT - 8.0, v + 4.0), "text-anchor=\"end\"", &short(y));
     }
     for x in ticks(frame.x) {
         let (h, _) = frame.at((x, frame.y.0));
         let bottom = frame.bottom();
-        put(svg, &format!("<line x1=\"{h:.1}\" x2=\"{h:.1}\" y1=\"{bottom}\" y2=\"{}\" stroke=\"#999\"/>", bottom + 4.0));
+        put(
+            svg,
+            &format!("<line x1=\"{h:.1}\" x2=\"{h:.1}\" y1=\"{bottom}\" y2=\"{}\" stroke=\"#999\"/>", bottom + 4.0),
+        );
         text(svg, (h, bottom + 18.0), "text-anchor=\"middle\"", &short(x));
     }
     let bottom = frame.bottom();
-    put(svg, &format!("<line x1=\"{LEFT}\" x2=\"{}\" y1=\"{bottom}\" y2=\"{bottom}\" stroke=\"#999\"/>", WIDTH - RIGHT));
+    put(
+        svg,
+        &format!("<line x1=\"{LEFT}\" x2=\"{}\" y1=\"{bottom}\" y2=\"{bottom}\" stroke=\"#999\"/>", WIDTH - RIGHT),
+    );
 }
 
 /// Every so many points, so that a line has no more than people see; the last is kept.

@@ -41,6 +41,7 @@ fn line_of(record: &Record, of: &JobId) -> Option<String> {
         }
         Record::WindowFinal { job, window } => (job, format!("final: window {}", window.0)),
         Record::Refuted { job, task, worker, .. } => (job, format!("refuted {worker:?} by task {task}")),
+        Record::BrokeOff { job, worker } => (job, format!("{worker:?} broke off")),
         Record::Closed { job, end, .. } => (job, format!("closed: {end:?}")),
         _ => return None,
     };

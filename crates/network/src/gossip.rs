@@ -55,6 +55,8 @@ fn config(names: &Names) -> Result<gossipsub::Config, String> {
     ConfigBuilder::default()
         .protocol_id_prefix(names.gossip())
         .heartbeat_interval(HEARTBEAT)
+        // Its own default is five seconds, in which a peer forwards to whoever happens to have grafted it.
+        .heartbeat_initial_delay(HEARTBEAT)
         .history_length(HISTORY)
         .history_gossip(HISTORY_GOSSIPED)
         .duplicate_cache_time(SEEN_TIME)
@@ -138,6 +140,13 @@ mod tests {
     #[test]
     fn the_parameters_are_consistent() {
         assert!(build(&Names::new("test"), 4).is_ok());
+    }
+
+    #[test]
+    fn the_mesh_has_gossipsubs_own_degree() {
+        let config = config(&Names::new("test")).expect("consistent");
+        // The simulator assumes it: simulations/overlay.toml.
+        assert_eq!(config.mesh_n(), gossipsub::Config::default().mesh_n());
     }
 
     #[test]

@@ -69,6 +69,15 @@ pub fn line_of(event: &Event) -> Option<(JobId, String)> {
         Event::Refuted { job, task, worker } => {
             (job, format!("task {task}: the claim of {} is refuted and void", worker.short()))
         }
+        Event::Convicted { job, task, worker } => {
+            (job, format!("task {task}: a second run and a witness agree: {} is convicted", worker.short()))
+        }
+        Event::NotConvicted { job, task, worker } => {
+            (job, format!("task {task}: a witness disagrees, so {} is not convicted", worker.short()))
+        }
+        Event::NotDeterministic { job, task } => {
+            (job, format!("task {task}: two runs here came to two outcomes: nobody is to blame"))
+        }
         Event::JobClosed { job, end } => (job, format!("all tasks are over: {end:?}").to_lowercase()),
         _ => return None,
     };

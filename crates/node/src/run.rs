@@ -22,7 +22,7 @@ use pocketmesh_network::{Multiaddr, StartError};
 use pocketmesh_protocol::{Config, Peer, Record};
 use pocketmesh_sandbox::Executor;
 use pocketmesh_store::{FolderLock, Index, Journal, LockError, index, journal};
-use pocketmesh_types::{Hash, JobId, PeerId, TaskInput, limits};
+use pocketmesh_types::{Arch, Hash, JobId, PeerId, TaskInput, limits};
 use pocketmesh_wire::{Key, Signer};
 use std::{
     collections::BTreeMap,
@@ -260,6 +260,7 @@ fn protocol_config(home: &Home, key: &Key, seed: &[u8; 32], executor: &dyn Execu
         profile: executor.profile(),
         ask: provide.price,
         slots: if provide.enabled { u16::try_from(provide.cores()).unwrap_or(u16::MAX) } else { 0 },
+        arch: Arch::of_name(std::env::consts::ARCH),
         memory_max: provide.memory() / u64::from(provide.cores().max(1)),
         seed: dice,
         salt_key: Hash::of_parts("pocketmesh salt key 1", &[seed]).0,
@@ -351,6 +352,8 @@ fn keep(mut record: Record, results: &Results, store: &Store) -> Result<Record, 
         | Record::Agreed { .. }
         | Record::WindowFinal { .. }
         | Record::Refuted { .. }
+        | Record::BrokeOff { .. }
+        | Record::Convicted { .. }
         | Record::Contested { .. }
         | Record::Closed { .. } => {}
     }

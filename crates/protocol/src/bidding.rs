@@ -118,6 +118,7 @@ impl Bidding {
             offer: id.0,
             price: context.config.ask,
             slots: context.slots,
+            arch: context.config.arch,
             expires: offer.expires,
             ext: Ext::new(),
         });

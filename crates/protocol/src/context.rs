@@ -9,7 +9,7 @@ use crate::{
 };
 use alloc::{collections::BTreeMap, vec::Vec};
 use core::time::Duration;
-use pocketmesh_types::{BlobId, Bytes, Hash, Instant, Output, PeerId, Price, ProfileId, UnixTime};
+use pocketmesh_types::{Arch, BlobId, Bytes, Hash, Instant, Output, PeerId, Price, ProfileId, UnixTime};
 use pocketmesh_wire::Message;
 use rand_chacha::{
     ChaCha20Rng,
@@ -27,6 +27,8 @@ pub struct Config {
     pub ask: Price,
     /// How many tasks it runs at once; none if it gives nothing.
     pub slots: u16,
+    /// Its architecture.
+    pub arch: Arch,
     /// The largest memory limit of a task that it takes, in bytes.
     pub memory_max: u64,
     /// Where its dice start; every run with the same seed and inputs is the same.

@@ -181,6 +181,31 @@ pub enum Event {
         /// Whose claim.
         worker: PeerId,
     },
+    /// Its worker is convicted of it.
+    Convicted {
+        /// Which job.
+        job: JobId,
+        /// Which task.
+        task: TaskIndex,
+        /// Whom.
+        worker: PeerId,
+    },
+    /// A witness came to something else than we: nobody is convicted.
+    NotConvicted {
+        /// Which job.
+        job: JobId,
+        /// Which task.
+        task: TaskIndex,
+        /// Whom.
+        worker: PeerId,
+    },
+    /// Our own host came to two outcomes of one task.
+    NotDeterministic {
+        /// Which job.
+        job: JobId,
+        /// Which task.
+        task: TaskIndex,
+    },
     /// A job is over.
     JobClosed {
         /// Which.

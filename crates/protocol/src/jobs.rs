@@ -10,7 +10,9 @@ pub mod auditing;
 pub mod judging;
 pub mod leases;
 pub mod market;
+pub mod order;
 pub mod seating;
+pub mod trial;
 pub mod view;
 
 use crate::{
@@ -111,6 +113,13 @@ impl Jobs {
                 if let Some(active) = self.jobs.get_mut(&job) {
                     active.excluded.insert(worker);
                     active.counts.refuted += 1;
+                    active.void_windows(context, &worker);
+                }
+            }
+            Record::Convicted { worker, .. } => context.reputation.convicted(worker),
+            Record::BrokeOff { job, worker } => {
+                if let Some(active) = self.jobs.get_mut(&job) {
+                    active.excluded.insert(worker);
                     active.void_windows(context, &worker);
                 }
             }

@@ -80,6 +80,19 @@ pub enum Record {
         /// What our own run came to.
         outcome: Outcome,
     },
+    /// A worker whose claim was refuted twice by this peer's own runs, and by an unrelated peer of its architecture.
+    Convicted {
+        /// Which job.
+        job: JobId,
+        /// Which task.
+        task: TaskIndex,
+        /// Whose claim.
+        worker: PeerId,
+        /// The claim.
+        claim: ClaimId,
+        /// Who came to the same as we did.
+        witness: PeerId,
+    },
     /// A requester has voided a claim of ours for which we stand: it is not served any more.
     Contested {
         /// Who.
@@ -88,6 +101,13 @@ pub enum Record {
         job: JobId,
         /// On which task.
         task: TaskIndex,
+    },
+    /// A worker broke the protocol: what it has delivered for the job, and is not final, is void.
+    BrokeOff {
+        /// Which job.
+        job: JobId,
+        /// Whose.
+        worker: PeerId,
     },
     /// A job is over.
     Closed {

@@ -12,6 +12,8 @@ pub struct Seen {
     pub failed: u32,
     /// Claims of it that were refuted by our own run.
     pub refuted: u32,
+    /// Jobs in which it was convicted of one.
+    pub convicted: u32,
     /// Claims of ours that it has voided, and for which we stand.
     pub contested: u32,
 }
@@ -62,6 +64,21 @@ impl Reputation {
     /// How audit windows have ended so far.
     pub fn windows(&self) -> Windows {
         self.windows
+    }
+
+    /// It was convicted of a wrong claim.
+    pub fn convicted(&mut self, peer: PeerId) {
+        self.change(peer, |seen| seen.convicted = seen.convicted.saturating_add(1));
+    }
+
+    /// Whether it was ever convicted.
+    pub fn is_convicted(&self, peer: &PeerId) -> bool {
+        self.of(peer).convicted > 0
+    }
+
+    /// What refuted it was our own mistake.
+    pub fn acquitted(&mut self, peer: PeerId) {
+        self.change(peer, |seen| seen.refuted = seen.refuted.saturating_sub(1));
     }
 
     /// It has voided a claim of ours for which we stand.

@@ -5,6 +5,7 @@
 #![no_std]
 extern crate alloc;
 
+pub mod arch;
 pub mod bytes;
 pub mod credits;
 pub mod id;
@@ -16,6 +17,7 @@ pub mod range_set;
 pub mod time;
 pub mod tree;
 
+pub use arch::Arch;
 pub use bytes::Bytes;
 pub use credits::{Credits, Fuel, Price};
 pub use id::{BlobId, ClaimId, Hash, JobId, LeaseId, NetworkId, OfferId, ProfileId};

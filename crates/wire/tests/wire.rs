@@ -1,8 +1,8 @@
 //! What may cross the wire, and what may not. specs/wire.md.
 
 use pocketmesh_types::{
-    BlobId, Bytes, ClaimId, Credits, Exit, Fuel, Hash, Job, JobId, LeaseId, OfferId, Outcome, Output, PeerId, Policy,
-    Price, ProfileId, TaskInput, UnixTime, job::TaskLimits, limits,
+    Arch, BlobId, Bytes, ClaimId, Credits, Exit, Fuel, Hash, Job, JobId, LeaseId, OfferId, Outcome, Output, PeerId,
+    Policy, Price, ProfileId, TaskInput, UnixTime, job::TaskLimits, limits,
 };
 use pocketmesh_wire::{
     Envelope, Key, Kind, Message, OpenError, Signer, Strict, cbor, envelope,
@@ -77,7 +77,15 @@ fn samples(worker: PeerId) -> Vec<Message> {
         job().into(),
         offered().into(),
         OfferClosed { offer, expires: UnixTime(1_700_000_060_000) }.into(),
-        Bid { offer, price: Price(900), slots: 2, expires: UnixTime(1_700_000_060_000), ext: Ext::new() }.into(),
+        Bid {
+            offer,
+            price: Price(900),
+            slots: 2,
+            arch: Arch::Aarch64,
+            expires: UnixTime(1_700_000_060_000),
+            ext: Ext::new(),
+        }
+        .into(),
         Closing {
             offer,
             nonce: hash("n"),
@@ -214,7 +222,8 @@ fn a_list_longer_than_its_bound_is_refused() {
 fn a_body_over_its_kinds_size_is_refused_before_it_is_decoded() {
     let mut ext = Ext::new();
     ext.insert("later".into(), Bytes(vec![0; limits::BID_BYTES_MAX]));
-    let bid = Bid { offer: OfferId(hash("o")), price: Price(1), slots: 1, expires: UnixTime(0), ext };
+    let bid =
+        Bid { offer: OfferId(hash("o")), price: Price(1), slots: 1, arch: Arch::Other, expires: UnixTime(0), ext };
     let bytes = Envelope::seal(&bid.into(), vec![], &key()).encode();
     assert!(matches!(Envelope::decode(&bytes), Err(OpenError::Decode(cbor::DecodeError::TooLong { .. }))));
 }
@@ -223,7 +232,14 @@ fn a_body_over_its_kinds_size_is_refused_before_it_is_decoded() {
 fn unknown_fields_live_in_ext_and_nowhere_else() {
     let mut ext = Ext::new();
     ext.insert("later".into(), Bytes(vec![7]));
-    let bid = Message::from(Bid { offer: OfferId(hash("o")), price: Price(1), slots: 1, expires: UnixTime(0), ext });
+    let bid = Message::from(Bid {
+        offer: OfferId(hash("o")),
+        price: Price(1),
+        slots: 1,
+        arch: Arch::Other,
+        expires: UnixTime(0),
+        ext,
+    });
     let opened = Envelope::seal(&bid, vec![], &key()).open_direct(key().peer(), &Strict).expect("ext is ignored");
     assert_eq!(opened.content, bid);
     // The same body with one more pair in the outer map: {…, "x": 1}.

@@ -34,9 +34,7 @@ impl Accepted {
             self.wrong.insert((number, task.task));
         } else {
             let workers = &task.workers;
-            found.add(|| {
-                format!("job {number}, task {}: a wrong outcome is final, claimed by {workers:?}", task.task)
-            });
+            found.add(|| format!("job {number}, task {}: a wrong outcome is final, claimed by {workers:?}", task.task));
         }
     }
 }

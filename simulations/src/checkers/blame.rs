@@ -53,7 +53,10 @@ impl Checker for Blame {
                     found.add(|| format!("peer {at} gives a lease to peer {index}, which it has refuted"));
                 }
             }
-            Seen::Notice { at, event: Event::LeaseOver { worker, reason: LeaseOver::Ended(EndReason::Refuted), .. } } => {
+            Seen::Notice {
+                at,
+                event: Event::LeaseOver { worker, reason: LeaseOver::Ended(EndReason::Refuted), .. },
+            } => {
                 let index = index_of(worker);
                 let was_refuted = self.refuted.get(at).is_some_and(|refuted| refuted.contains(&index));
                 if truth.is_honest(index) && !was_refuted {

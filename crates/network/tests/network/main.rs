@@ -8,4 +8,5 @@ mod hostile;
 mod measurement;
 mod messages;
 mod node;
+mod overlay;
 mod starting;

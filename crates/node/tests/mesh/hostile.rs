@@ -71,6 +71,7 @@ fn bid() -> Message {
         offer: OfferId(hash("no such offer")),
         price: Price(1),
         slots: 1,
+        arch: Default::default(),
         expires: UnixTime(u64::MAX),
         ext: Ext::new(),
     }

@@ -10,6 +10,8 @@ use crate::{
         auditing::{Delivery, Held, OwnTime},
         judging::{Awaited, Durations},
         leases::Granted,
+        order::Order,
+        trial::Trial,
     },
     lottery::Turnout,
     record::{End, FinalTask, Record},
@@ -25,7 +27,7 @@ use alloc::{
 };
 use core::time::Duration;
 use pocketmesh_types::{
-    Fuel, Instant, Job, JobId, LeaseId, OfferId, Outcome, PeerId, RangeSet, TaskIndex, UnixTime, limits,
+    Arch, Fuel, Instant, Job, JobId, LeaseId, OfferId, Outcome, PeerId, RangeSet, TaskIndex, UnixTime, limits,
 };
 use pocketmesh_wire::message::{EndReason, OfferClosed, Verdicts};
 
@@ -64,10 +66,23 @@ pub struct Counts {
     pub windows: u32,
     /// Audit windows that were voided.
     pub voided_windows: u32,
+    /// Workers convicted.
+    pub convicted: u32,
+    /// Tasks of which our own host came to two outcomes.
+    pub contradictions: u32,
     /// Final tasks whose program did not end well.
     pub unsuccessful: u32,
     /// Final tasks without an outcome.
     pub unresolved: u32,
+}
+
+/// A bidder's device, by its own word.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Device {
+    /// How many tasks it runs at once.
+    pub slots: u16,
+    /// Its architecture.
+    pub arch: Arch,
 }
 
 /// An offer of ours, while its auction is open and, for late bids, until the next one.
@@ -79,8 +94,8 @@ pub struct Offering {
     pub book: Book,
     /// Who answered, for the next offer's fraction.
     pub turnout: Turnout,
-    /// How many tasks each bidder runs at once, as it says.
-    pub slots: BTreeMap<PeerId, u16>,
+    /// How many tasks each bidder runs at once, and on what, as it says.
+    pub devices: BTreeMap<PeerId, Device>,
     /// Stale after this.
     pub expires: UnixTime,
     /// When it was published.
@@ -115,7 +130,7 @@ pub struct Active {
     pub phase: Phase,
     /// Tasks that are final, on disk.
     pub finals: RangeSet,
-    /// The first task that never had a seat.
+    /// The first place in the order of the tasks whose task never had a seat.
     pub next: TaskIndex,
     /// Tasks that are not final, or about which somebody is still to be heard.
     pub ballots: BTreeMap<TaskIndex, Ballot>,
@@ -129,6 +144,8 @@ pub struct Active {
     pub windows: Windows,
     /// The results in them.
     pub held: BTreeMap<TaskIndex, Held>,
+    /// Refuted claims that may become convictions.
+    pub trials: BTreeMap<TaskIndex, Trial>,
     /// The leases granted so far.
     pub leases: BTreeMap<LeaseId, Granted>,
     /// Workers that get no more seats of this job.
@@ -154,6 +171,7 @@ pub struct Active {
     pub(super) drawing: BTreeSet<WindowId>,
     /// Windows that were drawn before the restart, and whether we audit them ourselves.
     pub(super) restored: Vec<(WindowId, bool)>,
+    pub(super) order: Order,
     pub(super) own_time: OwnTime,
     pub(super) on_disk_soon: BTreeMap<TaskIndex, u8>,
     pub(super) checks: VecDeque<TaskIndex>,
@@ -181,6 +199,7 @@ impl Active {
             regime: Regime::default(),
             windows: Windows::default(),
             held: BTreeMap::new(),
+            trials: BTreeMap::new(),
             leases: BTreeMap::new(),
             excluded: BTreeSet::new(),
             avoided: BTreeMap::new(),
@@ -196,6 +215,7 @@ impl Active {
             agreed: BTreeMap::new(),
             drawing: BTreeSet::new(),
             restored: Vec::new(),
+            order: Order::default(),
             own_time: OwnTime::default(),
             on_disk_soon: BTreeMap::new(),
             checks: VecDeque::new(),
@@ -243,6 +263,11 @@ impl Active {
 
     /// The next task to be run here, if one may be started and its dispute was not resolved meanwhile.
     pub(super) fn next_check(&mut self) -> Option<TaskIndex> {
+        if let Some(task) = self.next_trial_run() {
+            self.checking += 1;
+            self.counts.own_runs += 1;
+            return Some(task);
+        }
         let at_once = if self.rule().confirms { CONFIRMATIONS_AT_ONCE } else { CHECKS_AT_ONCE };
         while self.checking < at_once {
             let task = self.checks.pop_front()?;
@@ -379,12 +404,13 @@ impl Active {
 
     /// Whether the job is over and nobody is to be heard any more; then only what people may ask about is kept.
     pub(super) fn is_at_rest(&mut self) -> bool {
-        let at_rest = matches!(self.phase, Phase::Over(_)) && self.live.is_empty();
+        let at_rest = matches!(self.phase, Phase::Over(_)) && self.live.is_empty() && !self.tries_on();
         if at_rest {
             self.inputs = Inputs::None;
             self.durations = Durations::default();
             self.windows = Windows::default();
             self.held.clear();
+            self.trials.clear();
             self.ballots.clear();
             self.awaited.clear();
             self.here.clear();

@@ -8,11 +8,11 @@ use crate::{
     effect::Event,
     jobs::{
         active::{Active, Phase},
-        judging::Refutation,
+        judging::{OWN_FAILURES_MAX, Refutation, UNDONE_MAX},
     },
     record::{FinalTask, Record},
     verification::{
-        Audit, Regime,
+        Audit, Ballot, Regime, Step,
         sizing::{self, Ppb, Ppm},
         windows::{Window, WindowId},
     },
@@ -123,9 +123,31 @@ impl Active {
             && self.job.policy.target().is_some()
             && expected.is_some_and(|expected| expected > SMALL_MAX)
         {
-            self.regime = Regime::Middle;
-            let tasks: Vec<TaskIndex> = self.ballots.keys().copied().collect();
-            self.steps(context, &tasks);
+            self.give_second_seats(context);
+        }
+    }
+
+    fn give_second_seats(&mut self, context: &mut Context) {
+        self.regime = Regime::Middle;
+        let tasks: Vec<TaskIndex> = self.ballots.keys().copied().collect();
+        self.steps(context, &tasks);
+    }
+
+    /// Our own host brings a task that nobody disputes to no outcome: others check it then. Says whether they can.
+    pub(super) fn leave_to_others(&mut self, context: &mut Context, task: TaskIndex) -> bool {
+        let rule = self.rule();
+        let Some(ballot) = self.ballots.get_mut(&task).filter(|ballot| !ballot.is_disputed()) else { return false };
+        match &mut ballot.audit {
+            Some(audit) => {
+                audit.own = false;
+                self.rate_want(task);
+                true
+            }
+            None if rule.confirms && self.job.policy.target().is_some() => {
+                self.give_second_seats(context);
+                true
+            }
+            None => ballot.undone < UNDONE_MAX && rule.step(ballot) != Step::RunHere,
         }
     }
 
@@ -191,7 +213,7 @@ impl Active {
         let Some(target) = self.job.policy.target().filter(|_| self.phase == Phase::Running) else {
             return Vec::new();
         };
-        let is_handed_out = self.wanting.is_empty() && self.peek_new().is_none();
+        let is_handed_out = self.wanting.is_empty() && self.peek_new(context).is_none();
         let size = self.window_size();
         let is_due = |window: &Window| {
             let len = window.results().len();
@@ -228,7 +250,8 @@ impl Active {
     /// Whether a worker has no task of which a first result is still to come.
     fn has_delivered(&self, worker: &PeerId) -> bool {
         let of_worker = self.live().filter(|(_, granted)| granted.worker == *worker);
-        of_worker.flat_map(|(_, granted)| &granted.seats).all(|task| self.held.contains_key(task))
+        let mut seats = of_worker.flat_map(|(_, granted)| &granted.seats);
+        seats.all(|task| self.held.contains_key(task) || self.finals.contains(*task))
     }
 
     /// How many of so many results are drawn, and whether we audit them ourselves.
@@ -392,7 +415,8 @@ impl Active {
         };
         let auditors: Vec<LeaseId> = self.live.iter().filter(can_serve).copied().collect();
         let is_stuck = |task: &&TaskIndex| {
-            let audit = self.ballots.get(task).and_then(|ballot| ballot.audit);
+            let can_run = |ballot: &&Ballot| ballot.own_failures < OWN_FAILURES_MAX;
+            let audit = self.ballots.get(task).filter(can_run).and_then(|ballot| ballot.audit);
             audit.is_some_and(|audit| context.now.since(audit.since) >= patience)
                 && !auditors.iter().any(|lease| self.may_seat(task, lease))
         };

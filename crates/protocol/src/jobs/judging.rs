@@ -20,9 +20,9 @@ use pocketmesh_types::{BlobId, Bytes, ClaimId, LeaseId, Outcome, Output, PeerId,
 use pocketmesh_wire::message::{Claim, ClaimAck, Committed, EndReason, HandBack, HandBackReason, Reveal, Void};
 
 /// How often a task may come back without an outcome, or without its input, before it is run here.
-const UNDONE_MAX: u8 = 3;
+pub(super) const UNDONE_MAX: u8 = 3;
 /// Own runs that may come to no outcome before the task is given up.
-const OWN_FAILURES_MAX: u8 = 2;
+pub(super) const OWN_FAILURES_MAX: u8 = 2;
 
 /// A claim that our own run refutes.
 #[derive(Debug, Clone, Copy)]
@@ -82,6 +82,9 @@ impl Active {
     pub(super) fn on_commit(&mut self, context: &mut Context, lease: LeaseId, commits: &[Committed]) {
         let (mut touched, mut broke) = (Vec::new(), false);
         for row in commits {
+            if self.hear_commitment(context, row.task, lease) {
+                continue;
+            }
             match self.ballots.get_mut(&row.task).map(|ballot| ballot.commit(lease, row.commitment)) {
                 Some(Committing::Taken) => touched.push(row.task),
                 Some(Committing::Equivocates) => broke = true,
@@ -109,6 +112,9 @@ impl Active {
         let (output_max, commits_first) = (self.job.limits.output, self.rule().commits_first);
         let (mut touched, mut broke) = (Vec::new(), false);
         for row in &claim.results {
+            if self.hear_witness(context, row.task, claim.lease, &row.outcome) {
+                continue;
+            }
             let Some(ballot) = self.ballots.get_mut(&row.task) else { continue };
             let terms = ClaimTerms { input: self.inputs.id_of(row.task), output_max, commits_first };
             match ballot.claim(&self.id, claim.lease, id, row, &terms) {
@@ -136,6 +142,8 @@ impl Active {
     fn break_with(&mut self, context: &mut Context, lease: LeaseId, reason: &'static str) {
         let Some(worker) = self.leases.get(&lease).map(|granted| granted.worker) else { return };
         context.reputation.failed(worker);
+        // Nothing waits for this record: what it voids is audited again if it is lost.
+        context.store(Record::BrokeOff { job: self.id, worker });
         self.end_lease_as_refuted(context, lease, worker);
         self.shun(context, worker, reason);
     }
@@ -226,6 +234,9 @@ impl Active {
         self.checking = self.checking.saturating_sub(1);
         self.stir();
         self.note_own_time(context);
+        if self.on_trial_run(context, task, &result) {
+            return;
+        }
         let Some(ballot) = self.ballots.get_mut(&task) else { return };
         ballot.checking = false;
         match result {
@@ -240,7 +251,7 @@ impl Active {
                 ballot.own_failures += 1;
                 if ballot.own_failures < OWN_FAILURES_MAX {
                     self.check_here(task);
-                } else {
+                } else if !self.leave_to_others(context, task) {
                     self.give_up(task);
                 }
             }
@@ -271,6 +282,7 @@ impl Active {
         let &Refutation { worker, lease, claim, claimed, outcome } = refutation;
         self.counts.refuted += 1;
         context.reputation.refuted(worker);
+        self.open_trial(context, task, refutation);
         // Nothing waits for this record: it is evidence, and the verdict is told in any case.
         context.store(Record::Refuted { job: self.id, task, worker, claim, claimed, outcome });
         context.notify(Event::Refuted { job: self.id, task, worker });

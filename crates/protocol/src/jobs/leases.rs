@@ -4,13 +4,13 @@ use crate::{
     context::Context,
     effect::{Event, LeaseOver},
     input::Prefix,
-    jobs::active::{Active, Phase},
+    jobs::active::{Active, Device, Phase},
     timers::Timer,
     verification::{Seat, Stage},
 };
 use alloc::{collections::BTreeSet, vec::Vec};
 use core::time::Duration;
-use pocketmesh_types::{Credits, Instant, LeaseId, PeerId, Price, TaskIndex, limits};
+use pocketmesh_types::{Arch, Credits, Instant, LeaseId, PeerId, Price, TaskIndex, limits};
 use pocketmesh_wire::message::{DeclineReason, EndReason, LeaseEnd, Reveal};
 
 /// A sign of life is due this often.
@@ -43,6 +43,8 @@ pub struct Granted {
     pub worker: PeerId,
     /// Its public prefix.
     pub prefix: Option<Prefix>,
+    /// Its architecture, as it says.
+    pub arch: Arch,
     /// At which price.
     pub price: Price,
     /// The last sign of life.
@@ -76,10 +78,11 @@ pub struct Granted {
 }
 
 impl Granted {
-    pub(super) fn new(context: &Context, worker: PeerId, price: Price, slots: u16) -> Self {
-        let window = FIRST_WINDOW_PER_SLOT * usize::from(slots.clamp(1, SLOTS_BELIEVED_MAX));
+    pub(super) fn new(context: &Context, worker: PeerId, price: Price, device: Device) -> Self {
+        let window = FIRST_WINDOW_PER_SLOT * usize::from(device.slots.clamp(1, SLOTS_BELIEVED_MAX));
         Self {
             worker,
+            arch: device.arch,
             prefix: context.peers.get(&worker).copied().flatten(),
             price,
             heard: context.now,
@@ -217,7 +220,8 @@ impl Active {
         let unheard = |granted: &Granted| {
             granted.seats.iter().any(|task| self.ballots.get(task).is_some_and(|ballot| ballot.is_open()))
         };
-        let idle: Vec<LeaseId> = self.live().filter(|(_, granted)| !unheard(granted)).map(|(&id, _)| id).collect();
+        let is_idle = |granted: &Granted| !unheard(granted) && !self.may_testify(context.now, granted);
+        let idle: Vec<LeaseId> = self.live().filter(|(_, granted)| is_idle(granted)).map(|(&id, _)| id).collect();
         for lease in idle {
             self.end_lease(context, lease, EndReason::JobDone);
         }
@@ -274,6 +278,8 @@ impl Active {
             }
         }
         self.reconsider(context);
+        self.seat_witnesses(context);
+        self.stir();
         self.audit_here_what_nobody_can(context);
         self.fill_all(context);
         self.hedge(context);

@@ -5,7 +5,7 @@ use crate::{
     context::Context,
     effect::{Effect, Event},
     jobs::{
-        active::{Active, Auctioned, Offering, Phase},
+        active::{Active, Auctioned, Device, Offering, Phase},
         leases::{Granted, HEARTBEAT},
     },
     lottery::{self, Turnout},
@@ -86,8 +86,8 @@ impl Active {
         context.emit(Effect::Publish(message));
         context.notify(Event::Offered { job: self.id, offer: id, seats: offer.seats, peers });
         let turnout = Turnout::new(id, fraction, bids_wanted);
-        let (slots, opened) = (BTreeMap::new(), context.now);
-        self.offering = Some(Offering { offer: id, book, turnout, slots, expires, opened });
+        let (devices, opened) = (BTreeMap::new(), context.now);
+        self.offering = Some(Offering { offer: id, book, turnout, devices, expires, opened });
     }
 
     /// An offer of this job; the auction's part of it is still to be filled in.
@@ -149,7 +149,7 @@ impl Active {
         if distrusted {
             offering.book.turn_away(bidder, Standing::Distrusted);
         } else if !employed && offering.book.on_bid(context.now, sealed).is_ok() {
-            offering.slots.insert(bidder, bid.slots);
+            offering.devices.insert(bidder, Device { slots: bid.slots, arch: bid.arch });
         }
         if is_late {
             // The others have had their answer when the auction was closed.
@@ -172,8 +172,8 @@ impl Active {
             if self.distrusts(context, &seat.bidder) {
                 continue;
             }
-            let slots = offering.slots.get(&seat.bidder).copied().unwrap_or(1);
-            self.grant(context, offering.offer, seat.bidder, seat.price, slots);
+            let device = offering.devices.get(&seat.bidder).copied().unwrap_or_default();
+            self.grant(context, offering.offer, seat.bidder, seat.price, device);
         }
         let auctioned = Auctioned {
             bids: offering.book.entries().len(),
@@ -201,7 +201,7 @@ impl Active {
         }
     }
 
-    fn grant(&mut self, context: &mut Context, offer: OfferId, worker: PeerId, price: Price, slots: u16) {
+    fn grant(&mut self, context: &mut Context, offer: OfferId, worker: PeerId, price: Price, device: Device) {
         let lease = Lease {
             offer,
             worker,
@@ -215,6 +215,6 @@ impl Active {
         let id = LeaseId(envelope::id(&message));
         context.send(worker, message);
         context.notify(Event::Leased { job: self.id, worker, price });
-        self.add_lease(id, Granted::new(context, worker, price, slots));
+        self.add_lease(id, Granted::new(context, worker, price, device));
     }
 }

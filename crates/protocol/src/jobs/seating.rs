@@ -8,6 +8,7 @@ use crate::{
     jobs::{
         active::{Active, Phase},
         leases::Granted,
+        order::Order,
     },
     verification::{Ballot, Seat, Stage, Step},
 };
@@ -170,27 +171,37 @@ impl Active {
             return Some(task);
         }
         if self.wanting.len() < POOL_PER_LEASE * self.live.len()
-            && let Some(task) = self.take_new()
+            && let Some(task) = self.take_new(context)
         {
             return Some(task);
         }
-        self.draw(context, &self.wanting, lease).or_else(|| self.take_new())
+        self.draw(context, &self.wanting, lease).or_else(|| self.take_new(context))
     }
 
-    fn take_new(&mut self) -> Option<TaskIndex> {
-        let task = self.peek_new()?;
-        self.next = task + 1;
+    fn take_new(&mut self, context: &mut Context) -> Option<TaskIndex> {
+        let task = self.peek_new(context)?;
+        self.next += 1;
         Some(task)
     }
 
     /// The next task that nobody has, or had.
-    pub(super) fn peek_new(&mut self) -> Option<TaskIndex> {
-        let mut task = self.finals.first_gap(self.next);
-        while task < self.job.tasks && self.is_known(task) {
-            task = self.finals.first_gap(task + 1);
+    pub(super) fn peek_new(&mut self, context: &mut Context) -> Option<TaskIndex> {
+        let tasks = self.job.tasks;
+        if self.job.policy.target().is_none() {
+            self.next = self.finals.first_gap(self.next).min(tasks);
+            while self.next < tasks && self.is_known(self.next) {
+                self.next = self.finals.first_gap(self.next + 1).min(tasks);
+            }
+            return (self.next < tasks).then_some(self.next);
         }
-        self.next = task.min(self.job.tasks);
-        (task < self.job.tasks).then_some(task)
+        while self.next < tasks {
+            let task = self.order.at(self.next, tasks, |bound| context.below(bound));
+            if !self.finals.contains(task) && !self.is_known(task) {
+                return Some(task);
+            }
+            self.next = Order::next(self.next, tasks, &self.finals);
+        }
+        None
     }
 
     /// Whether a task that is not final has been given to somebody, or has a result.

@@ -2,7 +2,7 @@
 
 use crate::world::{Crash, World, audited, job, millis, model::Behaviour, seconds};
 use pocketmesh_protocol::{End, Event, Inputs, Record, jobs::active::Counts, verification::Regime};
-use pocketmesh_types::{Auditors, Job, JobId, PeerId, Target, TaskIndex};
+use pocketmesh_types::{Arch, Auditors, Job, JobId, PeerId, Target, TaskIndex};
 use std::collections::{BTreeMap, BTreeSet};
 
 fn target(by: Auditors) -> Target {
@@ -197,4 +197,61 @@ fn a_worker_that_was_wrong_does_not_accuse_its_requester() {
     let erred = world.events(workers[0], |event| matches!(event, Event::Erred { .. }));
     let contested = world.events(workers[0], |event| matches!(event, Event::Contested { .. }));
     assert!(erred > 0 && contested == 0, "{erred} {contested}");
+}
+
+fn convicted(world: &World, requester: PeerId) -> BTreeSet<PeerId> {
+    let records = world.node(requester).disk.iter();
+    records
+        .filter_map(|record| if let Record::Convicted { worker, .. } = record { Some(*worker) } else { None })
+        .collect()
+}
+
+#[test]
+fn liars_are_convicted_in_jobs_of_any_size() {
+    for (tasks, by) in [(300, Auditors::Auto), (8_000, Auditors::Mesh), (8_000, Auditors::Own)] {
+        let (mut world, requester, workers) = fast_mesh(11, 4, &[(3, Behaviour::Wrong)]);
+        let job = audited(job("any", tasks, 1), target(by));
+        run(&mut world, requester, &job);
+        world.run_for(seconds(40));
+        assert_eq!(convicted(&world, requester), [workers[3]].into(), "{tasks} {by:?}");
+    }
+}
+
+#[test]
+fn an_engine_that_is_wrong_on_one_architecture_convicts_nobody() {
+    for tasks in [300, 9_000] {
+        // Honest, all three, but their engine comes to something else.
+        let faulty = [(0, Behaviour::Colluding), (1, Behaviour::Colluding), (2, Behaviour::Colluding)];
+        let (mut world, requester, workers) = fast_mesh(12, 6, &faulty);
+        for &worker in &workers[..3] {
+            world.node_mut(worker).arch = Arch::Aarch64;
+            world.restart(worker, millis(1));
+        }
+        let job = audited(job("any", tasks, 1), target(Auditors::Auto));
+        run(&mut world, requester, &job);
+        world.run_for(seconds(40));
+        assert!(!refuted(&world, requester).is_empty(), "what they deliver is not accepted");
+        assert_eq!(convicted(&world, requester), BTreeSet::new());
+    }
+}
+
+#[test]
+fn a_requester_with_a_broken_host_convicts_nobody() {
+    let (mut world, requester, _) = fast_mesh(13, 4, &[]);
+    world.node_mut(requester).behaviour = Behaviour::Wrong;
+    let job = audited(job("any", 100, 1), target(Auditors::Auto));
+    world.submit(requester, &job, Inputs::None);
+    world.run_for(seconds(120));
+    assert!(!refuted(&world, requester).is_empty());
+    assert_eq!(convicted(&world, requester), BTreeSet::new());
+}
+
+#[test]
+fn a_requester_that_cannot_run_the_tasks_leaves_their_check_to_others() {
+    for tasks in [200, 6_000] {
+        let (mut world, requester, _) = fast_mesh(14, 4, &[]);
+        world.node_mut(requester).behaviour = Behaviour::BrokenHost;
+        let job = audited(job("any", tasks, 1), target(Auditors::Own));
+        run(&mut world, requester, &job);
+    }
 }

@@ -87,7 +87,14 @@ fn a_late_bid_is_ignored_and_told_so() {
         _ => None,
     });
     let expires = world.wall() + seconds(30);
-    let bid = Bid { offer: offer.unwrap(), price: Price(1), slots: 1, expires, ext: Default::default() };
+    let bid = Bid {
+        offer: offer.unwrap(),
+        price: Price(1),
+        slots: 1,
+        arch: Default::default(),
+        expires,
+        ext: Default::default(),
+    };
     world.inject(late, requester, bid.into(), Vec::new());
     world.run_for(millis(100));
     assert_eq!(world.node(late).heard.get("closing"), Some(&1), "it learns that it is late");

@@ -2,7 +2,9 @@
 
 use super::{BoundError, Check, Ext, bounded};
 use alloc::vec::Vec;
-use pocketmesh_types::{BlobId, Hash, JobId, OfferId, PeerId, Price, ProfileId, UnixTime, job::TaskLimits, limits};
+use pocketmesh_types::{
+    Arch, BlobId, Hash, JobId, OfferId, PeerId, Price, ProfileId, UnixTime, job::TaskLimits, limits,
+};
 use serde::{Deserialize, Serialize};
 
 /// Work is to be had. Gossiped to everybody, so it carries numbers and names, never data.
@@ -75,6 +77,8 @@ pub struct Bid {
     pub price: Price,
     /// How many tasks the worker runs at once.
     pub slots: u16,
+    /// Its architecture.
+    pub arch: Arch,
     /// Not binding after this.
     pub expires: UnixTime,
     /// Later versions' fields.

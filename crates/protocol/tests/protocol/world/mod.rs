@@ -11,7 +11,7 @@ use pocketmesh_protocol::{
     Peer, Record, RecordId, Reply, Run, RunId, input::Prefix, verification::windows::WindowId,
 };
 use pocketmesh_types::{
-    BlobId, Bytes, Credits, Fuel, Hash, Instant, Job, JobId, Output, PeerId, Policy, Price, ProfileId, Target,
+    Arch, BlobId, Bytes, Credits, Fuel, Hash, Instant, Job, JobId, Output, PeerId, Policy, Price, ProfileId, Target,
     TaskIndex, UnixTime, job::TaskLimits,
 };
 use pocketmesh_wire::{Message, Verified, envelope};
@@ -95,6 +95,7 @@ pub struct Node {
     /// How long a task takes here.
     pub speed: Duration,
     pub slots: u16,
+    pub arch: Arch,
     pub ask: Price,
     pub memory_max: u64,
     pub prefix: Option<Prefix>,
@@ -224,6 +225,7 @@ impl World {
             behaviour,
             speed: millis(50),
             slots,
+            arch: Arch::X86_64,
             ask: Price(100),
             memory_max: 1 << 30,
             prefix: None,
@@ -278,6 +280,7 @@ impl World {
             profile: profile(),
             ask: node.ask,
             slots: node.slots,
+            arch: node.arch,
             memory_max: node.memory_max,
             seed: Hash::of_parts("test dice", &[&id.0, &life]).0,
             salt_key: Hash::of_parts("test salt", &[&id.0]).0,

@@ -26,7 +26,12 @@ impl Secrecy {
             let is_final = self.finals.get(job).is_some_and(|finals| finals.contains(task));
             let bound = self.bound.get(&(*job, task)).map_or(0, BTreeSet::len);
             if !is_final && bound < seats {
-                found.add(|| format!("peer {to} is asked for task {task} of job {}, {bound} of {seats} being bound", facts.job.name));
+                found.add(|| {
+                    format!(
+                        "peer {to} is asked for task {task} of job {}, {bound} of {seats} being bound",
+                        facts.job.name
+                    )
+                });
             }
         }
     }

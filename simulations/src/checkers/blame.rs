@@ -18,6 +18,8 @@ pub struct Blame {
     ever: BTreeSet<(u32, u32)>,
     liars: BTreeSet<u32>,
     honest: BTreeSet<u32>,
+    convicted: BTreeSet<u32>,
+    honest_convicted: BTreeSet<u32>,
     times: u64,
 }
 
@@ -70,6 +72,15 @@ impl Checker for Blame {
                     found.add(|| format!("peer {to} is told by peer {from} of a refutation that there was not"));
                 }
             }
+            Seen::OnDisk { at, record: Record::Convicted { worker, .. } } => {
+                let index = index_of(worker);
+                if truth.who(worker).behaviour.may_lie() {
+                    self.convicted.insert(index);
+                } else {
+                    self.honest_convicted.insert(index);
+                    found.add(|| format!("peer {at} has convicted peer {index}, which is honest"));
+                }
+            }
             Seen::Started { at, disk, .. } => {
                 // The record of a refutation may be lost in a crash: nothing waits for it.
                 let on_disk = disk.iter().filter_map(|record| match record {
@@ -87,6 +98,8 @@ impl Checker for Blame {
             ("refutations", self.times as f64),
             ("liars_refuted", self.liars.len() as f64),
             ("honest_refuted", self.honest.len() as f64),
+            ("liars_convicted", self.convicted.len() as f64),
+            ("honest_convicted", self.honest_convicted.len() as f64),
         ]
     }
 }

@@ -55,6 +55,8 @@ fn config(names: &Names) -> Result<gossipsub::Config, String> {
     ConfigBuilder::default()
         .protocol_id_prefix(names.gossip())
         .heartbeat_interval(HEARTBEAT)
+        // Its own default is five seconds, in which a peer forwards to whoever happens to have grafted it.
+        .heartbeat_initial_delay(HEARTBEAT)
         .history_length(HISTORY)
         .history_gossip(HISTORY_GOSSIPED)
         .duplicate_cache_time(SEEN_TIME)

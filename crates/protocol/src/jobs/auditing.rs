@@ -8,12 +8,12 @@ use crate::{
     effect::Event,
     jobs::{
         active::{Active, Phase},
-        judging::Refutation,
+        judging::{OWN_FAILURES_MAX, Refutation, UNDONE_MAX},
     },
     record::{FinalTask, Record},
     reputation::Windows,
     verification::{
-        Audit, Regime,
+        Audit, Ballot, Regime, Step,
         sizing::{self, Ppb, Ppm},
         windows::{Window, WindowId},
     },
@@ -38,7 +38,7 @@ const AUDITORS_MIN: usize = 4;
 /// How long an audit waits for somebody who may sit in it, if the owner wants others to do it.
 const AUDITOR_WAIT: Duration = Duration::from_secs(30);
 /// Results that are held for a job at once: some 200 bytes each.
-const HELD_MAX: u32 = 1 << 19;
+const HELD_MAX: u32 = 1 << 20;
 
 /// A result on its way into a window.
 #[derive(Debug)]
@@ -124,9 +124,31 @@ impl Active {
             && self.job.policy.target().is_some()
             && expected.is_some_and(|expected| expected > SMALL_MAX)
         {
-            self.regime = Regime::Middle;
-            let tasks: Vec<TaskIndex> = self.ballots.keys().copied().collect();
-            self.steps(context, &tasks);
+            self.give_second_seats(context);
+        }
+    }
+
+    fn give_second_seats(&mut self, context: &mut Context) {
+        self.regime = Regime::Middle;
+        let tasks: Vec<TaskIndex> = self.ballots.keys().copied().collect();
+        self.steps(context, &tasks);
+    }
+
+    /// Our own host brings a task that nobody disputes to no outcome: others check it then. Says whether they can.
+    pub(super) fn leave_to_others(&mut self, context: &mut Context, task: TaskIndex) -> bool {
+        let rule = self.rule();
+        let Some(ballot) = self.ballots.get_mut(&task).filter(|ballot| !ballot.is_disputed()) else { return false };
+        match &mut ballot.audit {
+            Some(audit) => {
+                audit.own = false;
+                self.rate_want(task);
+                true
+            }
+            None if rule.confirms && self.job.policy.target().is_some() => {
+                self.give_second_seats(context);
+                true
+            }
+            None => ballot.undone < UNDONE_MAX && rule.step(ballot) != Step::RunHere,
         }
     }
 
@@ -176,7 +198,9 @@ impl Active {
             .filter(|(_, seat)| self.excluded.contains(&seat.worker))
             .map(|(&lease, _)| lease)
             .collect();
-        gone.iter().for_each(|lease| drop(self.unseat(task, lease)));
+        for lease in &gone {
+            self.unseat(task, lease);
+        }
         self.steps(context, &[task]);
     }
 
@@ -235,7 +259,8 @@ impl Active {
     /// Whether a worker has no task of which a first result is still to come.
     fn has_delivered(&self, worker: &PeerId) -> bool {
         let of_worker = self.live().filter(|(_, granted)| granted.worker == *worker);
-        of_worker.flat_map(|(_, granted)| &granted.seats).all(|task| self.held.contains_key(task))
+        let mut seats = of_worker.flat_map(|(_, granted)| &granted.seats);
+        seats.all(|task| self.held.contains_key(task) || self.finals.contains(*task))
     }
 
     /// How many of so many results are drawn if so many workers share the job, and whether we audit them ourselves.
@@ -285,7 +310,14 @@ impl Active {
         let Some(ballot) = self.ballots.get_mut(&task) else { return };
         let Some(audit) = &mut ballot.audit else { return };
         audit.agreed = true;
+        let audit = *audit;
         ballot.decided = Some(audit.outcome);
+        // Its auditor has done its part: what it waits for is the window, and that is no reason to give it less.
+        for (lease, _) in ballot.agreeing(&audit.outcome) {
+            if let Some(granted) = self.leases.get_mut(&lease) {
+                granted.seats.remove(&task);
+            }
+        }
         self.windows.agree(audit.window, task);
         self.agreed.entry(audit.window).or_default().push(task);
         self.stir();
@@ -392,7 +424,8 @@ impl Active {
         };
         let auditors: Vec<LeaseId> = self.live.iter().filter(can_serve).copied().collect();
         let is_stuck = |task: &&TaskIndex| {
-            let audit = self.ballots.get(task).and_then(|ballot| ballot.audit);
+            let can_run = |ballot: &&Ballot| ballot.own_failures < OWN_FAILURES_MAX;
+            let audit = self.ballots.get(task).filter(can_run).and_then(|ballot| ballot.audit);
             audit.is_some_and(|audit| context.now.since(audit.since) >= patience)
                 && !auditors.iter().any(|lease| self.may_seat(task, lease))
         };

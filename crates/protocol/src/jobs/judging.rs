@@ -20,9 +20,9 @@ use pocketmesh_types::{BlobId, Bytes, ClaimId, LeaseId, Outcome, Output, PeerId,
 use pocketmesh_wire::message::{Claim, ClaimAck, Committed, EndReason, HandBack, HandBackReason, Reveal, Void};
 
 /// How often a task may come back without an outcome, or without its input, before it is run here.
-const UNDONE_MAX: u8 = 3;
+pub(super) const UNDONE_MAX: u8 = 3;
 /// Own runs that may come to no outcome before the task is given up.
-const OWN_FAILURES_MAX: u8 = 2;
+pub(super) const OWN_FAILURES_MAX: u8 = 2;
 
 /// A claim that our own run refutes.
 #[derive(Debug, Clone, Copy)]
@@ -142,6 +142,8 @@ impl Active {
     fn break_with(&mut self, context: &mut Context, lease: LeaseId, reason: &'static str) {
         let Some(worker) = self.leases.get(&lease).map(|granted| granted.worker) else { return };
         context.reputation.failed(worker);
+        // Nothing waits for this record: what it voids is audited again if it is lost.
+        context.store(Record::BrokeOff { job: self.id, worker });
         self.end_lease_as_refuted(context, lease, worker);
         self.shun(context, worker, reason);
     }
@@ -251,7 +253,7 @@ impl Active {
                 ballot.own_failures += 1;
                 if ballot.own_failures < OWN_FAILURES_MAX {
                     self.check_here(task);
-                } else {
+                } else if !self.leave_to_others(context, task) {
                     self.give_up(task);
                 }
             }
@@ -369,7 +371,7 @@ impl Active {
         for (lease, worker) in seats {
             self.unseat(task, &lease);
             if context.peers.contains_key(&worker) {
-                self.excluded.insert(worker);
+                self.avoid(context.now, worker);
                 self.end_lease(context, lease, EndReason::Silent);
             }
         }

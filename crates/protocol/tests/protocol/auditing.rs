@@ -209,7 +209,7 @@ fn convicted(world: &World, requester: PeerId) -> BTreeSet<PeerId> {
 #[test]
 fn liars_are_convicted_in_jobs_of_any_size() {
     for (tasks, by) in [(300, Auditors::Auto), (8_000, Auditors::Mesh), (8_000, Auditors::Own)] {
-        let (mut world, requester, workers) = fast_mesh(11, 5, &[(3, Behaviour::Wrong)]);
+        let (mut world, requester, workers) = fast_mesh(11, 4, &[(3, Behaviour::Wrong)]);
         let job = audited(job("any", tasks, 1), target(by));
         run(&mut world, requester, &job);
         world.run_for(seconds(40));
@@ -244,4 +244,29 @@ fn a_requester_with_a_broken_host_convicts_nobody() {
     world.run_for(seconds(120));
     assert!(!refuted(&world, requester).is_empty());
     assert_eq!(convicted(&world, requester), BTreeSet::new());
+}
+
+#[test]
+fn a_requester_that_cannot_run_the_tasks_leaves_their_check_to_others() {
+    for tasks in [200, 6_000] {
+        let (mut world, requester, _) = fast_mesh(14, 4, &[]);
+        world.node_mut(requester).behaviour = Behaviour::BrokenHost;
+        let job = audited(job("any", tasks, 1), target(Auditors::Own));
+        run(&mut world, requester, &job);
+    }
+}
+
+#[test]
+fn audits_are_handed_out_however_many_one_worker_has_done() {
+    let (mut world, requester, workers) = fast_mesh(15, 4, &[]);
+    for &worker in &workers {
+        // So slow that no more than two tasks are ahead of it.
+        (world.node_mut(worker).slots, world.node_mut(worker).speed) = (1, millis(300));
+        world.restart(worker, millis(1));
+    }
+    let job = audited(job("big", 8_000, 1), target(Auditors::Mesh));
+    let id = world.submit(requester, &job, Inputs::None);
+    assert_eq!(world.finish(requester, id, seconds(2_000)), End::Complete);
+    let active = world.peer(requester).jobs().get(&id).unwrap();
+    assert_eq!((active.counts.own_runs, active.leases.len()), (0, 4), "nobody waits until it gives up");
 }

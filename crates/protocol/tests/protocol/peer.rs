@@ -1,10 +1,10 @@
 //! One peer against anything that others may say: sequences of valid messages from strangers, in any order.
 
-use crate::world::{World, check, id_of, job, millis, model::Behaviour, profile, seconds};
+use crate::world::{World, audited, check, id_of, job, millis, model::Behaviour, profile, seconds};
 use pocketmesh_protocol::{Command, Effect, End, Executed, Input, Inputs, Item, NoOutcome, Peer, RecordId, RunId};
 use pocketmesh_types::{
-    BlobId, Bytes, ClaimId, Credits, Exit, Fuel, Hash, Job, JobId, LeaseId, OfferId, Outcome, Output, PeerId, Price,
-    TaskIndex, TaskInput, UnixTime,
+    Auditors, BlobId, Bytes, ClaimId, Credits, Exit, Fuel, Hash, Job, JobId, LeaseId, OfferId, Outcome, Output, PeerId,
+    Price, Target, TaskIndex, TaskInput, UnixTime,
 };
 use pocketmesh_wire::{
     Message, Verified, envelope,
@@ -174,13 +174,16 @@ fn script() -> impl Strategy<Value = Script> {
 }
 
 /// Plays a script from a stranger into a mesh at work; the stranger bids for work too, if it has slots.
-fn play(script: Script, slots: u16) -> (World, PeerId, Vec<PeerId>, Job) {
+fn play(script: Script, slots: u16, job: Job) -> (World, PeerId, Vec<PeerId>, Job) {
     let (mut world, requester, workers) = World::mesh(100, 3);
     let stranger = world.add(Behaviour::Honest, slots);
     let mut targets = workers.clone();
     targets.push(requester);
     targets.iter().for_each(|&target| world.connect(stranger, target));
-    let job = job("count", 60, 2);
+    for &worker in workers.iter().filter(|_| job.tasks > 1_000) {
+        (world.node_mut(worker).speed, world.node_mut(worker).slots) = (millis(1), 64);
+        world.restart(worker, millis(1));
+    }
     world.submit(requester, &job, Inputs::None);
     for (kind, dice, target, delay, gossiped) in script {
         world.run_for(millis(u64::from(delay)));
@@ -213,15 +216,12 @@ proptest! {
     /// A stranger's bid may be a good one; then it is a worker that says anything at all, and loses its place.
     #[test]
     fn no_stranger_disturbs_a_job_or_an_honest_worker(script in script(), slots in 0..3_u16) {
-        let (mut world, requester, workers, job) = play(script, slots);
-        assert_eq!(world.finish(requester, id_of(&job), seconds(60)), End::Complete);
-        world.assert_right(requester, &job, &Inputs::None);
-        let views = world.peer(requester).jobs().get(&id_of(&job)).unwrap().workers();
-        let honest = views.iter().filter(|view| workers.contains(&view.worker));
-        honest.for_each(|view| assert!(view.voided == 0 && !view.excluded));
-        for &worker in &workers {
-            assert!(world.node(worker).ran.values().all(|&count| count == 1), "nothing is run twice for it");
-        }
+        assert_undisturbed(play(script, slots, job("count", 60, 2)));
+    }
+
+    #[test]
+    fn nor_does_one_disturb_a_small_job_that_is_confirmed(script in script(), slots in 0..3_u16) {
+        assert_undisturbed(play(script, slots, audited(job("count", 60, 1), Target::default())));
     }
 
     #[test]
@@ -246,6 +246,27 @@ proptest! {
                 }
             }
         }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn nor_does_one_disturb_audit_windows(script in script(), slots in 0..3_u16) {
+        let target = Target { by: Auditors::Mesh, ..Target::default() };
+        assert_undisturbed(play(script, slots, audited(job("count", 4_200, 1), target)));
+    }
+}
+
+fn assert_undisturbed((mut world, requester, workers, job): (World, PeerId, Vec<PeerId>, Job)) {
+    assert_eq!(world.finish(requester, id_of(&job), seconds(60)), End::Complete);
+    world.assert_right(requester, &job, &Inputs::None);
+    let views = world.peer(requester).jobs().get(&id_of(&job)).unwrap().workers();
+    let honest = views.iter().filter(|view| workers.contains(&view.worker));
+    honest.for_each(|view| assert!(view.voided == 0 && !view.excluded));
+    for &worker in &workers {
+        assert!(world.node(worker).ran.values().all(|&count| count == 1), "nothing is run twice for it");
     }
 }
 

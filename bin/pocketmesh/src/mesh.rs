@@ -44,7 +44,8 @@ impl Plan {
         let special = cheats.sleepers.saturating_add(cheats.colluders);
         let saboteurs = cheats.saboteurs.unwrap_or(default.max(special));
         if special > saboteurs {
-            let message = format!("{special} sleepers and colluders are more than the {saboteurs} --saboteurs that they are of");
+            let message =
+                format!("{special} sleepers and colluders are more than the {saboteurs} --saboteurs that they are of");
             return Err(Error::usage(message));
         }
         if saboteurs >= peers {

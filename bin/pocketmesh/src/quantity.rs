@@ -53,7 +53,9 @@ pub fn confidence(text: &str) -> Result<u32, String> {
     const ONE: u64 = 1_000_000_000;
     let share = share(text, 9).ok_or("write a share below 1 with at most nine decimals, as in 0.999 or 99.9%")?;
     match u32::try_from(ONE.saturating_sub(share)) {
-        Ok(0) => Err("nothing short of running all of it here gives a confidence of 1: use `exec`, or one below 1".into()),
+        Ok(0) => {
+            Err("nothing short of running all of it here gives a confidence of 1: use `exec`, or one below 1".into())
+        }
         Ok(error) if error <= ERROR_PPB_MAX => Ok(error),
         _ => Err(format!("it must be at least {}", 1.0 - f64::from(ERROR_PPB_MAX) / 1e9)),
     }
@@ -165,7 +167,14 @@ mod tests {
 
     #[test]
     fn confidences_are_exact_and_below_one() {
-        let cases = [("0.999", 1_000_000), ("99.9%", 1_000_000), ("0.9999", 100_000), ("0.999999999", 1), ("99.9999999 %", 1), ("0.9", 100_000_000)];
+        let cases = [
+            ("0.999", 1_000_000),
+            ("99.9%", 1_000_000),
+            ("0.9999", 100_000),
+            ("0.999999999", 1),
+            ("99.9999999 %", 1),
+            ("0.9", 100_000_000),
+        ];
         for (text, error) in cases {
             assert_eq!(confidence(text), Ok(error), "{text}");
         }
@@ -178,7 +187,9 @@ mod tests {
 
     #[test]
     fn saboteurs_are_a_percentage_or_a_fraction() {
-        for (text, ppm) in [("20%", 200_000), ("0.2", 200_000), ("0", 0), ("0.0001%", 1), ("49%", 490_000), ("7.5 %", 75_000)] {
+        for (text, ppm) in
+            [("20%", 200_000), ("0.2", 200_000), ("0", 0), ("0.0001%", 1), ("49%", 490_000), ("7.5 %", 75_000)]
+        {
             assert_eq!(saboteurs(text), Ok(ppm), "{text}");
         }
         assert!(saboteurs("50%").expect_err("half").contains("at most 49%") && saboteurs("20").is_err());

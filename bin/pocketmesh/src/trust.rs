@@ -55,7 +55,8 @@ mod tests {
 
     #[test]
     fn a_refuted_worker_is_named_once_with_its_proof() {
-        let claim = |task, proof: Option<&str>| RefutedClaim { peer: PeerId([7; 32]), task, proof: proof.map(Into::into) };
+        let claim =
+            |task, proof: Option<&str>| RefutedClaim { peer: PeerId([7; 32]), task, proof: proof.map(Into::into) };
         let account = Cost {
             executions: 110,
             own_runs: 2,

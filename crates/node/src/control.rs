@@ -17,8 +17,8 @@ use crate::{
 use futures::{StreamExt, TryStreamExt, stream};
 use pocketmesh_api::{
     Answer, Blob, Bootstrap, Chunk, Chunks, Code, Connected, Control, Direction, Failure, FileLists, JobCounts,
-    JobDetail, JobState, JobSummary, Offers, Peer, Provide, Report, Reputation, Status, SubmitJob, Submitted, Update, Updates,
-    Via, Which, Work,
+    JobDetail, JobState, JobSummary, Offers, Peer, Provide, Report, Reputation, Status, SubmitJob, Submitted, Update,
+    Updates, Via, Which, Work,
 };
 use pocketmesh_blobs::{
     Durability, Store,
@@ -109,7 +109,11 @@ impl Desk {
             (false, Which::Provisional) if summary.done + summary.held == summary.tasks => Ok((summary, Shown::all())),
             (false, Which::Provisional) => {
                 let here = summary.done + summary.held;
-                Err(not_finished(format!("only {here} of the {} tasks of job {} have a result", summary.tasks, id.short())))
+                Err(not_finished(format!(
+                    "only {here} of the {} tasks of job {} have a result",
+                    summary.tasks,
+                    id.short()
+                )))
             }
             (false, Which::Final) => {
                 Err(not_finished(format!("job {} is not finished: {}", id.short(), summary.message)))

@@ -1,8 +1,14 @@
 //! The daemon's journal: the protocol's records and our own, in one chain.
 
-use crate::{driver::journal_context, home::{Home, KeyError}};
+use crate::{
+    driver::journal_context,
+    home::{Home, KeyError},
+};
 use pocketmesh_protocol::{Record, RecordId};
-use pocketmesh_store::{FolderLock, Journal, LockError, journal::{AppendError, Failure, OpenError}};
+use pocketmesh_store::{
+    FolderLock, Journal, LockError,
+    journal::{AppendError, Failure, OpenError},
+};
 use pocketmesh_types::{BlobId, JobId, outcome::Outcome};
 use pocketmesh_wire::{Key, Signer, cbor};
 use serde::{Deserialize, Serialize};

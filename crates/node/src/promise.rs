@@ -215,7 +215,8 @@ fn share(ppm: Ppm) -> f64 {
 /// A share for people: `20 %`, `0.1 %`, `0.00001 %`.
 fn percent(share: f64) -> String {
     let percent = share * 100.0;
-    let places = if percent >= 10.0 || percent == 0.0 { 0 } else { (2.0 - percent.log10()).floor().clamp(1.0, 9.0) as usize };
+    let places =
+        if percent >= 10.0 || percent == 0.0 { 0 } else { (2.0 - percent.log10()).floor().clamp(1.0, 9.0) as usize };
     let text = format!("{percent:.places$}");
     let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
     format!("{text} %")
@@ -227,7 +228,8 @@ mod tests {
 
     #[test]
     fn shares_are_short_and_not_rounded_to_nothing() {
-        let cases = [(0.2, "20 %"), (0.001, "0.1 %"), (0.0001, "0.01 %"), (0.0, "0 %"), (1e-9, "0.0000001 %"), (0.04, "4 %")];
+        let cases =
+            [(0.2, "20 %"), (0.001, "0.1 %"), (0.0001, "0.01 %"), (0.0, "0 %"), (1e-9, "0.0000001 %"), (0.04, "4 %")];
         for (share, text) in cases {
             assert_eq!(percent(share), text);
         }

@@ -26,7 +26,9 @@ pub async fn run(context: &Context, args: Daemon) -> Outcome {
     let home = open_or_init(context, args.network.as_deref())?;
     log(context)?;
     if let Some(kind) = &args.sabotage {
-        output::note(format!("WARNING: this peer returns WRONG RESULTS on purpose (--sabotage {kind}): for tests only"));
+        output::note(format!(
+            "WARNING: this peer returns WRONG RESULTS on purpose (--sabotage {kind}): for tests only"
+        ));
     }
     let mdns = home.config().mdns && !args.no_mdns;
     let options = Options { home, listen: args.listen, bootstrap: args.bootstrap, mdns, sabotage: args.sabotage };

@@ -108,7 +108,11 @@ fn list_fraud(context: &Context) -> Outcome {
                     proof.job.to_string()[..12].to_owned(),
                     proof.task.to_string(),
                     file,
-                    if proof.left_out.is_empty() { String::new() } else { format!("without {}", proof.left_out.join(", ")) },
+                    if proof.left_out.is_empty() {
+                        String::new()
+                    } else {
+                        format!("without {}", proof.left_out.join(", "))
+                    },
                 ],
                 Err(_) => ["?".into(), String::new(), String::new(), file, "damaged".into()],
             });

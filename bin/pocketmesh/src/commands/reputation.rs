@@ -37,7 +37,9 @@ fn find<'a>(seen: &'a [Reputation], text: &str) -> Result<&'a Reputation, Error>
     let shown = crate::terminal::one_line(text);
     match (fitting.next(), fitting.next()) {
         (Some(one), None) => Ok(one),
-        (None, _) => Err(Error::usage(format!("nothing was seen of {shown}: `pocketmesh reputation list` shows of whom"))),
+        (None, _) => {
+            Err(Error::usage(format!("nothing was seen of {shown}: `pocketmesh reputation list` shows of whom")))
+        }
         (Some(_), Some(_)) => Err(Error::usage(format!("more than one peer fits {shown}: give more of its id"))),
     }
 }

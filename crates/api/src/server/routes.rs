@@ -169,7 +169,8 @@ async fn resolve_result<C: Control>(control: &C, id: &str, query: Option<&str>) 
         None | Some("") => Which::Final,
         Some("results=provisional") => Which::Provisional,
         Some(other) => {
-            let message = format!("`{:.80}` cannot be asked: leave it out, or write results=provisional", other.escape_debug());
+            let message =
+                format!("`{:.80}` cannot be asked: leave it out, or write results=provisional", other.escape_debug());
             return Err(Failure::new(Code::Invalid, message));
         }
     };

@@ -206,7 +206,15 @@ impl Control for Fake {
     async fn job(&self, id: JobId) -> Answer<JobDetail> {
         let offers = vec![OfferRow { attempt: 1, bids: 4, leases: 2, waited_ms: 210 }];
         let events = vec![JobEvent { time: UnixTime(2), text: "offered".into() }];
-        Ok(JobDetail { summary: known(id)?, files: Some(3), promise: promise(), cost: cost(), workers: vec![worker()], offers, events })
+        Ok(JobDetail {
+            summary: known(id)?,
+            files: Some(3),
+            promise: promise(),
+            cost: cost(),
+            workers: vec![worker()],
+            offers,
+            events,
+        })
     }
 
     async fn job_events(&self, id: JobId) -> Answer<Updates> {

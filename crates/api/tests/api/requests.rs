@@ -194,8 +194,12 @@ async fn what_was_seen_of_others_is_told() {
 
 #[test]
 fn a_job_that_says_nothing_about_it_is_audited_with_the_default_target() {
-    let job: SubmitJob = serde_json::from_str(&format!(r#"{{ "name": "a", "program": "{}" }}"#, "0".repeat(64))).expect("a job");
-    assert_eq!(job.verification, Verification::Audits(Audits { error_ppb: 1_000_000, saboteurs_ppm: 200_000, by: Auditors::Auto }));
+    let job: SubmitJob =
+        serde_json::from_str(&format!(r#"{{ "name": "a", "program": "{}" }}"#, "0".repeat(64))).expect("a job");
+    assert_eq!(
+        job.verification,
+        Verification::Audits(Audits { error_ppb: 1_000_000, saboteurs_ppm: 200_000, by: Auditors::Auto })
+    );
     let written: Verification = serde_json::from_str(r#"{ "audits": { "by": "own" } }"#).expect("audits");
     assert_eq!(written, Verification::Audits(Audits { by: Auditors::Own, ..Audits::default() }));
     assert!(serde_json::from_str::<Verification>(r#"{ "audits": { "confidence": 1 } }"#).is_err());

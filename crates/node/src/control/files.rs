@@ -81,7 +81,8 @@ pub fn lists(
     let lists = batches.then(move |start| {
         let (results, shown, store) = (results.clone(), shown.clone(), store.clone());
         let end = start.saturating_add(TASKS_AT_ONCE).min(tasks);
-        let read = move || (start..end).filter_map(|task| list((&results, &shown), &store, &id, task, first_index)).collect();
+        let read =
+            move || (start..end).filter_map(|task| list((&results, &shown), &store, &id, task, first_index)).collect();
         async { tokio::task::spawn_blocking(read).await.unwrap_or_else(|error| vec![Err(io::Error::other(error))]) }
     });
     lists.flat_map(stream::iter).boxed()
@@ -109,7 +110,12 @@ fn list(
 }
 
 /// How many files the tasks of a job left; nothing if they are too many to be looked at in passing.
-pub async fn count((results, shown): (Results, Shown), store: Store, id: JobId, tasks: TaskIndex) -> Answer<Option<u64>> {
+pub async fn count(
+    (results, shown): (Results, Shown),
+    store: Store,
+    id: JobId,
+    tasks: TaskIndex,
+) -> Answer<Option<u64>> {
     if tasks > COUNTED_MAX {
         return Ok(None);
     }

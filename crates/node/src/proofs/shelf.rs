@@ -37,7 +37,12 @@ impl Shelf {
         let proofs = self.list()?;
         let bytes: u64 = proofs.iter().filter_map(|path| Some(fs::metadata(path).ok()?.len())).sum();
         if proofs.len() >= PROOFS_MAX || bytes >= PROOFS_TOTAL_BYTES_MAX {
-            let message = format!("there are {} proofs of {} MiB in {}: remove some", proofs.len(), bytes >> 20, self.0.display());
+            let message = format!(
+                "there are {} proofs of {} MiB in {}: remove some",
+                proofs.len(),
+                bytes >> 20,
+                self.0.display()
+            );
             return Err(io::Error::new(io::ErrorKind::QuotaExceeded, message));
         }
         atomic_file::replace(path, &Proof::gather(store, parts).encode(), Access::Everyone)
@@ -50,7 +55,8 @@ impl Shelf {
             entries => entries?,
         };
         let paths = entries.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()?;
-        let mut proofs: Vec<_> = paths.into_iter().filter(|path| path.extension().is_some_and(|end| end == "cbor")).collect();
+        let mut proofs: Vec<_> =
+            paths.into_iter().filter(|path| path.extension().is_some_and(|end| end == "cbor")).collect();
         proofs.sort();
         Ok(proofs)
     }

@@ -142,7 +142,8 @@ fn row_of(view: WorkerView) -> WorkerRow {
     WorkerRow {
         peer: view.worker,
         price: view.price,
-        done: count(view.done),
+        // Whoever was heard as a witness was paid for it, too.
+        done: count(view.done.max(view.accepted)),
         accepted: count(view.accepted),
         voided: count(view.voided),
         running: count(view.running),

@@ -143,7 +143,8 @@ fn of_unknown(active: &Active, target: Target, seen: Windows, workers: usize) ->
     let by = Auditors::from(target.by);
     if active.job.tasks as usize / workers >= BIG_TASKS_PER_WORKER {
         let big = of_big(active, target, seen, workers);
-        let text = format!("with {workers} workers: {}", big.text);
+        let noun = if workers == 1 { "worker" } else { "workers" };
+        let text = format!("with {workers} {noun}: {}", big.text);
         return Promise { regime: Regime::Unknown, auditors: Some(by), text, ..big };
     }
     let (error, saboteurs) = (f64::from(target.error_ppb) / 1e9, share(aim(seen, target).saboteurs));

@@ -16,7 +16,7 @@ pub mod windows;
 use crate::{scenario::Scenario, seen::Seen, truth::Truth};
 use pocketmesh_types::JobId;
 use serde::Serialize;
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 /// Violations kept in full; the rest are counted.
 const KEPT_MAX: usize = 20;
@@ -39,6 +39,8 @@ pub struct Found {
     pub first: Vec<Violation>,
     /// How many there are.
     pub count: u64,
+    /// How many each checker found.
+    pub by_checker: BTreeMap<&'static str, u64>,
     now: u64,
     checker: &'static str,
 }
@@ -47,6 +49,7 @@ impl Found {
     /// Notes something that must not be.
     pub fn add(&mut self, what: impl FnOnce() -> String) {
         self.count += 1;
+        *self.by_checker.entry(self.checker).or_default() += 1;
         if self.first.len() < KEPT_MAX {
             self.first.push(Violation { checker: self.checker, at: self.now, what: what() });
         }

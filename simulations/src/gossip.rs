@@ -19,8 +19,8 @@ impl World {
             return;
         }
         let shard = from as usize % self.audiences.len();
-        let (audience, degree) = (&self.audiences[shard], self.degree());
-        let arrivals = overlay::spread(&self.overlay.gossip, audience, from, degree, &mut self.dice.gossip);
+        let audience = &self.audiences[shard];
+        let arrivals = overlay::spread(&self.overlay.gossip, audience, from, &mut self.dice.gossip);
         self.meter.published(message.kind());
         let bytes = (message.encode_body().len() + FRAME_BYTES) as u32;
         let message = Verified {
@@ -53,10 +53,5 @@ impl World {
             let at = spread.began + u64::from(after);
             self.queue.push(at.max(self.now), What::Gossip(spread));
         }
-    }
-
-    /// Connections that a peer wants.
-    pub(crate) fn degree(&self) -> u32 {
-        if self.mesh.degree > 0 { self.mesh.degree } else { self.overlay.gossip.degree }
     }
 }

@@ -40,7 +40,7 @@ impl Journal {
                 let held = self.windows.get_mut(job)?.remove(window)?;
                 Some((*job, held.results.into_values().collect()))
             }
-            Record::Refuted { job, worker, .. } => {
+            Record::Refuted { job, worker, .. } | Record::BrokeOff { job, worker } => {
                 let windows = self.windows.entry(*job).or_default();
                 windows.retain(|_, held| held.owner != Some(*worker));
                 None

@@ -152,7 +152,7 @@ impl World {
         if !there || self.nodes[to as usize].peer.is_none() || self.nodes[from as usize].id != message.signer {
             return;
         }
-        self.see(&Seen::Heard { to, from, message: &message.content });
+        self.see(&Seen::Heard { to, from, name: &message.signer, message: &message.content });
         self.overhear(to, &message);
         self.tell(to, Input::MessageReceived { from: message.signer, message: *message });
     }

@@ -19,7 +19,7 @@ pub struct Overlay {
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Gossip {
-    /// Connections of a peer that gossip goes over.
+    /// Neighbours that a peer forwards a message to.
     pub degree: u32,
     /// The least share of the peers of a topic that hear a message.
     pub delivery_min: f64,
@@ -98,9 +98,9 @@ fn link(one: u32, other: u32, edges: &mut [Vec<u32>]) {
 
 /// When gossip that `origin` publishes now reaches each of the `audience`: microseconds from now, earliest first. Hops
 /// grow with the logarithm of the audience to the base of the degree.
-pub fn spread(gossip: &Gossip, audience: &[u32], origin: u32, degree: u32, dice: &mut Dice) -> Vec<(u32, u32)> {
+pub fn spread(gossip: &Gossip, audience: &[u32], origin: u32, dice: &mut Dice) -> Vec<(u32, u32)> {
     let others = audience.len().saturating_sub(1).max(1) as f64;
-    let base = f64::from(degree.max(2));
+    let base = f64::from(gossip.degree.max(2));
     let reach = |hop: i32| base.powi(hop).min(others);
     let mut arrivals = Vec::with_capacity(audience.len());
     for &peer in audience {
@@ -109,7 +109,7 @@ pub fn spread(gossip: &Gossip, audience: &[u32], origin: u32, degree: u32, dice:
         }
         // The share of the audience within h hops is that of a tree which fans out by the degree.
         let place = dice.unit() * others;
-        let hops = (1..32).find(|&hop| place < reach(hop)).unwrap_or(32);
+        let hops = (1..gossip.hops_max as i32).find(|&hop| place < reach(hop)).unwrap_or(gossip.hops_max as i32);
         let ms: f64 = (0..hops).map(|_| dice.spread(gossip.hop_delay_ms_p50, gossip.hop_delay_ms_p99)).sum();
         arrivals.push(((ms * 1e3) as u32, peer));
     }
@@ -137,7 +137,7 @@ mod tests {
         let mut dice = Dice::new(4, "spread");
         let mut median = |peers: u32| {
             let audience: Vec<u32> = (0..peers).collect();
-            let arrivals = spread(&gossip, &audience, 0, gossip.degree, &mut dice);
+            let arrivals = spread(&gossip, &audience, 0, &mut dice);
             arrivals[arrivals.len() / 2].0
         };
         let (small, large) = (median(100), median(10_000));

@@ -51,7 +51,7 @@ plants! {
     PrefixHidden, "prefix-hidden", found_by: "seats", "public prefixes are not told";
     BidsDoubled, "bids-doubled", found_by: "auctions", "each bid arrives once more, under a name that nobody has";
     SameDice, "same-dice", found_by: "auctions", "every life of every peer draws the same numbers";
-    DeadlineLost, "deadline-lost", found_by: "settles", "deadlines are not told any more after the first minute";
+    ClockStands, "clock-stands", found_by: "settles", "the clock that peers are told stands still after a while";
     RunsPileUp, "runs-pile-up", found_by: "queues", "a cancelled execution is queued again and again";
 }
 

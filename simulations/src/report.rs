@@ -32,6 +32,8 @@ pub struct Report {
     pub violations: Vec<String>,
     /// How often something was found.
     pub violations_in_all: u64,
+    /// The same by checker.
+    pub violations_by_checker: BTreeMap<String, u64>,
     /// How far the jobs are that should be over.
     pub stuck: Vec<String>,
     /// What was expected and is not so.
@@ -83,6 +85,13 @@ impl Report {
             direct: kinds.filter(|(_, sent)| sent.0 > 0).map(|(kind, sent)| (kind.name().to_owned(), sent)).collect(),
             violations: world.checkers.found.first.iter().map(line_of).collect(),
             violations_in_all: world.checkers.found.count,
+            violations_by_checker: world
+                .checkers
+                .found
+                .by_checker
+                .iter()
+                .map(|(name, count)| ((*name).to_owned(), *count))
+                .collect(),
             stuck: world.checkers.open().iter().take(STUCK_SHOWN).filter_map(|job| stuck(world, job)).collect(),
             unmet,
             took_s: how.took_s,

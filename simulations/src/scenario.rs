@@ -293,7 +293,7 @@ impl Default for Links {
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Mesh {
-    /// Connections of a peer; that of `overlay.toml` if it is 0.
+    /// Connections of a peer, at least.
     pub degree: u32,
     /// Topics that offers are spread over; a peer listens to one, and so do its neighbours.
     pub shards: u32,
@@ -305,7 +305,8 @@ pub struct Mesh {
 
 impl Default for Mesh {
     fn default() -> Self {
-        Self { degree: 0, shards: 1, dial: false, hub: None }
+        // Guess: the daemon dials 32 where so many are to be had; most peers are behind a NAT.
+        Self { degree: 12, shards: 1, dial: false, hub: None }
     }
 }
 

@@ -31,6 +31,8 @@ pub enum Seen<'a> {
         to: u32,
         /// From whom.
         from: u32,
+        /// Under which name.
+        name: &'a PeerId,
         /// What.
         message: &'a Message,
     },

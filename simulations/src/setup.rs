@@ -109,7 +109,7 @@ impl World {
     fn wire(&mut self, seed: u64) {
         let peers = self.nodes.len() as u32;
         let shards = self.mesh.shards.clamp(1, peers);
-        self.edges = overlay::graph(peers, shards, self.degree(), &mut Dice::new(seed, "graph"));
+        self.edges = overlay::graph(peers, shards, self.mesh.degree, &mut Dice::new(seed, "graph"));
         if let Some(hub) = self.mesh.hub {
             let hubs: Vec<u32> =
                 (0..peers).filter(|&at| u32::from(self.truth.peers[at as usize].group) == hub).collect();

@@ -41,9 +41,9 @@ fn line_of(record: &Record, of: &JobId) -> Option<String> {
         }
         Record::WindowFinal { job, window } => (job, format!("final: window {}", window.0)),
         Record::Refuted { job, task, worker, .. } => (job, format!("refuted {worker:?} by task {task}")),
+        Record::BrokeOff { job, worker } => (job, format!("{worker:?} broke off")),
         Record::Closed { job, end, .. } => (job, format!("closed: {end:?}")),
-        Record::Convicted { job, task, worker, .. } => (job, format!("convicted {worker:?} by task {task}")),
-        Record::Submitted { .. } | Record::Contested { .. } => return None,
+        _ => return None,
     };
     (job == of).then_some(text)
 }

@@ -352,6 +352,7 @@ fn keep(mut record: Record, results: &Results, store: &Store) -> Result<Record, 
         | Record::Agreed { .. }
         | Record::WindowFinal { .. }
         | Record::Refuted { .. }
+        | Record::BrokeOff { .. }
         | Record::Convicted { .. }
         | Record::Contested { .. }
         | Record::Closed { .. } => {}

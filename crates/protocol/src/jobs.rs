@@ -117,6 +117,12 @@ impl Jobs {
                 }
             }
             Record::Convicted { worker, .. } => context.reputation.convicted(worker),
+            Record::BrokeOff { job, worker } => {
+                if let Some(active) = self.jobs.get_mut(&job) {
+                    active.excluded.insert(worker);
+                    active.void_windows(context, &worker);
+                }
+            }
             Record::Contested { requester, .. } => context.reputation.contested(requester),
             Record::Closed { job, end, at } => {
                 if let Some(active) = self.jobs.get_mut(&job) {

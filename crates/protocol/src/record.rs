@@ -102,6 +102,13 @@ pub enum Record {
         /// On which task.
         task: TaskIndex,
     },
+    /// A worker broke the protocol: what it has delivered for the job, and is not final, is void.
+    BrokeOff {
+        /// Which job.
+        job: JobId,
+        /// Whose.
+        worker: PeerId,
+    },
     /// A job is over.
     Closed {
         /// Which.

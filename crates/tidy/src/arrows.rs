@@ -97,7 +97,11 @@ const KEEPERS: &[Keeper] = &[
         why: "foreign bytes reach it only after the checks of size, depth and form in `wire`",
     },
     Keeper { library: "ed25519-dalek", kept_by: &[WIRE], why: "signatures are checked strictly, in one place" },
-    Keeper { library: "clap*", kept_by: &["pocketmesh"], why: "words for people belong to the command line" },
+    Keeper {
+        library: "clap*",
+        kept_by: &["pocketmesh", "pocketmesh-sim"],
+        why: "words for people belong to the command lines",
+    },
 ];
 
 /// Arrows drawn against the house.
@@ -213,5 +217,7 @@ mod tests {
         assert_eq!(found.len(), 2, "{found:?}");
         assert!(check(&[package(NODE, &[("libp2p", Use::Tests)])]).is_empty());
         assert!(check(&[package(NETWORK, &[("libp2p-kad", Use::Build)])]).is_empty());
+        assert_eq!(check(&[package(NODE, &[("clap", Use::Build)])]).len(), 1);
+        assert!(check(&[package("pocketmesh-sim", &[("clap", Use::Build)])]).is_empty());
     }
 }

@@ -81,11 +81,18 @@ fn prints(outline: &Outline) -> Vec<Finding> {
     at_lines(outline, lines, message)
 }
 
-/// The command line, build scripts, examples and benchmarks, tests, and guests, whose standard output is their result.
+/// The command line of the simulator, which is one file of its crate.
+const SIMULATOR: &str = "simulations/src/main.rs";
+
+/// The command lines, build scripts, examples and benchmarks, tests, and guests, whose standard output is their result.
 fn may_print(outline: &Outline) -> bool {
     let path = outline.path.as_str();
     let is_of_a_program = ["/examples/", "/benches/", "/build.rs"].iter().any(|part| path.contains(part));
-    path.starts_with("bin/") || path.starts_with("crates/guests/") || is_of_a_program || outline.is_test_file()
+    path.starts_with("bin/")
+        || path == SIMULATOR
+        || path.starts_with("crates/guests/")
+        || is_of_a_program
+        || outline.is_test_file()
 }
 
 #[cfg(test)]
@@ -140,6 +147,8 @@ mod tests {
         for path in ["bin/pocketmesh/src/main.rs", "crates/guests/src/bin/a.rs", "crates/x/tests/a.rs"] {
             assert!(found_in(path, text).is_empty(), "{path}");
         }
+        assert!(found_in("simulations/src/main.rs", "fn f() { println!(); }").is_empty());
+        assert_eq!(found_in("simulations/src/report.rs", "fn f() { println!(); }"), [1]);
         assert_eq!(found_in("bin/pocketmesh/src/main.rs", "fn f() { dbg!(1); }"), [1]);
     }
 }

@@ -14,8 +14,12 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Debug, Default)]
 pub struct Blame {
     refuted: BTreeMap<u32, BTreeSet<u32>>,
+    /// Whoever was refuted by whom, whether that is remembered or not: it may be told late.
+    ever: BTreeSet<(u32, u32)>,
     liars: BTreeSet<u32>,
     honest: BTreeSet<u32>,
+    convicted: BTreeSet<u32>,
+    honest_convicted: BTreeSet<u32>,
     times: u64,
 }
 
@@ -23,6 +27,7 @@ impl Blame {
     fn on_refuted(&mut self, truth: &Truth, by: u32, worker: &PeerId, found: &mut Found) {
         let index = index_of(worker);
         self.refuted.entry(by).or_default().insert(index);
+        self.ever.insert((by, index));
         self.times += 1;
         let who = truth.who(worker);
         if who.behaviour.may_lie() {
@@ -60,11 +65,20 @@ impl Checker for Blame {
                     found.add(|| format!("peer {at} has thrown out peer {index}, which is honest"));
                 }
             }
-            Seen::Heard { to, from, message: Message::Void(_) } => {
+            Seen::Heard { to, from, message: Message::Void(_), .. } => {
                 let fair = truth.peers[*from as usize].behaviour.is_fair_requester();
-                let was_refuted = self.refuted.get(from).is_some_and(|refuted| refuted.contains(to));
+                let was_refuted = self.ever.contains(&(*from, *to));
                 if fair && !was_refuted {
                     found.add(|| format!("peer {to} is told by peer {from} of a refutation that there was not"));
+                }
+            }
+            Seen::OnDisk { at, record: Record::Convicted { worker, .. } } => {
+                let index = index_of(worker);
+                if truth.who(worker).behaviour.may_lie() {
+                    self.convicted.insert(index);
+                } else {
+                    self.honest_convicted.insert(index);
+                    found.add(|| format!("peer {at} has convicted peer {index}, which is honest"));
                 }
             }
             Seen::Started { at, disk, .. } => {
@@ -84,6 +98,8 @@ impl Checker for Blame {
             ("refutations", self.times as f64),
             ("liars_refuted", self.liars.len() as f64),
             ("honest_refuted", self.honest.len() as f64),
+            ("liars_convicted", self.convicted.len() as f64),
+            ("honest_convicted", self.honest_convicted.len() as f64),
         ]
     }
 }

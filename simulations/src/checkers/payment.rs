@@ -78,7 +78,7 @@ impl Checker for Payment {
                 self.on_said(*from, **to, verdicts, found);
             }
             Seen::Heard { to, message: Message::Verdicts(verdicts), .. } => self.on_heard(*to, verdicts, found),
-            Seen::Heard { to, from, message: message @ Message::Lease(_) } => {
+            Seen::Heard { to, from, message: message @ Message::Lease(_), .. } => {
                 if !self.leases.contains_key(&LeaseId(envelope::id(message))) {
                     found.add(|| format!("peer {to} gets a lease of peer {from} that was not granted like that"));
                 }

@@ -7,6 +7,8 @@ use pocketmesh_types::limits;
 
 /// Own runs of one job at once: as many as where all results are confirmed.
 const CHECKS_PER_JOB: usize = 16;
+/// Voids that a worker looks into at once.
+const DEFENCES: usize = 4;
 /// Open seats of one lease: four windows of half a message each.
 const OPEN_PER_LEASE: usize = 4 * limits::TASKS_PER_MESSAGE_MAX / 2;
 /// Leases that are over and still shown.
@@ -44,10 +46,10 @@ impl Checker for Queues {
         let peer: &Peer = peer;
         let (leases, runs) = peer.load();
         let jobs = peer.jobs().iter().count();
-        let work = 2 * usize::from(slots) + CHECKS_PER_JOB * jobs;
+        let work = 2 * usize::from(slots) + CHECKS_PER_JOB * jobs + DEFENCES;
         self.sandbox = self.sandbox.max(queued + running);
         self.leases = self.leases.max(leases);
-        if runs > 2 * usize::from(slots) || queued + running > work {
+        if runs > 2 * usize::from(slots) + DEFENCES || queued + running > work {
             found.add(|| format!("peer {at}: {queued} tasks wait and {running} run on {slots} slots"));
         }
         if leases > limits::LEASES_PER_WORKER_MAX {

@@ -5,14 +5,14 @@ use crate::{
     seen::Seen,
     truth::{Truth, index_of},
 };
-use pocketmesh_types::{JobId, LeaseId, RangeSet, TaskIndex};
+use pocketmesh_types::{JobId, LeaseId, PeerId, RangeSet, TaskIndex};
 use pocketmesh_wire::{Message, envelope};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Who is bound to what.
 #[derive(Debug, Default)]
 pub struct Secrecy {
-    bound: BTreeMap<(JobId, TaskIndex), BTreeSet<u32>>,
+    bound: BTreeMap<(JobId, TaskIndex), BTreeSet<PeerId>>,
     finals: BTreeMap<JobId, RangeSet>,
     leases: BTreeMap<LeaseId, JobId>,
 }
@@ -26,7 +26,12 @@ impl Secrecy {
             let is_final = self.finals.get(job).is_some_and(|finals| finals.contains(task));
             let bound = self.bound.get(&(*job, task)).map_or(0, BTreeSet::len);
             if !is_final && bound < seats {
-                found.add(|| format!("peer {to} is asked for task {task} while {bound} of {seats} are bound"));
+                found.add(|| {
+                    format!(
+                        "peer {to} is asked for task {task} of job {}, {bound} of {seats} being bound",
+                        facts.job.name
+                    )
+                });
             }
         }
     }
@@ -43,10 +48,10 @@ impl Checker for Secrecy {
                 let job = JobId(envelope::id(&lease.job.clone().into()));
                 self.leases.insert(LeaseId(envelope::id(message)), job);
             }
-            Seen::Heard { to, from, message: Message::Commit(commit) } => {
+            Seen::Heard { to, name, message: Message::Commit(commit), .. } => {
                 if truth.job(&commit.job).is_some_and(|facts| facts.requester == *to) {
                     for row in &commit.commits {
-                        self.bound.entry((commit.job, row.task)).or_default().insert(*from);
+                        self.bound.entry((commit.job, row.task)).or_default().insert(**name);
                     }
                 }
             }

@@ -2,7 +2,7 @@
 
 use super::{Checker, Found};
 use crate::{seen::Seen, truth::Truth};
-use pocketmesh_protocol::Record;
+use pocketmesh_protocol::{Event, Record};
 use pocketmesh_types::{JobId, PeerId};
 use std::collections::BTreeMap;
 
@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 #[derive(Debug, Default)]
 pub struct Settles {
     open: BTreeMap<JobId, u32>,
+    /// Those that are over on disk, and whose end was not told.
+    untold: BTreeMap<JobId, u32>,
     names: BTreeMap<u32, PeerId>,
     stored: u64,
     settled: u64,
@@ -28,19 +30,28 @@ impl Checker for Settles {
                     self.open.insert(JobId(pocketmesh_wire::envelope::id(&job.clone().into())), *at);
                 }
             }
-            Seen::OnDisk { record: Record::Closed { job, .. }, .. } => {
+            Seen::OnDisk { at, record: Record::Closed { job, .. } } => {
                 self.settled += 1;
-                self.open.remove(job);
+                if self.open.remove(job).is_some() {
+                    self.untold.insert(*job, *at);
+                }
             }
-            // Whoever takes another name has given its jobs up.
-            Seen::Started { at, name, .. } if self.names.insert(*at, *name).is_some_and(|before| before != *name) => {
-                self.open.retain(|_, by| by != at);
+            Seen::Notice { event: Event::JobClosed { job, .. }, .. } => drop(self.untold.remove(job)),
+            Seen::Started { at, name, .. } => {
+                // What is over is known from the disk then; whoever takes another name has given its jobs up.
+                self.untold.retain(|_, by| by != at);
+                if self.names.insert(*at, *name).is_some_and(|before| before != *name) {
+                    self.open.retain(|_, by| by != at);
+                }
             }
             _ => {}
         }
     }
 
     fn end(&mut self, truth: &Truth, found: &mut Found) {
+        for by in self.untold.values() {
+            found.add(|| format!("a job of peer {by} is over, and that was never told"));
+        }
         for (job, by) in &self.open {
             let number = truth.number_of(job).unwrap_or_default();
             found.add(|| format!("job {number} of peer {by} is not over, though all faults have stopped"));

@@ -91,7 +91,7 @@ impl Windows {
         match record {
             Record::Drawn { job, window, audits, own } => self.on_drawn(*job, *window, audits, *own, found),
             Record::WindowFinal { job, window } => self.on_window_final(truth, *job, *window, found),
-            Record::Refuted { job, worker, .. } => {
+            Record::Refuted { job, worker, .. } | Record::BrokeOff { job, worker } => {
                 let before = self.drawn.len();
                 self.drawn.retain(|(of, _), drawn| of != job || drawn.owner != Some(*worker));
                 self.voided += (before - self.drawn.len()) as u64;

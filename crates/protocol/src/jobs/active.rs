@@ -150,6 +150,8 @@ pub struct Active {
     pub leases: BTreeMap<LeaseId, Granted>,
     /// Workers that get no more seats of this job.
     pub excluded: BTreeSet<PeerId>,
+    /// Workers that were silent over what they owed: how often, and until when they get no lease.
+    pub avoided: BTreeMap<PeerId, (u32, Instant)>,
     /// The open auction.
     pub offering: Option<Offering>,
     /// What earlier offers came to.
@@ -200,6 +202,7 @@ impl Active {
             trials: BTreeMap::new(),
             leases: BTreeMap::new(),
             excluded: BTreeSet::new(),
+            avoided: BTreeMap::new(),
             offering: None,
             auctions: Vec::new(),
             closed: None,

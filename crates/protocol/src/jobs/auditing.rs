@@ -37,7 +37,7 @@ const AUDITORS_MIN: usize = 4;
 /// How long an audit waits for somebody who may sit in it, if the owner wants others to do it.
 const AUDITOR_WAIT: Duration = Duration::from_secs(30);
 /// Results that are held for a job at once: some 200 bytes each.
-const HELD_MAX: u32 = 1 << 19;
+const HELD_MAX: u32 = 1 << 20;
 
 /// A result on its way into a window.
 #[derive(Debug)]
@@ -310,7 +310,14 @@ impl Active {
         let Some(ballot) = self.ballots.get_mut(&task) else { return };
         let Some(audit) = &mut ballot.audit else { return };
         audit.agreed = true;
+        let audit = *audit;
         ballot.decided = Some(audit.outcome);
+        // Its auditor has done its part: what it waits for is the window, and that is no reason to give it less.
+        for (lease, _) in ballot.agreeing(&audit.outcome) {
+            if let Some(granted) = self.leases.get_mut(&lease) {
+                granted.seats.remove(&task);
+            }
+        }
         self.windows.agree(audit.window, task);
         self.agreed.entry(audit.window).or_default().push(task);
         self.stir();

@@ -142,6 +142,8 @@ impl Active {
     fn break_with(&mut self, context: &mut Context, lease: LeaseId, reason: &'static str) {
         let Some(worker) = self.leases.get(&lease).map(|granted| granted.worker) else { return };
         context.reputation.failed(worker);
+        // Nothing waits for this record: what it voids is audited again if it is lost.
+        context.store(Record::BrokeOff { job: self.id, worker });
         self.end_lease_as_refuted(context, lease, worker);
         self.shun(context, worker, reason);
     }
@@ -367,7 +369,7 @@ impl Active {
         for (lease, worker) in seats {
             self.unseat(task, &lease);
             if context.peers.contains_key(&worker) {
-                self.excluded.insert(worker);
+                self.avoid(context.now, worker);
                 self.end_lease(context, lease, EndReason::Silent);
             }
         }

@@ -23,6 +23,10 @@ const GRACE: Duration = Duration::from_secs(3);
 const STALLED_AFTER: Duration = Duration::from_secs(60);
 /// What was committed to must be revealed within this; then it is void, and nobody waits. specs/verification.md §2.
 const REVEAL_WITHIN: Duration = Duration::from_secs(5);
+/// How long a worker gets no lease of a job after it was silent over what it owed, at first; doubled each time. Guess.
+const AVOIDED_AT_FIRST: Duration = Duration::from_secs(60);
+/// How often that is doubled: up to an hour.
+const AVOIDED_DOUBLED_MAX: u32 = 6;
 /// A worker's own word for its slots counts up to this; its window then follows what it delivers. Guess.
 const SLOTS_BELIEVED_MAX: u16 = 64;
 /// How much larger than its slots a worker's first window is: tasks are on their way while others run.
@@ -266,7 +270,8 @@ impl Active {
                 Some(Fault::Gone) => self.lease_over(context, lease, LeaseOver::Disconnected),
                 Some(Fault::Silent) => self.end_lease(context, lease, EndReason::Silent),
                 Some(Fault::Withholds) => {
-                    self.excluded.extend(self.leases.get(&lease).map(|granted| granted.worker));
+                    let worker = self.leases.get(&lease).map(|granted| granted.worker);
+                    worker.into_iter().for_each(|worker| self.avoid(context.now, worker));
                     self.end_lease(context, lease, EndReason::Silent);
                 }
                 None => {}
@@ -279,6 +284,14 @@ impl Active {
         self.fill_all(context);
         self.hedge(context);
         self.watch(context);
+    }
+
+    /// Gives a worker no lease for a while, longer each time. It was silent over what it owed; a bad link does the same,
+    /// so it is not out for good.
+    pub(super) fn avoid(&mut self, now: Instant, worker: PeerId) {
+        let (times, until) = self.avoided.entry(worker).or_default();
+        *until = now + AVOIDED_AT_FIRST * (1 << *times);
+        *times = (*times + 1).min(AVOIDED_DOUBLED_MAX);
     }
 
     /// Looks over the leases again soon, as long as there are any.

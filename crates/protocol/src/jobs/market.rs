@@ -128,7 +128,8 @@ impl Active {
     }
 
     fn distrusts(&self, context: &Context, peer: &PeerId) -> bool {
-        self.excluded.contains(peer) || context.reputation.is_distrusted(peer)
+        let is_avoided = self.avoided.get(peer).is_some_and(|&(_, until)| context.now < until);
+        is_avoided || self.excluded.contains(peer) || context.reputation.is_distrusted(peer)
     }
 
     /// Whether this is our open offer, or the one before.

@@ -69,6 +69,11 @@ fn offered() -> Offer {
     }
 }
 
+fn voided(job: JobId, lease: LeaseId) -> Void {
+    let input = TaskInput::Blob(BlobId::of(b"part"), 4);
+    Void { job, lease, task: 3, claim: ClaimId(hash("claim")), input, outcome: outcome() }
+}
+
 /// One message of each kind, with nothing in it left to chance.
 fn samples(worker: PeerId) -> Vec<Message> {
     let (job_id, lease, offer) = (JobId(hash("job")), LeaseId(hash("lease")), OfferId(hash("offer")));
@@ -131,15 +136,7 @@ fn samples(worker: PeerId) -> Vec<Message> {
         .into(),
         ClaimAck { lease, claim: ClaimId(hash("claim")) }.into(),
         Verdicts { job: job_id, lease, accepted: vec![3], owed: Credits(950_000_000) }.into(),
-        Void {
-            job: job_id,
-            lease,
-            task: 3,
-            claim: ClaimId(hash("claim")),
-            input: TaskInput::Blob(BlobId::of(b"part"), 4),
-            outcome: outcome(),
-        }
-        .into(),
+        voided(job_id, lease).into(),
         LeaseEnd { lease, reason: EndReason::JobDone }.into(),
     ]
 }

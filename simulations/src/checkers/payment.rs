@@ -52,7 +52,10 @@ impl Payment {
         account.tasks += verdicts.accepted.len() as u128;
         let due = Credits(account.per_task * account.tasks);
         // Verdicts of more than one message state the whole sum in each.
-        if verdicts.owed < account.owed || verdicts.owed < due || verdicts.owed.0 % account.per_task.max(1) != 0 {
+        if verdicts.owed < account.owed
+            || verdicts.owed < due
+            || !verdicts.owed.0.is_multiple_of(account.per_task.max(1))
+        {
             found.add(|| format!("peer {from} owes {} for what comes to {}", verdicts.owed.0, due.0));
         }
         account.owed = verdicts.owed;
@@ -78,10 +81,10 @@ impl Checker for Payment {
                 self.on_said(*from, **to, verdicts, found);
             }
             Seen::Heard { to, message: Message::Verdicts(verdicts), .. } => self.on_heard(*to, verdicts, found),
-            Seen::Heard { to, from, message: message @ Message::Lease(_), .. } => {
-                if !self.leases.contains_key(&LeaseId(envelope::id(message))) {
-                    found.add(|| format!("peer {to} gets a lease of peer {from} that was not granted like that"));
-                }
+            Seen::Heard { to, from, message: message @ Message::Lease(_), .. }
+                if !self.leases.contains_key(&LeaseId(envelope::id(message))) =>
+            {
+                found.add(|| format!("peer {to} gets a lease of peer {from} that was not granted like that"));
             }
             _ => {}
         }

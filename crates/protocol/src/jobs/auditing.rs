@@ -197,7 +197,9 @@ impl Active {
             .filter(|(_, seat)| self.excluded.contains(&seat.worker))
             .map(|(&lease, _)| lease)
             .collect();
-        gone.iter().for_each(|lease| drop(self.unseat(task, lease)));
+        for lease in &gone {
+            self.unseat(task, lease);
+        }
         self.steps(context, &[task]);
     }
 
@@ -308,7 +310,14 @@ impl Active {
         let Some(ballot) = self.ballots.get_mut(&task) else { return };
         let Some(audit) = &mut ballot.audit else { return };
         audit.agreed = true;
+        let audit = *audit;
         ballot.decided = Some(audit.outcome);
+        // Its auditor has done its part: what it waits for is the window, and that is no reason to give it less.
+        for (lease, _) in ballot.agreeing(&audit.outcome) {
+            if let Some(granted) = self.leases.get_mut(&lease) {
+                granted.seats.remove(&task);
+            }
+        }
         self.windows.agree(audit.window, task);
         self.agreed.entry(audit.window).or_default().push(task);
         self.stir();

@@ -255,3 +255,18 @@ fn a_requester_that_cannot_run_the_tasks_leaves_their_check_to_others() {
         run(&mut world, requester, &job);
     }
 }
+
+#[test]
+fn audits_are_handed_out_however_many_one_worker_has_done() {
+    let (mut world, requester, workers) = fast_mesh(15, 4, &[]);
+    for &worker in &workers {
+        // So slow that no more than two tasks are ahead of it.
+        (world.node_mut(worker).slots, world.node_mut(worker).speed) = (1, millis(300));
+        world.restart(worker, millis(1));
+    }
+    let job = audited(job("big", 8_000, 1), target(Auditors::Mesh));
+    let id = world.submit(requester, &job, Inputs::None);
+    assert_eq!(world.finish(requester, id, seconds(2_000)), End::Complete);
+    let active = world.peer(requester).jobs().get(&id).unwrap();
+    assert_eq!((active.counts.own_runs, active.leases.len()), (0, 4), "nobody waits until it gives up");
+}

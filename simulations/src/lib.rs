@@ -10,6 +10,7 @@ pub mod compare;
 pub mod dice;
 pub mod disk;
 pub mod gossip;
+pub mod grid;
 pub mod journal;
 pub mod life;
 pub mod links;

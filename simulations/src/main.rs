@@ -5,7 +5,7 @@
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use pocketmesh_sim::{
-    Plant, Report, Scenario, World, compare, plot,
+    Plant, Report, Scenario, World, compare, grid, plot,
     report::{Circumstances, number},
 };
 use std::{
@@ -48,6 +48,21 @@ enum Command {
         #[arg(long, default_value_t = 1)]
         seeds: u64,
     },
+    /// Run every mechanism that checks results against every attacker; the exit code is 1 if the gate is broken.
+    Grid {
+        /// A tenth of the windows, for every change.
+        #[arg(long)]
+        quick: bool,
+        /// What decides everything.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Write all rows to this file.
+        #[arg(long)]
+        json: Option<PathBuf>,
+        /// Draw cost against error into this file.
+        #[arg(long)]
+        svg: Option<PathBuf>,
+    },
     /// Compare two results.
     Compare {
         /// A result that `run --json` wrote.
@@ -82,6 +97,10 @@ fn main() -> anyhow::Result<ExitCode> {
             }
             Ok(ExitCode::SUCCESS)
         }
+        Command::Grid { quick, seed, json, svg } => {
+            let size = if quick { grid::Size::QUICK } else { grid::Size::FULL };
+            run_grid(size, seed, json.as_deref(), svg.as_deref())
+        }
         Command::Compare { before, after } => {
             let read = |path: &Path| -> anyhow::Result<Report> { Ok(serde_json::from_str(&text_of(path)?)?) };
             print!("{}", compare::table(&read(&before)?, &read(&after)?));
@@ -89,6 +108,20 @@ fn main() -> anyhow::Result<ExitCode> {
         }
         Command::List { folder } => list(&folder).map(|()| ExitCode::SUCCESS),
     }
+}
+
+fn run_grid(size: grid::Size, seed: u64, json: Option<&Path>, svg: Option<&Path>) -> anyhow::Result<ExitCode> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let rows = grid::run(&grid::cell::all(&grid::cell::SHARES), size, seed, threads, None);
+    println!("{}", grid::table::page(&rows, size, seed).trim_end());
+    if let Some(path) = json {
+        write(path, &grid::row::json(&rows)?)?;
+    }
+    if let Some(path) = svg {
+        write(path, &grid::picture::draw(&rows, seed))?;
+    }
+    let is_kept = rows.iter().all(|row| row.broken().is_empty());
+    Ok(if is_kept { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn run(path: &Path, seed: u64, plant: Option<Plant>, trace: Option<u32>) -> anyhow::Result<(World, Report)> {

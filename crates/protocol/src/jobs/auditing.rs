@@ -37,7 +37,7 @@ const AUDITORS_MIN: usize = 4;
 /// How long an audit waits for somebody who may sit in it, if the owner wants others to do it.
 const AUDITOR_WAIT: Duration = Duration::from_secs(30);
 /// Results that are held for a job at once: some 200 bytes each.
-const HELD_MAX: u32 = 1 << 19;
+const HELD_MAX: u32 = 1 << 20;
 
 /// A result on its way into a window.
 #[derive(Debug)]

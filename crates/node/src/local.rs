@@ -97,10 +97,12 @@ pub fn run(local: LocalTask, settings: Sandbox) -> Result<LocalRun, LocalError> 
     let (memory, input_len) = (task.limits.memory, task.stdin.len() as u64);
     let left = memory_left(&task.files, memory, &task.input_name, input_len)?;
     let left = TaskLimits { memory: left, ..task.limits };
-    let wasm = blobs.get(task.program).map_err(LoadError::Read).map_err(Failure::Load)?;
-    let executor = sandbox::start(plan(settings, memory), Arc::new(move |id| blobs.get(id)))?;
+    let executor = sandbox::start(plan(settings, memory), Arc::new(move |id| Ok(blobs.get(id)?.into())))?;
     let began = Instant::now();
-    executor.check(&wasm, &left).map_err(|error| program_refusal("the program", error))?;
+    executor.check(task.program, &left).map_err(|error| match error {
+        LoadError::Program(error) => program_refusal("the program", error).into(),
+        other => LocalError::from(Failure::Load(other)),
+    })?;
     let submit = |task: Task| {
         wait(|on_done| executor.submit(Submission { task, on_done }).map(drop).map_err(|_| LocalError::Gone))
     };

@@ -20,7 +20,7 @@ use pocketmesh_api::{BindError, Listener};
 use pocketmesh_blobs::Store;
 use pocketmesh_network::{Multiaddr, StartError};
 use pocketmesh_protocol::{Config, Peer, Record};
-use pocketmesh_sandbox::Executor;
+use pocketmesh_sandbox::{Blob, Executor};
 use pocketmesh_store::{FolderLock, Index, Journal, LockError, index, journal};
 use pocketmesh_types::{Arch, Hash, JobId, PeerId, TaskInput, limits};
 use pocketmesh_wire::{Key, Signer};
@@ -247,7 +247,10 @@ fn start_executor(home: &Home, store: &Store) -> Result<Arc<dyn Executor>, RunEr
         memory: limits::TASK_MEMORY_BYTES_MAX,
     };
     let loader_store = store.clone();
-    let loader = Arc::new(move |id| loader_store.get(id, limits::BLOB_BYTES_MAX).map_err(std::io::Error::other));
+    let loader = Arc::new(move |id| {
+        let (file, len) = loader_store.open_file(id).map_err(std::io::Error::other)?;
+        Ok(Blob::new(len, file))
+    });
     Ok(sandbox::start(plan, loader)?)
 }
 

@@ -1,7 +1,8 @@
 //! What runs tasks, as the rest of the daemon sees it: sealed processes, or threads of this one.
 
+use crate::blob::Blob;
 use crate::deadline::StopFlag;
-use crate::program::ProgramError;
+use crate::engine::LoadError;
 use crate::task::{Executed, Failure, Task};
 use pocketmesh_types::job::TaskLimits;
 use pocketmesh_types::{BlobId, ProfileId};
@@ -9,8 +10,8 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-/// Reads the bytes of a program or of a file of a task's tree. Not called for a program that is already compiled.
-pub type Loader = Arc<dyn Fn(BlobId) -> io::Result<Vec<u8>> + Send + Sync>;
+/// Opens a program, or a file of a task's tree. Not called for a program that is already compiled.
+pub type Loader = Arc<dyn Fn(BlobId) -> io::Result<Blob> + Send + Sync>;
 
 /// Told how a task ended, once, on a thread of the executor. It must not block.
 pub type OnDone = Box<dyn FnOnce(Result<Executed, Failure>) + Send>;
@@ -42,8 +43,8 @@ pub trait Executor: Send + Sync {
     /// The profile that its outcomes are comparable under.
     fn profile(&self) -> ProfileId;
 
-    /// Whether these bytes are a program that tasks with these limits can run. Takes as long as compiling it.
-    fn check(&self, wasm: &[u8], limits: &TaskLimits) -> Result<(), ProgramError>;
+    /// Whether this is a program that tasks with these limits can run. Takes as long as compiling it.
+    fn check(&self, program: BlobId, limits: &TaskLimits) -> Result<(), LoadError>;
 
     /// Gets a program compiled ahead of its first task.
     fn prepare(&self, program: BlobId, on_prepared: OnPrepared) -> Result<(), QueueFull>;

@@ -8,6 +8,7 @@
 //!
 //! An [`Executor`] runs many: `sealed::Sealed` in processes that have nothing to lose, [`Pool`] in threads of this one.
 
+mod blob;
 mod cache;
 #[cfg(test)]
 mod conformance;
@@ -24,6 +25,7 @@ pub mod sealed;
 mod task;
 mod wasi;
 
+pub use blob::Blob;
 pub use deadline::StopFlag;
 pub use engine::{Config, Deadline, Engine, EngineError, LoadError};
 pub use executor::{Executor, Loader, OnDone, OnPrepared, QueueFull, Submission, Ticket};

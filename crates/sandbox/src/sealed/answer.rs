@@ -5,7 +5,7 @@
 
 use super::frame::{Fields, Head, Malformed, Outgoing, TooLarge};
 use super::seal::Seal;
-use crate::cache::{Artifact, Fingerprint, Needs};
+use crate::cache::{Fingerprint, Needs};
 use crate::engine::LoadError;
 use crate::program::ProgramError;
 use crate::task::{Collected, Executed, Failure, Written};
@@ -79,10 +79,10 @@ pub(super) fn encode_compiled(needs: Needs) -> Head {
     Head::default().u64(needs.memory)
 }
 
-pub(super) fn decode_compiled(mut fields: Fields<'_>, code: &[u8]) -> Result<Artifact, Malformed> {
+pub(super) fn decode_compiled(mut fields: Fields<'_>) -> Result<Needs, Malformed> {
     let needs = Needs { memory: fields.u64()? };
     fields.end()?;
-    Ok(Artifact { needs, code: code.to_vec() })
+    Ok(needs)
 }
 
 /// Why the bytes are no program.

@@ -74,7 +74,8 @@ impl Outgoing {
         Ok(())
     }
 
-    fn push_head(&mut self, kind: u8, head: &Head, bulk: usize) -> Result<(), TooLarge> {
+    /// Appends a frame but for its bulk, which has to follow.
+    pub(super) fn push_head(&mut self, kind: u8, head: &Head, bulk: usize) -> Result<(), TooLarge> {
         if head.0.len() > HEAD_BYTES_MAX || bulk > BULK_BYTES_MAX {
             return Err(TooLarge);
         }

@@ -15,11 +15,11 @@ mod seal;
 pub use child::{executor_main, seal_in};
 pub use seal::Seal;
 
+use crate::LoadError;
 use crate::cache::Compiled;
 use crate::deadline::StopFlag;
 use crate::executor::{Executor, Loader, OnPrepared, QueueFull, Submission, Ticket};
 use crate::profile::{self, Backend};
-use crate::program::ProgramError;
 use parent::bell::Bell;
 use parent::launch::Launch;
 use parent::library::Library;
@@ -168,8 +168,8 @@ impl Executor for Sealed {
         profile::id()
     }
 
-    fn check(&self, wasm: &[u8], limits: &TaskLimits) -> Result<(), ProgramError> {
-        self.shared.library().check(wasm)?.needs.check(limits)
+    fn check(&self, program: BlobId, limits: &TaskLimits) -> Result<(), LoadError> {
+        Ok(self.shared.check(program)?.check(limits)?)
     }
 
     fn prepare(&self, program: BlobId, on_prepared: OnPrepared) -> Result<(), QueueFull> {

@@ -259,8 +259,8 @@ impl<'a> Keeper<'a> {
             match broken {
                 Broken::Late => running.tell(Err(Failure::WallClock)),
                 Broken::Interrupted => running.tell(Err(Failure::Stopped)),
-                Broken::Died(_) if running.is_told() => {}
-                Broken::Died(_) => {
+                Broken::Died(_) | Broken::Unread(_) if running.is_told() => {}
+                Broken::Died(_) | Broken::Unread(_) => {
                     running.suspect = true;
                     if is_single { self.on_death(running) } else { self.shared.put_back([running].into_iter()) }
                 }
@@ -277,12 +277,17 @@ impl Runner {
         if let Some(needs) = self.held.needs(id) {
             return Ok(fits(needs).map_err(Failure::from)?);
         }
-        let artifact = shared.library.get(id).ok_or(Trouble::NoProgram)?;
-        fits(artifact.needs).map_err(Failure::from)?;
-        let (number, gone) = self.held.add_program(id, artifact.needs, artifact.code.len() as u64);
+        let stored = shared.library.get(id).ok_or(Trouble::NoProgram)?;
+        fits(stored.needs()).map_err(Failure::from)?;
+        let (number, gone) = self.held.add_program(id, stored.needs(), stored.len());
         self.forget(&gone, vigil)?;
-        let head = request::encode_program(number, id, artifact.needs);
-        self.link.push(request::kind::PROGRAM, &head, &artifact.code, vigil)?;
+        let head = request::encode_program(number, id, stored.needs());
+        let sent = self.link.push_from(request::kind::PROGRAM, &head, stored.len(), stored.code(), vigil);
+        if let Err(Broken::Unread(_)) = &sent {
+            // The runner has got a part and goes; the task runs again, with a program that is compiled again.
+            shared.library.forget(id);
+        }
+        sent?;
         self.acknowledged(number, vigil)
     }
 
@@ -294,13 +299,13 @@ impl Runner {
         self.forget(&gone, vigil)?;
         self.link.push(request::kind::TREE, &request::encode_tree(number, tree), &[], vigil)?;
         for file in tree.files() {
-            let read = unless_panicked(|| Ok((shared.loader)(file.content.id).map_err(LoadError::Read)?));
-            let bytes = match read {
-                Ok(bytes) if bytes.len() as u64 == file.content.len && bytes.len() <= BULK_BYTES_MAX => bytes,
+            let opened = unless_panicked(|| Ok((shared.loader)(file.content.id).map_err(LoadError::Read)?));
+            let blob = match opened {
+                Ok(blob) if blob.len() == file.content.len && blob.len() <= BULK_BYTES_MAX as u64 => blob,
                 Ok(_) => return self.give_up(number, LoadError::WrongBytes(file.content.id).into(), vigil),
                 Err(failure) => return self.give_up(number, failure, vigil),
             };
-            self.link.push(request::kind::FILE, &Head::default(), &bytes, vigil)?;
+            self.link.push_from(request::kind::FILE, &Head::default(), blob.len(), blob, vigil)?;
         }
         self.acknowledged(number, vigil)
     }

@@ -7,20 +7,22 @@ use super::launch::Launch;
 use crate::sealed::frame::{Fields, HEADER_BYTES, Head, Header, Outgoing};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, ioctl_fionbio};
-use std::io;
+use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, ExitStatus};
 use std::time::{Duration, Instant};
 
 /// What is read at once.
 const READ_BYTES: usize = 64 << 10;
+/// Of a bulk that passes through.
+const PIECE_BYTES: usize = 64 << 10;
 /// What is kept of a buffer that a large answer grew.
 const KEPT_BYTES: usize = 1 << 20;
 /// Of a child's last words in the log.
 const LAST_WORDS_BYTES: usize = 2 << 10;
 
 /// Why a child is of no more use.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub(in crate::sealed) enum Broken {
     /// It ended, or does not keep to the protocol.
     #[error("{0}")]
@@ -28,6 +30,9 @@ pub(in crate::sealed) enum Broken {
     /// It took too long.
     #[error("it did not answer in time")]
     Late,
+    /// What it was to get could not be read to its end, so that it has a part.
+    #[error("what it was sent could not be read: {0}")]
+    Unread(io::Error),
     /// Somebody rang for something more urgent. The link is whole.
     #[error("it was stopped")]
     Interrupted,
@@ -153,6 +158,32 @@ impl Link {
         }
     }
 
+    /// The same for a bulk of `len` bytes that passes through a piece at a time.
+    pub(in crate::sealed) fn push_from(
+        &mut self,
+        kind: u8,
+        head: &Head,
+        len: u64,
+        mut bulk: impl Read,
+        vigil: &Vigil<'_>,
+    ) -> Result<(), Broken> {
+        let len = usize::try_from(len).unwrap_or(usize::MAX);
+        let pushed = self.outgoing.push_head(kind, head, len);
+        pushed.map_err(|too_large| Broken::Died(format!("it cannot be told: {too_large}")))?;
+        let mut left = len;
+        while left > 0 {
+            let start = self.outgoing.0.len();
+            let most = left.min(PIECE_BYTES);
+            self.outgoing.0.resize(start + most, 0);
+            bulk.read_exact(&mut self.outgoing.0[start..]).map_err(Broken::Unread)?;
+            left -= most;
+            if self.outgoing.0.len() >= PIECE_BYTES {
+                self.flush(vigil)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Writes what was put in. If it is broken off, the child cannot be used any more.
     pub(in crate::sealed) fn flush(&mut self, vigil: &Vigil<'_>) -> Result<(), Broken> {
         let outgoing = std::mem::take(&mut self.outgoing.0);
@@ -177,19 +208,59 @@ impl Link {
 
     /// The next message, whose bulk has at most `bulk_max` bytes. If it is interrupted, it can be called again.
     pub(in crate::sealed) fn receive(&mut self, bulk_max: usize, vigil: &Vigil<'_>) -> Result<Frame<'_>, Broken> {
-        let header = loop {
-            if let Some(header) = self.incoming[self.used..].first_chunk::<HEADER_BYTES>() {
-                break Header::decode(*header, bulk_max).map_err(|error| Broken::Died(format!("it sent {error}")))?;
-            }
-            self.read(HEADER_BYTES, vigil)?;
-        };
-        while self.incoming.len() - self.used < header.frame_bytes() {
-            self.read(header.frame_bytes(), vigil)?;
-        }
-        let frame = &self.incoming[self.used..][..header.frame_bytes()];
-        self.used += header.frame_bytes();
+        let header = self.next_header(bulk_max, vigil)?;
+        self.wait_for_bytes(header.frame_bytes(), vigil)?;
+        let frame = self.take(header.frame_bytes());
         let (head, bulk) = frame[HEADER_BYTES..].split_at(header.head);
         Ok(Frame { kind: header.kind, head, bulk })
+    }
+
+    /// The next message but for its bulk, which is to be [taken piece by piece](Self::receive_bulk), and its length.
+    pub(in crate::sealed) fn receive_head(
+        &mut self,
+        bulk_max: usize,
+        vigil: &Vigil<'_>,
+    ) -> Result<(Frame<'_>, usize), Broken> {
+        let header = self.next_header(bulk_max, vigil)?;
+        self.wait_for_bytes(HEADER_BYTES + header.head, vigil)?;
+        let head = &self.take(HEADER_BYTES + header.head)[HEADER_BYTES..];
+        Ok((Frame { kind: header.kind, head, bulk: &[] }, header.bulk))
+    }
+
+    /// Passes a bulk of `len` bytes on as it comes.
+    pub(in crate::sealed) fn receive_bulk(
+        &mut self,
+        len: usize,
+        vigil: &Vigil<'_>,
+        mut pass_on: impl FnMut(&[u8]),
+    ) -> Result<(), Broken> {
+        let mut left = len;
+        while left > 0 {
+            self.wait_for_bytes(1, vigil)?;
+            let piece = left.min(self.incoming.len() - self.used);
+            pass_on(self.take(piece));
+            left -= piece;
+        }
+        Ok(())
+    }
+
+    fn next_header(&mut self, bulk_max: usize, vigil: &Vigil<'_>) -> Result<Header, Broken> {
+        self.wait_for_bytes(HEADER_BYTES, vigil)?;
+        let header = self.incoming[self.used..].first_chunk().expect("they have come");
+        Header::decode(*header, bulk_max).map_err(|error| Broken::Died(format!("it sent {error}")))
+    }
+
+    fn wait_for_bytes(&mut self, count: usize, vigil: &Vigil<'_>) -> Result<(), Broken> {
+        while self.incoming.len() - self.used < count {
+            self.read(count, vigil)?;
+        }
+        Ok(())
+    }
+
+    /// The next bytes, which have come.
+    fn take(&mut self, count: usize) -> &[u8] {
+        self.used += count;
+        &self.incoming[self.used - count..self.used]
     }
 
     /// Reads some of the `wanted` bytes, and perhaps more.

@@ -4,6 +4,8 @@
 
 use super::bell::Bell;
 use super::library::Library;
+use crate::LoadError;
+use crate::cache::Needs;
 use crate::deadline::StopFlag;
 use crate::executor::{Loader, OnDone, OnPrepared, QueueFull, Submission, tell};
 use crate::task::{Executed, Failure, Task};
@@ -114,6 +116,11 @@ impl Shared {
 
     pub(in crate::sealed) fn library(&self) -> &Library {
         &self.library
+    }
+
+    /// What a program needs, compiled if need be.
+    pub(in crate::sealed) fn check(&self, program: BlobId) -> Result<Needs, LoadError> {
+        self.library.check(program, &*self.loader)
     }
 
     /// Takes a task on, or gives it back if there is no room.

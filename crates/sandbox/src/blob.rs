@@ -72,13 +72,14 @@ impl<R: Read> Read for Checked<R> {
     /// Fails as *invalid data* if the bytes are too few or have another hash.
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let most = into.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
-        if most == 0 {
-            return Ok(0);
-        }
         let read = self.from.read(&mut into[..most])?;
         self.hasher.update(&into[..read]);
         self.left -= read as u64;
-        if read == 0 || (self.left == 0 && *self.hasher.finalize().as_bytes() != self.expected) {
+        let is_right = match self.left {
+            0 => *self.hasher.finalize().as_bytes() == self.expected,
+            _ => read > 0 || most == 0,
+        };
+        if !is_right {
             return Err(io::ErrorKind::InvalidData.into());
         }
         Ok(read)
@@ -109,7 +110,9 @@ mod tests {
     fn what_is_not_right_is_never_read_as_a_whole() {
         assert_eq!(checked(b"0123456789", 10).expect("the right bytes"), b"0123456789");
         assert_eq!(checked(b"0123456789abc", 10).expect("the right bytes, and others behind them"), b"0123456789");
-        for (bytes, len) in [(&b"x123456789"[..], 10), (b"012345678x", 10), (b"012345678", 10), (b"0123456789", 9)] {
+        for (bytes, len) in
+            [(&b"x123456789"[..], 10), (b"012345678x", 10), (b"012345678", 10), (b"0123456789", 9), (b"", 0)]
+        {
             assert_eq!(checked(bytes, len).expect_err("other bytes").kind(), io::ErrorKind::InvalidData);
         }
     }

@@ -3,18 +3,21 @@
 use crate::blob::Blob;
 use crate::deadline::StopFlag;
 use crate::engine::LoadError;
-use crate::task::{Executed, Failure, Task};
+use crate::task::{Executed, Failure, Kept, Task};
 use pocketmesh_types::job::TaskLimits;
-use pocketmesh_types::{BlobId, ProfileId};
-use std::io;
+use pocketmesh_types::{BlobId, Output, ProfileId};
+use std::io::{self, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 /// Opens a program, or a file of a task's tree. Not called for a program that is already compiled.
 pub type Loader = Arc<dyn Fn(BlobId) -> io::Result<Blob> + Send + Sync>;
 
+/// Saves so many bytes of a task's output, or fails where not all of them can be read.
+pub type Saver = Arc<dyn Fn(&mut dyn Read, u64) -> io::Result<Output> + Send + Sync>;
+
 /// Told how a task ended, once, on a thread of the executor. It must not block.
-pub type OnDone = Box<dyn FnOnce(Result<Executed, Failure>) + Send>;
+pub type OnDone = Box<dyn FnOnce(Result<Executed<Kept>, Failure>) + Send>;
 
 /// Told whether a program is ready, once, on a thread of the executor. It must not block.
 pub type OnPrepared = Box<dyn FnOnce(Result<(), Failure>) + Send>;

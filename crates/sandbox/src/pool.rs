@@ -8,7 +8,7 @@ use crate::engine::{Engine, LoadError};
 use crate::executor::{Executor, Loader, OnPrepared, QueueFull, Submission, Ticket, tell, unless_panicked};
 use crate::profile::WASM_STACK_BYTES;
 use crate::program::Program;
-use crate::task::{Contents, Failure};
+use crate::task::{Contents, Executed, Failure};
 use pocketmesh_types::job::TaskLimits;
 use pocketmesh_types::tree::{File, Tree};
 use pocketmesh_types::{BlobId, ProfileId};
@@ -149,7 +149,7 @@ impl Shared {
                         self.engine.run_until(&program, task, files, &stop)
                     });
                     self.lock().running.retain(|running| !running.is(&stop));
-                    tell(|| on_done(result));
+                    tell(|| on_done(result.map(Executed::kept)));
                 }
                 Work::Prepare(program, on_prepared) => {
                     let result = unless_panicked(|| Ok(self.load(program).map(drop)?));

@@ -138,7 +138,7 @@ fn files_are_read_once_for_all_tasks_of_a_tree() {
         noted.lock().expect("no panic").push(id);
         blobs(id)
     });
-    let sealed = pocketmesh_sandbox::sealed::Sealed::start(honest(1), loader).expect("threads");
+    let sealed = pocketmesh_sandbox::sealed::Sealed::start(honest(1), loader, None).expect("threads");
     let (done, ends) = sync_channel(ROOM);
     for _ in 0..20 {
         let files = tree(&[&large, b"small"]);

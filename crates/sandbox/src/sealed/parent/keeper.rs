@@ -7,6 +7,7 @@ use super::batch::Batch;
 use super::held::{Held, Place};
 use super::link::{Broken, Link, Ready, Vigil, wait_for};
 use super::queue::{Entry, Shared};
+use super::receipt;
 use crate::LoadError;
 use crate::cache::Needs;
 use crate::executor::unless_panicked;
@@ -222,14 +223,17 @@ impl<'a> Keeper<'a> {
         runner.link.flush(&vigil)?;
         batch.start();
         while let Some(running) = batch.running() {
-            let output_max = usize::try_from(running.task.limits.output).unwrap_or(usize::MAX).min(BULK_BYTES_MAX);
             let leave_off = || {
                 shared.tell_stopped();
                 shared.is_closed() || batch.has_stopped()
             };
             let vigil = Vigil { until: batch.due(), bell, leave_off: &leave_off };
-            match runner.link.receive(output_max, &vigil) {
-                Ok(frame) => batch.on_answer(&frame).map_err(|error| Broken::Died(format!("it sent {error}")))?,
+            let stopped = || shared.is_closed() || running.stop.is_raised();
+            // However fast the disk is that takes what the task wrote.
+            let begun = Vigil { until: batch.due() + HAND_OVER_WAIT, bell, leave_off: &stopped };
+            let (told, saver) = ((running, batch.expected()), shared.saver.as_ref());
+            match receipt::receive(&mut runner.link, told, saver, &vigil, &begun) {
+                Ok(result) => batch.on_end(result),
                 Err(Broken::Interrupted) if !shared.is_closed() => batch.tell_stopped(),
                 Err(broken) => return Err(broken),
             }
@@ -259,6 +263,7 @@ impl<'a> Keeper<'a> {
             match broken {
                 Broken::Late => running.tell(Err(Failure::WallClock)),
                 Broken::Interrupted => running.tell(Err(Failure::Stopped)),
+                Broken::Unsaved(_) => running.tell(Err(Failure::Host(broken.to_string()))),
                 Broken::Died(_) | Broken::Unread(_) if running.is_told() => {}
                 Broken::Died(_) | Broken::Unread(_) => {
                     running.suspect = true;
@@ -324,12 +329,12 @@ impl Runner {
 
     fn acknowledged(&mut self, number: u64, vigil: &Vigil<'_>) -> Result<(), Trouble> {
         self.link.flush(vigil)?;
-        let frame = self.link.receive(0, vigil)?;
+        let frame = self.link.receive(vigil)?;
         match frame.kind {
             answer::kind::HELD => Ok(()),
             answer::kind::REFUSED => {
                 let why = answer::decode_refused(frame.fields());
-                let why = why.map_err(|error| Broken::Died(format!("it sent {error}")))?;
+                let why = why.map_err(Broken::from)?;
                 self.give_up(number, Failure::Host(format!("the executor refused what it needs: {why}")), vigil)
             }
             _ => Err(Broken::Died("it answered something else".into()).into()),

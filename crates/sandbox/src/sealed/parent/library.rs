@@ -162,7 +162,7 @@ impl Library {
             tracing::warn!(program = %id.short(), %broken, end, "a compiler came to nothing");
             match broken {
                 Broken::Interrupted => ProgramError::NoCompiler(broken.to_string()).into(),
-                Broken::Late | Broken::Died(_) => ProgramError::TooExpensive.into(),
+                Broken::Late | Broken::Died(_) | Broken::Unsaved(_) => ProgramError::TooExpensive.into(),
                 Broken::Unread(error) => unread(id, error),
             }
         })??;
@@ -177,14 +177,14 @@ impl Library {
         wasm: Wasm,
         vigil: &Vigil<'_>,
     ) -> Result<Result<Stored, ProgramError>, Broken> {
-        let malformed = |error| Broken::Died(format!("it sent {error}"));
-        let code_max = CODE_BYTES_PER_BYTE.saturating_mul(wasm.len).saturating_add(CODE_BYTES_LEAST).min(CODE_BYTES_MAX);
+        let code_max =
+            CODE_BYTES_PER_BYTE.saturating_mul(wasm.len).saturating_add(CODE_BYTES_LEAST).min(CODE_BYTES_MAX);
         link.push_from(request::kind::COMPILE, &Head::default(), wasm.len, wasm.bytes, vigil)?;
         link.flush(vigil)?;
         let (frame, code_len) = link.receive_head(code_max as usize, vigil)?;
         let needs = match frame.kind {
-            answer::kind::COMPILED if code_len > 0 => answer::decode_compiled(frame.fields()).map_err(malformed)?,
-            answer::kind::UNFIT => return answer::decode_unfit(frame.fields()).map(Err).map_err(malformed),
+            answer::kind::COMPILED if code_len > 0 => answer::decode_compiled(frame.fields())?,
+            answer::kind::UNFIT => return Ok(Err(answer::decode_unfit(frame.fields())?)),
             _ => return Err(Broken::Died("it answered something else".into())),
         };
         let label = self.label(id).expect("this child has said it");
@@ -192,12 +192,12 @@ impl Library {
             Some(disk) => disk.incoming(label, needs),
             None => Incoming::unnamed(label, needs),
         };
-        link.receive_bulk(code_len, vigil, |piece| {
-            let written = incoming.as_mut().map(|incoming| incoming.write(piece));
-            if let Ok(Err(error)) = written {
-                incoming = Err(error);
-            }
-        })?;
+        let mut left = code_len;
+        while left > 0 {
+            let piece = link.receive_some(left, vigil)?;
+            left -= piece.len();
+            incoming = incoming.and_then(|mut incoming| incoming.write(piece).map(|()| incoming));
+        }
         let stored = incoming.and_then(Incoming::finish);
         Ok(stored.map_err(|error| ProgramError::NoCompiler(format!("what it compiles to cannot be kept: {error}"))))
     }

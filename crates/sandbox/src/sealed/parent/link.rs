@@ -4,7 +4,7 @@
 
 use super::bell::Bell;
 use super::launch::Launch;
-use crate::sealed::frame::{Fields, HEADER_BYTES, Head, Header, Outgoing};
+use crate::sealed::frame::{Fields, HEADER_BYTES, Head, Header, Malformed, Outgoing};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, ioctl_fionbio};
 use std::io::{self, Read};
@@ -33,9 +33,18 @@ pub(in crate::sealed) enum Broken {
     /// What it was to get could not be read to its end, so that it has a part.
     #[error("what it was sent could not be read: {0}")]
     Unread(io::Error),
+    /// What it said could not be kept, so that some of it is still to come.
+    #[error("what it wrote could not be stored: {0}")]
+    Unsaved(io::Error),
     /// Somebody rang for something more urgent. The link is whole.
     #[error("it was stopped")]
     Interrupted,
+}
+
+impl From<Malformed> for Broken {
+    fn from(malformed: Malformed) -> Self {
+        Self::Died(format!("it sent {malformed}"))
+    }
 }
 
 /// How long to wait, and for what else.
@@ -102,12 +111,11 @@ fn rounded_up(time: Duration) -> Timespec {
     Timespec { tv_sec: i64::try_from(time.as_secs()).unwrap_or(i64::MAX), tv_nsec: time.subsec_nanos().into() }
 }
 
-/// A message of the child.
+/// A message of the child, but for its bulk.
 #[derive(Debug)]
 pub(in crate::sealed) struct Frame<'a> {
     pub(in crate::sealed) kind: u8,
     head: &'a [u8],
-    pub(in crate::sealed) bulk: &'a [u8],
 }
 
 impl<'a> Frame<'a> {
@@ -206,48 +214,30 @@ impl Link {
         Ok(())
     }
 
-    /// The next message, whose bulk has at most `bulk_max` bytes. If it is interrupted, it can be called again.
-    pub(in crate::sealed) fn receive(&mut self, bulk_max: usize, vigil: &Vigil<'_>) -> Result<Frame<'_>, Broken> {
-        let header = self.next_header(bulk_max, vigil)?;
-        self.wait_for_bytes(header.frame_bytes(), vigil)?;
-        let frame = self.take(header.frame_bytes());
-        let (head, bulk) = frame[HEADER_BYTES..].split_at(header.head);
-        Ok(Frame { kind: header.kind, head, bulk })
+    /// The next message, which has no bulk. If it is interrupted, it can be called again.
+    pub(in crate::sealed) fn receive(&mut self, vigil: &Vigil<'_>) -> Result<Frame<'_>, Broken> {
+        self.receive_head(0, vigil).map(|(frame, _)| frame)
     }
 
-    /// The next message but for its bulk, which is to be [taken piece by piece](Self::receive_bulk), and its length.
+    /// The same for a message with a bulk of at most `bulk_max` bytes, which is to be [taken in pieces](Self::receive_some),
+    /// and its length.
     pub(in crate::sealed) fn receive_head(
         &mut self,
         bulk_max: usize,
         vigil: &Vigil<'_>,
     ) -> Result<(Frame<'_>, usize), Broken> {
-        let header = self.next_header(bulk_max, vigil)?;
-        self.wait_for_bytes(HEADER_BYTES + header.head, vigil)?;
-        let head = &self.take(HEADER_BYTES + header.head)[HEADER_BYTES..];
-        Ok((Frame { kind: header.kind, head, bulk: &[] }, header.bulk))
-    }
-
-    /// Passes a bulk of `len` bytes on as it comes.
-    pub(in crate::sealed) fn receive_bulk(
-        &mut self,
-        len: usize,
-        vigil: &Vigil<'_>,
-        mut pass_on: impl FnMut(&[u8]),
-    ) -> Result<(), Broken> {
-        let mut left = len;
-        while left > 0 {
-            self.wait_for_bytes(1, vigil)?;
-            let piece = left.min(self.incoming.len() - self.used);
-            pass_on(self.take(piece));
-            left -= piece;
-        }
-        Ok(())
-    }
-
-    fn next_header(&mut self, bulk_max: usize, vigil: &Vigil<'_>) -> Result<Header, Broken> {
         self.wait_for_bytes(HEADER_BYTES, vigil)?;
         let header = self.incoming[self.used..].first_chunk().expect("they have come");
-        Header::decode(*header, bulk_max).map_err(|error| Broken::Died(format!("it sent {error}")))
+        let header = Header::decode(*header, bulk_max)?;
+        self.wait_for_bytes(HEADER_BYTES + header.head, vigil)?;
+        let head = &self.take(HEADER_BYTES + header.head)[HEADER_BYTES..];
+        Ok((Frame { kind: header.kind, head }, header.bulk))
+    }
+
+    /// The next bytes of a bulk: as many as have come, and no more than `most`.
+    pub(in crate::sealed) fn receive_some(&mut self, most: usize, vigil: &Vigil<'_>) -> Result<&[u8], Broken> {
+        self.wait_for_bytes(1, vigil)?;
+        Ok(self.take(most.min(self.incoming.len() - self.used)))
     }
 
     fn wait_for_bytes(&mut self, count: usize, vigil: &Vigil<'_>) -> Result<(), Broken> {

@@ -7,8 +7,8 @@ use super::library::Library;
 use crate::LoadError;
 use crate::cache::Needs;
 use crate::deadline::StopFlag;
-use crate::executor::{Loader, OnDone, OnPrepared, QueueFull, Submission, tell};
-use crate::task::{Executed, Failure, Task};
+use crate::executor::{Loader, OnDone, OnPrepared, QueueFull, Saver, Submission, tell};
+use crate::task::{Executed, Failure, Kept, Task};
 use pocketmesh_types::BlobId;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,7 +31,7 @@ impl Entry {
     }
 
     /// Tells how it ended, unless that was told already.
-    pub(super) fn tell(&mut self, result: Result<Executed, Failure>) {
+    pub(super) fn tell(&mut self, result: Result<Executed<Kept>, Failure>) {
         if let Some(on_done) = self.on_done.take() {
             tell(|| on_done(result));
         }
@@ -60,6 +60,7 @@ pub(super) struct Parked {
 pub(in crate::sealed) struct Shared {
     pub(super) library: Library,
     pub(super) loader: Loader,
+    pub(super) saver: Option<Saver>,
     /// Of trees that a runner holds besides the one in use, in bytes.
     pub(super) tree_bytes: u64,
     /// One for each keeper, and the last one for the press.
@@ -98,6 +99,7 @@ impl Shared {
     pub(in crate::sealed) fn new(
         library: Library,
         loader: Loader,
+        saver: Option<Saver>,
         bells: Vec<Bell>,
         queue_max: usize,
         tree_bytes: u64,
@@ -105,6 +107,7 @@ impl Shared {
         Self {
             library,
             loader,
+            saver,
             tree_bytes,
             bells,
             queue_max,

@@ -100,7 +100,8 @@ fn gather(store: &Store, results: &Results, id: &JobId) -> Result<Vec<u8>, Strin
         if joined.len() as u64 + outcome.stdout.len > limits::BLOB_BYTES_MAX {
             return Err(format!("the tasks' output together is more than {} bytes", limits::BLOB_BYTES_MAX));
         }
-        joined.extend_from_slice(&stdout_of(&task, store).map_err(|error| error.to_string())?);
+        let mut stdout = stdout_of(&task, store).map_err(|error| error.to_string())?;
+        stdout.read_to_end(&mut joined).map_err(|error| error.to_string())?;
     }
     Ok(joined)
 }

@@ -39,10 +39,16 @@ fn long_function() -> Vec<u8> {
 fn bomb() -> Vec<u8> {
     command(Parts { results: 1000, ..Parts::default() }, &[(1, ValType::I32)], |code| {
         code.block(BlockType::FunctionType(1));
-        (0..1000).for_each(|number| drop(code.i32_const(number)));
-        (0..2000).for_each(|_| drop(code.local_get(0).br_if(0)));
+        (0..1000).for_each(|number| {
+            code.i32_const(number);
+        });
+        (0..2000).for_each(|_| {
+            code.local_get(0).br_if(0);
+        });
         code.end();
-        (0..1000).for_each(|_| drop(code.drop()));
+        (0..1000).for_each(|_| {
+            code.drop();
+        });
     })
 }
 

@@ -21,7 +21,9 @@ fn no_hostile_program_makes_a_daemon_grow() {
     for (number, (name, wasm)) in programs().into_iter().enumerate() {
         let (program, out) = (mesh.dir().join("hostile.wasm"), mesh.dir().join(number.to_string()));
         fs::write(&program, wasm).expect("written");
-        pids.iter().for_each(|&pid| drop(restart_peak(pid)));
+        for &pid in &pids {
+            restart_peak(pid);
+        }
         // What becomes of the job is the zoo's business; here it only has to be over.
         let (program, out) = (program.to_string_lossy(), out.to_string_lossy());
         let output = mesh.run(1, &[&program, "--replicas", "2", "-o", &out], &[]).wait_with_output().expect("run ends");

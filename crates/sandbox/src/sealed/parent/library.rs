@@ -1,7 +1,8 @@
 //! Compiled programs, as the daemon keeps them: files, made by compiler processes.
 //!
-//! The daemon neither compiles nor loads any of it, and it all passes through in pieces. A compiler knows one program and nothing else, so one that a hostile
-//! program has taken over can answer nonsense for that program alone, and that runs where the program would have run.
+//! The daemon neither compiles nor loads any of it, and it all passes through in pieces. A compiler knows one program and
+//! nothing else, so one that a hostile program has taken over can answer nonsense for that program alone, and that runs where
+//! the program would have run.
 
 use super::launch::{Launch, LaunchError};
 use super::link::{Broken, Link, Vigil};

@@ -202,7 +202,7 @@ pub fn quantile(values: &[f64], share: f64) -> f64 {
 /// A number as people read it.
 pub fn number(value: f64) -> String {
     match value {
-        v if v == 0.0 => "0".into(),
+        0.0 => "0".into(),
         v if v.abs() >= 1e7 => format!("{v:.3e}"),
         v if v.fract() == 0.0 => format!("{v:.0}"),
         v if v.abs() >= 100.0 => format!("{v:.1}"),

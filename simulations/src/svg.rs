@@ -33,6 +33,8 @@ const LEFT: f64 = 78.0;
 const RIGHT: f64 = 22.0;
 const TOP: f64 = 46.0;
 const BOTTOM: f64 = 48.0;
+/// Letters of the line below the headline: what the width has room for.
+const ABOUT_MAX: usize = 104;
 /// Points of a line: more than pixels show nothing.
 const POINTS_MAX: usize = 400;
 
@@ -45,7 +47,9 @@ pub fn draw(headline: &str, about: &str, panels: &[Panel]) -> String {
          <rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n"
     );
     text(&mut svg, (LEFT, 28.0), "font-size=\"17\" font-weight=\"600\" fill=\"#111\"", headline);
-    text(&mut svg, (LEFT, 48.0), "fill=\"#666\"", about);
+    let cut = about.chars().count() > ABOUT_MAX;
+    let about: String = about.chars().take(ABOUT_MAX).chain(cut.then_some('…')).collect();
+    text(&mut svg, (LEFT, 48.0), "fill=\"#666\"", &about);
     for (at, panel) in panels.iter().enumerate() {
         draw_panel(&mut svg, HEAD + HEIGHT * at as f64, panel);
     }

@@ -8,7 +8,7 @@ use futures::{
 use pocketmesh_blobs::{FetchError, Store, Wanted, fetch, serve};
 use pocketmesh_network::{Handle, Stream};
 use pocketmesh_protocol::Item;
-use pocketmesh_types::{BlobId, Output, PeerId, limits, tree::File};
+use pocketmesh_types::{BlobId, Output, PeerId, limits};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
@@ -95,12 +95,14 @@ impl Exchange {
             tracing::debug!(list = %list.id, bytes = tree.bytes(), files_max, "a tree of files is larger than it may be");
             return false;
         }
-        let bring = |file: &File| {
-            let content = file.content;
-            async move { if content.len == 0 { self.keep_empty(content.id) } else { self.bring(content, from).await } }
-        };
-        let fetches = tree.files().iter().map(bring).collect::<Vec<_>>();
-        stream::iter(fetches).buffer_unordered(FILES_AT_ONCE).all(|found| async move { found }).await
+        // Each fetch is made when its turn comes: it takes kilobytes, and a tree may have thousands.
+        let contents: Vec<Output> = tree.files().iter().map(|file| file.content).collect();
+        let fetches = stream::iter(contents).map(|content| self.bring_file(content, from));
+        fetches.buffer_unordered(FILES_AT_ONCE).all(|found| async move { found }).await
+    }
+
+    async fn bring_file(&self, content: Output, from: &[PeerId]) -> bool {
+        if content.len == 0 { self.keep_empty(content.id) } else { self.bring(content, from).await }
     }
 
     /// An empty file needs no fetch. It has one name only.

@@ -14,7 +14,7 @@ use crate::{
     reputation,
     results::{Results, Shown, stdout_of},
 };
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, stream};
 use pocketmesh_api::{
     Answer, Blob, Bootstrap, Chunk, Chunks, Code, Connected, Control, Direction, Failure, FileLists, JobCounts,
     JobDetail, JobState, JobSummary, Offers, Peer, Provide, Report, Reputation, Status, SubmitJob, Submitted, Update,
@@ -366,35 +366,38 @@ fn reduced_output(driver: &mut Driver, id: &JobId) -> Option<Output> {
 /// A blob in pieces.
 fn blob_chunks(store: &Store, id: BlobId) -> Result<Chunks, GetError> {
     let (file, _) = store.open_file(id)?;
-    let pieces = stream::try_unfold(file, |mut file| async move {
-        let read = tokio::task::spawn_blocking(move || {
-            let mut piece = vec![0; PIECE_BYTES];
-            let len = file.read(&mut piece)?;
-            piece.truncate(len);
-            io::Result::Ok((piece, file))
-        });
-        let (piece, file) = read.await.map_err(io::Error::other)??;
-        Ok(if piece.is_empty() { None } else { Some((Chunk::from(piece), file)) })
-    });
-    Ok(pieces.boxed())
+    Ok(pieces(Box::new(move || Ok(Box::new(file)))))
 }
 
 /// All tasks' standard output, in task order, read as it is sent.
 fn joined((results, shown): (Results, Shown), store: Store, id: JobId, tasks: u32) -> Chunks {
-    let chunks = stream::iter(0..tasks).map(Ok::<u32, io::Error>).try_filter_map(move |task| {
+    let stdout = move |task| {
         let (results, shown, store) = (results.clone(), shown.clone(), store.clone());
-        async move {
-            let read = tokio::task::spawn_blocking(move || {
-                match results.shown(&id, task, &shown).map_err(io::Error::other)? {
-                    Some(done) => stdout_of(&done, &store).map_err(io::Error::other),
-                    None => Ok(Vec::new()),
-                }
-            });
-            let bytes = read.await.map_err(io::Error::other)??;
-            Ok(if bytes.is_empty() { None } else { Some(Chunk::from(bytes)) })
-        }
+        pieces(Box::new(move || match results.shown(&id, task, &shown).map_err(io::Error::other)? {
+            Some(done) => stdout_of(&done, &store).map_err(io::Error::other),
+            None => Ok(Box::new(io::empty())),
+        }))
+    };
+    stream::iter(0..tasks).flat_map(stdout).boxed()
+}
+
+/// Opens what is to be read to its end.
+type Open = Box<dyn FnOnce() -> io::Result<Box<dyn Read + Send>> + Send>;
+
+/// What `open` opens, in pieces, read as it is sent.
+fn pieces(open: Open) -> Chunks {
+    let pieces = stream::try_unfold(Some(open), |open| async move {
+        let Some(open) = open else { return Ok(None) };
+        let read = tokio::task::spawn_blocking(move || {
+            let (mut from, mut piece) = (open()?, Vec::new());
+            from.by_ref().take(PIECE_BYTES as u64).read_to_end(&mut piece)?;
+            io::Result::Ok((piece, from))
+        });
+        let (piece, from) = read.await.map_err(io::Error::other)??;
+        let rest = (piece.len() == PIECE_BYTES).then(|| Box::new(move || Ok(from)) as Open);
+        Ok(if piece.is_empty() { None } else { Some((Chunk::from(piece), rest)) })
     });
-    chunks.boxed()
+    pieces.boxed()
 }
 
 /// One reader of a job's updates.

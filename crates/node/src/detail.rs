@@ -16,9 +16,12 @@ use pocketmesh_protocol::{
     },
 };
 use pocketmesh_types::{Credits, Fuel, JobId, outcome::Output};
+use std::io::{self, Read};
 
 /// Failed tasks listed in a report.
 const FAILED_MAX: usize = 1000;
+/// Of an output, read at once: few, as most are shorter.
+const PIECE_BYTES: usize = 8 << 10;
 
 /// A count for people: large ones end at what fits.
 fn count(number: impl TryInto<u32>) -> u32 {
@@ -193,6 +196,19 @@ pub fn report(driver: &Driver, id: &JobId) -> Option<Report> {
     })
 }
 
+/// Hashes all that can be read; how many bytes that was.
+fn hash(mut from: impl Read, hasher: &mut blake3::Hasher) -> io::Result<u64> {
+    let (mut piece, mut len) = (vec![0; PIECE_BYTES], 0);
+    loop {
+        let read = from.read(&mut piece)?;
+        if read == 0 {
+            return Ok(len);
+        }
+        hasher.update(&piece[..read]);
+        len += read as u64;
+    }
+}
+
 /// Adds to a report what is read from the results: fuel, failures, the number of files, and the standard output's name.
 pub fn complete(
     mut report: Report,
@@ -208,9 +224,8 @@ pub fn complete(
             let files = crate::trees::read(store, outcome.files).map_err(|error| error.to_string())?;
             report.files += files.files().len() as u64;
             if joined {
-                let bytes = crate::results::stdout_of(&task, store).map_err(|error| error.to_string())?;
-                hasher.update(&bytes);
-                len += bytes.len() as u64;
+                let stdout = crate::results::stdout_of(&task, store).map_err(|error| error.to_string())?;
+                len += hash(stdout, &mut hasher).map_err(|error| error.to_string())?;
             }
             if outcome.is_success() {
                 continue;

@@ -1,12 +1,13 @@
 //! Lending the protocol a sandbox: runs in, outcomes out.
 
 use crate::{sabotage::Saboteur, trees};
-use pocketmesh_blobs::Store;
+use pocketmesh_blobs::{Store, store::PutError};
 use pocketmesh_protocol::{Executed, NoOutcome, Run, RunId};
-use pocketmesh_sandbox::{self as sandbox, Executor, Failure, Submission, Task, Ticket};
+use pocketmesh_sandbox::{self as sandbox, Executor, Failure, Kept, Submission, Task, Ticket};
 use pocketmesh_types::{BlobId, Bytes, Output, TaskInput, Tree, limits};
 use std::{
     collections::BTreeMap,
+    io,
     sync::{Arc, Mutex, PoisonError},
 };
 use tokio::sync::mpsc;
@@ -114,10 +115,15 @@ impl Sandbox {
         }
     }
 
-    fn on_done(&self, run: RunId, seed: &[u8; 32], result: Result<sandbox::Executed, Failure>) {
+    fn on_done(&self, run: RunId, seed: &[u8; 32], result: Result<sandbox::Executed<Kept>, Failure>) {
         self.tickets.lock().unwrap_or_else(PoisonError::into_inner).remove(&run);
         let result = match result {
-            Ok(executed) => self.keep_outputs(self.tamper(seed, executed)),
+            Ok(executed) => {
+                self.tamper(seed, executed).and_then(|executed| self.keep_outputs(executed)).map_err(|error| {
+                    tracing::warn!(%error, "an output could not be stored");
+                    NoOutcome::HostFailed
+                })
+            }
             Err(Failure::Load(sandbox::LoadError::Program(error))) => {
                 tracing::warn!(%error, "a program was refused");
                 Err(NoOutcome::ProgramRefused)
@@ -131,36 +137,49 @@ impl Sandbox {
     }
 
     /// What is small of the streams goes along; the rest, and files with their list, go into the store, where others
-    /// can fetch them.
-    fn keep_outputs(&self, executed: sandbox::Executed) -> Result<Executed, NoOutcome> {
+    /// can fetch them, if they are not there already.
+    fn keep_outputs(&self, executed: sandbox::Executed<Kept>) -> Result<Executed, PutError> {
         let sandbox::Executed { outcome, written } = executed;
         let list = written.tree().map(|tree| tree.to_text()).unwrap_or_default();
-        let (mut inline, mut large) = (Vec::new(), Vec::new());
-        for bytes in [written.stdout, written.stderr] {
-            match bytes.len() {
-                0 => {}
-                1..=limits::INLINE_BYTES_MAX => inline.push(Bytes(bytes)),
-                _ => large.push(bytes),
+        let mut inline = Vec::new();
+        for kept in [written.stdout, written.stderr] {
+            match kept {
+                Kept::Here(bytes) if bytes.is_empty() => {}
+                Kept::Here(bytes) if bytes.len() <= limits::INLINE_BYTES_MAX => inline.push(Bytes(bytes)),
+                kept => self.keep(&kept)?,
             }
         }
         if !list.is_empty() {
-            large.push(list.into_bytes());
-            large.extend(written.files.into_iter().map(|file| file.bytes));
-        }
-        for bytes in large {
-            if let Err(error) = self.store.put(&bytes) {
-                tracing::warn!(%error, "an output could not be stored");
-                return Err(NoOutcome::HostFailed);
-            }
+            self.store.put(list.as_bytes())?;
+            written.files.iter().try_for_each(|file| self.keep(&file.bytes))?;
         }
         Ok(Executed { outcome, inline })
     }
 
-    fn tamper(&self, seed: &[u8; 32], executed: sandbox::Executed) -> sandbox::Executed {
-        match &self.saboteur {
-            Some(saboteur) => saboteur.tamper(seed, executed),
-            None => executed,
+    fn keep(&self, kept: &Kept) -> Result<(), PutError> {
+        match kept {
+            Kept::Here(bytes) => self.store.put(bytes).map(drop),
+            Kept::Saved(_) => Ok(()),
         }
+    }
+
+    /// The test aid: what a saboteur makes of a result.
+    fn tamper(
+        &self,
+        seed: &[u8; 32],
+        mut executed: sandbox::Executed<Kept>,
+    ) -> Result<sandbox::Executed<Kept>, PutError> {
+        let Some(saboteur) = self.saboteur.as_ref().filter(|saboteur| saboteur.cheats(seed)) else {
+            return Ok(executed);
+        };
+        let stdout = match executed.written.stdout {
+            Kept::Here(bytes) => bytes,
+            Kept::Saved(output) => self.store.get(output.id, output.len).map_err(io::Error::other)?,
+        };
+        let stdout = saboteur.spoil(stdout);
+        executed.outcome.stdout = Output::of(&stdout);
+        executed.written.stdout = Kept::Here(stdout);
+        Ok(executed)
     }
 
     fn finish(&self, run: RunId, result: Result<Executed, NoOutcome>) {

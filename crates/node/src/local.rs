@@ -110,13 +110,15 @@ pub(crate) fn execute(
     let (memory, input_len) = (task.limits.memory, task.stdin.len() as u64);
     let left = memory_left(&task.files, memory, &task.input_name, input_len)?;
     let left = TaskLimits { memory: left, ..task.limits };
-    let wasm = blobs.get(task.program).map_err(LoadError::Read).map_err(Failure::Load)?;
-    let executor = sandbox::start(plan(settings, memory), Arc::new(move |id| blobs.get(id)))?;
+    let executor = sandbox::start(plan(settings, memory), Arc::new(move |id| Ok(blobs.get(id)?.into())), None)?;
     if profile.is_some_and(|profile| profile != executor.profile()) {
         return Err(LocalError::OtherProfile(executor.profile()));
     }
     let began = Instant::now();
-    executor.check(&wasm, &left).map_err(|error| program_refusal("the program", error))?;
+    executor.check(task.program, &left).map_err(|error| match error {
+        LoadError::Program(error) => program_refusal("the program", error).into(),
+        other => LocalError::from(Failure::Load(other)),
+    })?;
     let submit = |task: Task| {
         wait(|on_done| executor.submit(Submission { task, on_done }).map(drop).map_err(|_| LocalError::Gone))
     };
@@ -124,7 +126,7 @@ pub(crate) fn execute(
     // came to does not matter: if it failed, so will the second.
     drop(submit(first_steps(&task))?);
     let (prepared_in, began) = (began.elapsed(), Instant::now());
-    let executed = submit(task)??;
+    let executed = submit(task)??.here().ok_or(LocalError::Gone)?;
     let (ran_in, written) = (began.elapsed(), executed.written);
     let files = written.files.into_iter().map(|file| LocalFile { path: file.path, bytes: file.bytes });
     Ok(LocalRun {
@@ -158,7 +160,7 @@ fn first_steps(task: &Task) -> Task {
 pub fn seal(settings: Sandbox) -> Result<Seal, StartError> {
     let loader = Arc::new(|_| Err(io::ErrorKind::NotFound.into()));
     let config = sandbox::sealed(plan(settings, limits::DEFAULT_TASK_MEMORY_BYTES))?;
-    Ok(Sealed::start(config, loader)?.seal()?)
+    Ok(Sealed::start(config, loader, None)?.seal()?)
 }
 
 /// One task at a time, and nothing kept.

@@ -2,9 +2,10 @@
 
 use crate::results::{Results, Shown, stdout_of};
 use crate::trees;
-use pocketmesh_blobs::Store;
-use pocketmesh_sandbox::{Executed, Executor, Submission, Task};
+use pocketmesh_blobs::{Durability, Store, store::PutError};
+use pocketmesh_sandbox::{Executed, Executor, Kept, Submission, Task};
 use pocketmesh_types::{BlobId, Hash, Job, JobId, limits, outcome::Outcome};
+use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
@@ -54,14 +55,40 @@ pub async fn run(
     kept.map_err(|error| error.to_string())?
 }
 
-fn keep(store: &Store, executed: Executed) -> Result<Outcome, String> {
-    store.put_durable(&executed.written.stdout).map_err(|error| error.to_string())?;
-    if !executed.outcome.is_success() {
-        let words = String::from_utf8_lossy(&executed.written.stderr);
+fn keep(store: &Store, executed: Executed<Kept>) -> Result<Outcome, String> {
+    let outcome = executed.outcome;
+    make_durable(store, executed.written.stdout).map_err(|error| error.to_string())?;
+    if !outcome.is_success() {
+        let words = last_words(store, executed.written.stderr).map_err(|error| error.to_string())?;
+        let words = String::from_utf8_lossy(&words);
         let last = words.lines().last().unwrap_or_default();
-        return Err(format!("{}: {}", executed.outcome.exit, last.escape_debug()));
+        return Err(format!("{}: {}", outcome.exit, last.escape_debug()));
     }
-    Ok(executed.outcome)
+    Ok(outcome)
+}
+
+fn make_durable(store: &Store, kept: Kept) -> Result<BlobId, PutError> {
+    match kept {
+        Kept::Here(bytes) => store.put_durable(&bytes),
+        Kept::Saved(output) => {
+            let (mut file, len) = store.open_file(output.id).map_err(io::Error::other)?;
+            store.put_reader(&mut file, len, Durability::Durable)
+        }
+    }
+}
+
+/// The end of what it wrote, and all of it if it is short.
+fn last_words(store: &Store, kept: Kept) -> io::Result<Vec<u8>> {
+    match kept {
+        Kept::Here(bytes) => Ok(bytes),
+        Kept::Saved(output) => {
+            let (mut file, len) = store.open_file(output.id).map_err(io::Error::other)?;
+            file.seek(SeekFrom::Start(len.saturating_sub(limits::INLINE_BYTES_MAX as u64)))?;
+            let mut words = Vec::new();
+            file.read_to_end(&mut words)?;
+            Ok(words)
+        }
+    }
 }
 
 /// All final tasks' standard output, joined in task order: held in memory, because a program's standard input is.
@@ -73,7 +100,8 @@ fn gather(store: &Store, results: &Results, id: &JobId, finals: Shown) -> Result
         if joined.len() as u64 + outcome.stdout.len > limits::BLOB_BYTES_MAX {
             return Err(format!("the tasks' output together is more than {} bytes", limits::BLOB_BYTES_MAX));
         }
-        joined.extend_from_slice(&stdout_of(&task, store).map_err(|error| error.to_string())?);
+        let mut stdout = stdout_of(&task, store).map_err(|error| error.to_string())?;
+        stdout.read_to_end(&mut joined).map_err(|error| error.to_string())?;
     }
     Ok(joined)
 }

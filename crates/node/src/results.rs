@@ -8,7 +8,10 @@ use pocketmesh_protocol::FinalTask;
 use pocketmesh_store::index::{Tree, UseError};
 use pocketmesh_types::{JobId, RangeSet, TaskIndex};
 use pocketmesh_wire::cbor;
-use std::sync::Arc;
+use std::{
+    io::{self, Cursor, Read},
+    sync::Arc,
+};
 
 /// The results of all jobs.
 #[derive(Debug, Clone)]
@@ -78,13 +81,13 @@ fn key(job: &JobId, task: TaskIndex) -> [u8; 36] {
     key
 }
 
-/// The standard output of a final task; empty if it has none.
-pub fn stdout_of(task: &FinalTask, store: &Store) -> Result<Vec<u8>, GetError> {
-    match (&task.stdout, task.outcome) {
-        (Some(bytes), _) => Ok(bytes.to_vec()),
-        (None, Some(outcome)) if outcome.stdout.len > 0 => store.get(outcome.stdout.id, outcome.stdout.len),
-        _ => Ok(Vec::new()),
-    }
+/// The standard output of a final task, to be read as it is passed on; empty if it has none.
+pub fn stdout_of(task: &FinalTask, store: &Store) -> Result<Box<dyn Read + Send>, GetError> {
+    Ok(match (&task.stdout, task.outcome) {
+        (Some(bytes), _) => Box::new(Cursor::new(bytes.to_vec())),
+        (None, Some(outcome)) if outcome.stdout.len > 0 => Box::new(store.open_file(outcome.stdout.id)?.0),
+        _ => Box::new(io::empty()),
+    })
 }
 
 /// Keeps the outputs of final tasks for as long as their job.

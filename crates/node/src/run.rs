@@ -19,12 +19,12 @@ use crate::{
 };
 use futures::FutureExt;
 use pocketmesh_api::{BindError, Listener};
-use pocketmesh_blobs::Store;
+use pocketmesh_blobs::{Durability, Store};
 use pocketmesh_network::{Multiaddr, StartError};
 use pocketmesh_protocol::{Config, Peer, Record};
-use pocketmesh_sandbox::Executor;
+use pocketmesh_sandbox::{Blob, Executor, Saver};
 use pocketmesh_store::{FolderLock, Index, Journal, LockError, index, journal};
-use pocketmesh_types::{Arch, Hash, JobId, PeerId, TaskInput, limits};
+use pocketmesh_types::{Arch, Hash, JobId, Output, PeerId, TaskInput, limits};
 use pocketmesh_wire::{Key, Signer};
 use std::{
     collections::BTreeMap,
@@ -254,8 +254,16 @@ fn start_executor(home: &Home, store: &Store) -> Result<Arc<dyn Executor>, RunEr
         memory: limits::TASK_MEMORY_BYTES_MAX,
     };
     let loader_store = store.clone();
-    let loader = Arc::new(move |id| loader_store.get(id, limits::BLOB_BYTES_MAX).map_err(std::io::Error::other));
-    Ok(sandbox::start(plan, loader)?)
+    let loader = Arc::new(move |id| {
+        let (file, len) = loader_store.open_file(id).map_err(std::io::Error::other)?;
+        Ok(Blob::new(len, file))
+    });
+    let saver_store = store.clone();
+    let saver: Saver = Arc::new(move |mut bytes, len| {
+        let id = saver_store.put_reader(&mut bytes, len, Durability::Refetchable).map_err(std::io::Error::other)?;
+        Ok(Output { id, len })
+    });
+    Ok(sandbox::start(plan, loader, Some(saver))?)
 }
 
 fn protocol_config(home: &Home, key: &Key, seed: &[u8; 32], executor: &dyn Executor) -> Result<Config, RunError> {

@@ -1,7 +1,6 @@
 //! A test aid: daemons that return wrong results, each kind in the way of an attacker that the design reckons with.
 
-use pocketmesh_sandbox::Executed;
-use pocketmesh_types::{Hash, Output, PeerId};
+use pocketmesh_types::{Hash, PeerId};
 use std::{
     str::FromStr,
     sync::atomic::{AtomicU64, Ordering},
@@ -66,10 +65,10 @@ impl Saboteur {
         Self { kind, mark, executed: AtomicU64::new(0) }
     }
 
-    /// What this peer says that a task came to; `seed` is the task's.
-    pub fn tamper(&self, seed: &[u8; 32], mut executed: Executed) -> Executed {
+    /// Whether it lies about its next execution; `seed` is the task's.
+    pub fn cheats(&self, seed: &[u8; 32]) -> bool {
         let before = self.executed.fetch_add(1, Ordering::Relaxed);
-        let is_wrong = match self.kind {
+        match self.kind {
             Sabotage::Wrong | Sabotage::Clique(_) => true,
             Sabotage::Sleeper(honest) => before >= honest,
             // The same task is always right, or always wrong.
@@ -77,35 +76,25 @@ impl Saboteur {
                 let drawn = Hash::of_parts("pocketmesh test sometimes 1", &[&self.mark, seed]).0;
                 u16::from_le_bytes([drawn[0], drawn[1]]) % 100 < u16::from(rate)
             }
-        };
-        if is_wrong {
-            let stdout = &mut executed.written.stdout;
-            stdout.extend(self.mark);
-            stdout.rotate_right(self.mark.len());
-            stdout.truncate(executed.outcome.stdout.len.max(1) as usize);
-            executed.outcome.stdout = Output::of(stdout);
         }
-        executed
+    }
+
+    /// What it says that a task has written.
+    pub fn spoil(&self, mut stdout: Vec<u8>) -> Vec<u8> {
+        let len = stdout.len().max(1);
+        stdout.extend(self.mark);
+        stdout.rotate_right(self.mark.len());
+        stdout.truncate(len);
+        stdout
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pocketmesh_sandbox::Written;
-    use pocketmesh_types::{Exit, Fuel, Outcome};
 
-    fn executed(stdout: &[u8]) -> Executed {
-        let (stdout, empty) = (stdout.to_vec(), Output::of(b""));
-        let outcome =
-            Outcome { exit: Exit::Code(0), fuel: Fuel(7), stdout: Output::of(&stdout), stderr: empty, files: empty };
-        Executed { outcome, written: Written { stdout, ..Written::default() } }
-    }
-
-    fn wrong(saboteur: &Saboteur, task: u8) -> Option<Output> {
-        let tampered = saboteur.tamper(&[task; 32], executed(b"right"));
-        assert_eq!(tampered.outcome.stdout, Output::of(&tampered.written.stdout));
-        Some(tampered.outcome.stdout).filter(|stdout| *stdout != Output::of(b"right"))
+    fn wrong(saboteur: &Saboteur, task: u8) -> Option<Vec<u8>> {
+        saboteur.cheats(&[task; 32]).then(|| saboteur.spoil(b"right".to_vec()))
     }
 
     #[test]

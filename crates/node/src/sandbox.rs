@@ -2,7 +2,7 @@
 
 use crate::home::{Sandbox, SandboxBackend, SandboxExecutor};
 use pocketmesh_sandbox::sealed::{Sealed, SealedConfig, SealedError};
-use pocketmesh_sandbox::{Backend, Config, Engine, EngineError, Executor, Loader, Pool, PoolConfig};
+use pocketmesh_sandbox::{Backend, Config, Engine, EngineError, Executor, Loader, Pool, PoolConfig, Saver};
 use std::io;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -45,10 +45,10 @@ pub enum StartError {
     Binary(#[source] io::Error),
 }
 
-/// Starts what runs programs.
-pub fn start(plan: Plan, loader: Loader) -> Result<Arc<dyn Executor>, StartError> {
+/// Starts what runs programs. Large outputs go to `saver`, if it is there and runs in a process of its own.
+pub fn start(plan: Plan, loader: Loader, saver: Option<Saver>) -> Result<Arc<dyn Executor>, StartError> {
     match plan.settings.executor {
-        SandboxExecutor::Sealed => Ok(Arc::new(Sealed::start(sealed(plan)?, loader)?)),
+        SandboxExecutor::Sealed => Ok(Arc::new(Sealed::start(sealed(plan)?, loader, saver)?)),
         SandboxExecutor::InProcess => Ok(Arc::new(in_process(plan, loader)?)),
     }
 }

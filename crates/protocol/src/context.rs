@@ -52,6 +52,8 @@ pub struct Context {
     pub peers: BTreeMap<PeerId, Option<Prefix>>,
     /// How many tasks this device runs at once, now.
     pub slots: u16,
+    /// Peers whose claims were just refuted: they lose their leases in all jobs.
+    pub outcasts: Vec<PeerId>,
     effects: Vec<Effect>,
     rng: ChaCha20Rng,
     wall_at_zero: u64,
@@ -70,6 +72,7 @@ impl Context {
             timers: Timers::default(),
             reputation: Reputation::default(),
             peers: BTreeMap::new(),
+            outcasts: Vec::new(),
             effects: Vec::new(),
             wall_at_zero: 0,
             runs: 0,

@@ -329,6 +329,11 @@ impl Jobs {
     /// After every input: starts own runs, stores what was decided, closes what is complete, forgets what is over.
     fn after(&mut self, context: &mut Context) {
         let Self { jobs, awake, runs, storing } = self;
+        for outcast in core::mem::take(&mut context.outcasts) {
+            for id in awake.iter() {
+                jobs.get_mut(id).into_iter().for_each(|active| active.cast_out(context, outcast));
+            }
+        }
         awake.retain(|id| {
             let Some(active) = jobs.get_mut(id) else { return false };
             if !active.take_stirred() {

@@ -1,6 +1,6 @@
 //! The engine: checks, compiles and runs programs under the profile.
 
-use crate::cache::{Artifact, Compiled, Fingerprint, Programs};
+use crate::cache::{Artifact, Compiled, Fingerprint, Label, Programs};
 use crate::deadline::{StopFlag, Watchdog};
 use crate::profile::{self, Backend};
 use crate::program::{self, Program, ProgramError};
@@ -211,13 +211,17 @@ impl Engine {
     fn compile(&self, id: BlobId, wasm: &[u8]) -> Result<Program, ProgramError> {
         let (module, program) = self.build(id, wasm)?;
         if let (Some(compiled), Ok(artifact)) = (&self.0.compiled, serialize(&module, &program)) {
-            compiled.put(self.0.fingerprint, id, &artifact);
+            compiled.put(self.label(id), &artifact);
         }
         Ok(program)
     }
 
+    fn label(&self, id: BlobId) -> Label {
+        Label { engine: self.0.fingerprint, id }
+    }
+
     fn load_compiled(&self, id: BlobId) -> Option<Program> {
-        let artifact = self.0.compiled.as_ref()?.get(self.0.fingerprint, id)?;
+        let artifact = self.0.compiled.as_ref()?.read(self.label(id))?;
         // SAFETY: an engine of this fingerprint wrote it: the checksum covers the fingerprint and the program's id, and
         // only this user can write to the directory.
         #[expect(unsafe_code, reason = "the only way to load machine code that was compiled earlier")]

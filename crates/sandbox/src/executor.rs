@@ -1,19 +1,23 @@
 //! What runs tasks, as the rest of the daemon sees it: sealed processes, or threads of this one.
 
+use crate::blob::Blob;
 use crate::deadline::StopFlag;
-use crate::program::ProgramError;
-use crate::task::{Executed, Failure, Task};
+use crate::engine::LoadError;
+use crate::task::{Executed, Failure, Kept, Task};
 use pocketmesh_types::job::TaskLimits;
-use pocketmesh_types::{BlobId, ProfileId};
-use std::io;
+use pocketmesh_types::{BlobId, Output, ProfileId};
+use std::io::{self, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-/// Reads the bytes of a program or of a file of a task's tree. Not called for a program that is already compiled.
-pub type Loader = Arc<dyn Fn(BlobId) -> io::Result<Vec<u8>> + Send + Sync>;
+/// Opens a program, or a file of a task's tree. Not called for a program that is already compiled.
+pub type Loader = Arc<dyn Fn(BlobId) -> io::Result<Blob> + Send + Sync>;
+
+/// Saves so many bytes of a task's output, or fails where not all of them can be read.
+pub type Saver = Arc<dyn Fn(&mut dyn Read, u64) -> io::Result<Output> + Send + Sync>;
 
 /// Told how a task ended, once, on a thread of the executor. It must not block.
-pub type OnDone = Box<dyn FnOnce(Result<Executed, Failure>) + Send>;
+pub type OnDone = Box<dyn FnOnce(Result<Executed<Kept>, Failure>) + Send>;
 
 /// Told whether a program is ready, once, on a thread of the executor. It must not block.
 pub type OnPrepared = Box<dyn FnOnce(Result<(), Failure>) + Send>;
@@ -42,8 +46,8 @@ pub trait Executor: Send + Sync {
     /// The profile that its outcomes are comparable under.
     fn profile(&self) -> ProfileId;
 
-    /// Whether these bytes are a program that tasks with these limits can run. Takes as long as compiling it.
-    fn check(&self, wasm: &[u8], limits: &TaskLimits) -> Result<(), ProgramError>;
+    /// Whether this is a program that tasks with these limits can run. Takes as long as compiling it.
+    fn check(&self, program: BlobId, limits: &TaskLimits) -> Result<(), LoadError>;
 
     /// Gets a program compiled ahead of its first task.
     fn prepare(&self, program: BlobId, on_prepared: OnPrepared) -> Result<(), QueueFull>;

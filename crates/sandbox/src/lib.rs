@@ -8,6 +8,7 @@
 //!
 //! An [`Executor`] runs many: `sealed::Sealed` in processes that have nothing to lose, [`Pool`] in threads of this one.
 
+mod blob;
 mod cache;
 #[cfg(test)]
 mod conformance;
@@ -24,11 +25,12 @@ pub mod sealed;
 mod task;
 mod wasi;
 
+pub use blob::Blob;
 pub use deadline::StopFlag;
 pub use engine::{Config, Deadline, Engine, EngineError, LoadError};
-pub use executor::{Executor, Loader, OnDone, OnPrepared, QueueFull, Submission, Ticket};
+pub use executor::{Executor, Loader, OnDone, OnPrepared, QueueFull, Saver, Submission, Ticket};
 pub use pool::{Pool, PoolConfig};
 pub use profile::{Backend, ENGINE_VERSION};
 pub use program::{Program, ProgramError};
-pub use task::{Collected, Contents, Executed, Failure, Task, Written};
+pub use task::{Collected, Content, Contents, Executed, Failure, Kept, Task, Written};
 pub use wasi::input_bytes;

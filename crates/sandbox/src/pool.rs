@@ -7,8 +7,8 @@ use crate::deadline::StopFlag;
 use crate::engine::{Engine, LoadError};
 use crate::executor::{Executor, Loader, OnPrepared, QueueFull, Submission, Ticket, tell, unless_panicked};
 use crate::profile::WASM_STACK_BYTES;
-use crate::program::{Program, ProgramError};
-use crate::task::{Contents, Failure};
+use crate::program::Program;
+use crate::task::{Contents, Executed, Failure};
 use pocketmesh_types::job::TaskLimits;
 use pocketmesh_types::tree::{File, Tree};
 use pocketmesh_types::{BlobId, ProfileId};
@@ -92,8 +92,8 @@ impl Executor for Pool {
         self.shared.engine.profile()
     }
 
-    fn check(&self, wasm: &[u8], limits: &TaskLimits) -> Result<(), ProgramError> {
-        self.shared.engine.check(wasm, limits)
+    fn check(&self, program: BlobId, limits: &TaskLimits) -> Result<(), LoadError> {
+        Ok(self.shared.load(program)?.check_limits(limits)?)
     }
 
     fn prepare(&self, program: BlobId, on_prepared: OnPrepared) -> Result<(), QueueFull> {
@@ -149,10 +149,10 @@ impl Shared {
                         self.engine.run_until(&program, task, files, &stop)
                     });
                     self.lock().running.retain(|running| !running.is(&stop));
-                    tell(|| on_done(result));
+                    tell(|| on_done(result.map(Executed::kept)));
                 }
                 Work::Prepare(program, on_prepared) => {
-                    let result = unless_panicked(|| self.load(program).map(drop));
+                    let result = unless_panicked(|| Ok(self.load(program).map(drop)?));
                     tell(|| on_prepared(result));
                 }
             }
@@ -177,12 +177,16 @@ impl Shared {
     }
 
     fn contents(&self, tree: &Tree) -> Result<Contents, Failure> {
-        let read = |file: &File| (self.loader)(file.content.id).map(Arc::from).map_err(LoadError::Read);
+        let read = |file: &File| self.read(file.content.id).map(Arc::from).map_err(LoadError::Read);
         Ok(Contents(tree.files().iter().map(read).collect::<Result<_, _>>()?))
     }
 
-    fn load(&self, program: BlobId) -> Result<Program, Failure> {
-        Ok(self.engine.load(program, &*self.loader)?)
+    fn load(&self, program: BlobId) -> Result<Program, LoadError> {
+        self.engine.load(program, &|id| self.read(id))
+    }
+
+    fn read(&self, id: BlobId) -> io::Result<Vec<u8>> {
+        (self.loader)(id)?.into_vec()
     }
 }
 

@@ -162,11 +162,16 @@ impl std::fmt::Debug for Program {
 
 /// Tells what foreign bytes are, before the engine is troubled with them.
 pub(crate) fn check_bytes(wasm: &[u8]) -> Result<(), ProgramError> {
-    if wasm.len() as u64 > limits::PROGRAM_BYTES_MAX {
-        return Err(ProgramError::TooLarge(wasm.len()));
+    check_beginning(wasm.len() as u64, wasm)
+}
+
+/// The same, told by how many they are and by the first of them.
+pub(crate) fn check_beginning(len: u64, beginning: &[u8]) -> Result<(), ProgramError> {
+    if len > limits::PROGRAM_BYTES_MAX {
+        return Err(ProgramError::TooLarge(usize::try_from(len).unwrap_or(usize::MAX)));
     }
-    let text = wasm.trim_ascii_start();
-    Err(ProgramError::NotWasm(match wasm {
+    let text = beginning.trim_ascii_start();
+    Err(ProgramError::NotWasm(match beginning {
         [] => "the file is empty",
         [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => return Ok(()),
         [0, b'a', b's', b'm', _, _, 1, 0, ..] => "it is a component; build a core module, for wasm32-wasip1",

@@ -41,65 +41,114 @@ impl std::fmt::Debug for Contents {
     }
 }
 
+/// Bytes that a task wrote, and their name.
+pub trait Content {
+    /// Their hash and length.
+    fn output(&self) -> Output;
+}
+
+impl Content for Vec<u8> {
+    fn output(&self) -> Output {
+        Output::of(self)
+    }
+}
+
+/// Bytes that a task wrote, where an executor has put them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kept {
+    /// Here they are.
+    Here(Vec<u8>),
+    /// Too many to be in memory: the executor's [`Saver`](crate::Saver) has them.
+    Saved(Output),
+}
+
+impl Content for Kept {
+    fn output(&self) -> Output {
+        match self {
+            Self::Here(bytes) => bytes.output(),
+            Self::Saved(output) => *output,
+        }
+    }
+}
+
 /// A file that a task left under `/out`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Collected {
+pub struct Collected<C = Vec<u8>> {
     /// Where it was, relative to `/out`.
     pub path: String,
     /// What was in it.
-    pub bytes: Vec<u8>,
+    pub bytes: C,
 }
 
 /// What a task wrote.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Written {
+pub struct Written<C = Vec<u8>> {
     /// To standard output.
-    pub stdout: Vec<u8>,
+    pub stdout: C,
     /// To standard error.
-    pub stderr: Vec<u8>,
+    pub stderr: C,
     /// Under `/out`, sorted by path.
-    pub files: Vec<Collected>,
+    pub files: Vec<Collected<C>>,
 }
 
 /// A task that came to an outcome, with its output.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Executed {
+pub struct Executed<C = Vec<u8>> {
     /// How it ended: what replicas are compared by.
     pub outcome: Outcome,
     /// What it wrote.
-    pub written: Written,
+    pub written: Written<C>,
 }
 
-impl Executed {
+impl<C: Content> Executed<C> {
     /// What a task came to. Files that are no tree are left out, and the exit says so: the host refuses such names, so
     /// they are too many, or too large together with the streams.
-    pub(crate) fn new(exit: Exit, fuel: Fuel, mut written: Written, output_max: u64) -> Self {
-        let tree = written.tree().ok().filter(|tree| written.bytes(tree) <= output_max);
+    pub(crate) fn new(exit: Exit, fuel: Fuel, mut written: Written<C>, output_max: u64) -> Self {
+        let (stdout, stderr) = (written.stdout.output(), written.stderr.output());
+        let streams = stdout.len.saturating_add(stderr.len);
+        let fits = |tree: &Tree| tree.bytes().saturating_add(streams) <= output_max;
+        let tree = written.tree().ok().filter(fits);
         let exit = if tree.is_some() { exit } else { Exit::OutputLimit };
         let list = tree.unwrap_or_else(|| {
             written.files.clear();
             Tree::default()
         });
-        let outcome = Outcome {
-            exit,
-            fuel,
-            stdout: Output::of(&written.stdout),
-            stderr: Output::of(&written.stderr),
-            files: Output::of(list.to_text().as_bytes()),
-        };
+        let outcome = Outcome { exit, fuel, stdout, stderr, files: Output::of(list.to_text().as_bytes()) };
         Self { outcome, written }
     }
 }
 
-impl Written {
+impl Executed {
+    /// The same, as executors hand it on.
+    pub(crate) fn kept(self) -> Executed<Kept> {
+        let Written { stdout, stderr, files } = self.written;
+        let keep = |file: Collected| Collected { path: file.path, bytes: Kept::Here(file.bytes) };
+        let files = files.into_iter().map(keep).collect();
+        let written = Written { stdout: Kept::Here(stdout), stderr: Kept::Here(stderr), files };
+        Executed { outcome: self.outcome, written }
+    }
+}
+
+impl Executed<Kept> {
+    /// The same, if all that was written is here: from an executor without a [`Saver`](crate::Saver) it always is.
+    pub fn here(self) -> Option<Executed> {
+        let here = |kept| match kept {
+            Kept::Here(bytes) => Some(bytes),
+            Kept::Saved(_) => None,
+        };
+        let Written { stdout, stderr, files } = self.written;
+        let file = |file: Collected<Kept>| Some(Collected { path: file.path, bytes: here(file.bytes)? });
+        let files = files.into_iter().map(file).collect::<Option<_>>()?;
+        let written = Written { stdout: here(stdout)?, stderr: here(stderr)?, files };
+        Some(Executed { outcome: self.outcome, written })
+    }
+}
+
+impl<C: Content> Written<C> {
     /// The files' tree: what [`Outcome::files`] names.
     pub fn tree(&self) -> Result<Tree, TreeError> {
-        let file = |file: &Collected| File { path: file.path.clone(), content: Output::of(&file.bytes) };
+        let file = |file: &Collected<C>| File { path: file.path.clone(), content: file.bytes.output() };
         Tree::new(self.files.iter().map(file).collect())
-    }
-
-    fn bytes(&self, tree: &Tree) -> u64 {
-        tree.bytes().saturating_add((self.stdout.len() + self.stderr.len()) as u64)
     }
 }
 

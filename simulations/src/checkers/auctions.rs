@@ -24,10 +24,8 @@ impl Checker for Auctions {
 
     fn see(&mut self, _truth: &Truth, seen: &Seen<'_>, found: &mut Found) {
         match seen {
-            Seen::Gossiped { from, message: Message::Offer(offer) } => {
-                if !self.nonces.insert(offer.nonce_hash) {
-                    found.add(|| format!("peer {from} draws seats with a nonce that was drawn before"));
-                }
+            Seen::Gossiped { from, message: Message::Offer(offer) } if !self.nonces.insert(offer.nonce_hash) => {
+                found.add(|| format!("peer {from} draws seats with a nonce that was drawn before"));
             }
             Seen::Said { name, message: Message::Bid(bid), .. } => {
                 if !self.bids.contains_key(&bid.offer) {

@@ -37,10 +37,8 @@ impl Checker for Durable {
                     finals.insert(task.task);
                 });
             }
-            Seen::Gossiped { from, message: Message::Offer(offer) } => {
-                if !self.finals.contains_key(&offer.job) {
-                    found.add(|| format!("peer {from} offers a job that is not on its disk"));
-                }
+            Seen::Gossiped { from, message: Message::Offer(offer) } if !self.finals.contains_key(&offer.job) => {
+                found.add(|| format!("peer {from} offers a job that is not on its disk"));
             }
             Seen::Said { from, message: Message::Verdicts(verdicts), .. } => {
                 let finals = self.finals.get(&verdicts.job);

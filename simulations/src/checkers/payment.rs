@@ -38,21 +38,27 @@ impl Payment {
         self.leases.insert(id, Account { per_task, tasks: 0, owed: Credits::default() });
     }
 
-    fn on_said(&mut self, from: u32, to: PeerId, verdicts: &Verdicts, found: &mut Found) {
+    fn on_said(&mut self, truth: &Truth, from: u32, to: PeerId, verdicts: &Verdicts, found: &mut Found) {
         let Some(account) = self.leases.get_mut(&verdicts.lease) else {
             return found.add(|| format!("peer {from} accepts results under a lease that it has not granted"));
         };
         let seats = self.seats.entry((verdicts.job, to)).or_default();
         for &task in &verdicts.accepted {
             if !seats.insert(task) {
-                found.add(|| format!("peer {from} accepts task {task} of peer {} twice", index_of(&to)));
+                found.add(|| {
+                    let (number, peer) = (truth.number_of(&verdicts.job).unwrap_or_default(), index_of(&to));
+                    format!("peer {from} accepts task {task} of job {number} by peer {peer} twice")
+                });
             }
         }
         self.accepted += verdicts.accepted.len() as u64;
         account.tasks += verdicts.accepted.len() as u128;
         let due = Credits(account.per_task * account.tasks);
         // Verdicts of more than one message state the whole sum in each.
-        if verdicts.owed < account.owed || verdicts.owed < due || verdicts.owed.0 % account.per_task.max(1) != 0 {
+        if verdicts.owed < account.owed
+            || verdicts.owed < due
+            || !verdicts.owed.0.is_multiple_of(account.per_task.max(1))
+        {
             found.add(|| format!("peer {from} owes {} for what comes to {}", verdicts.owed.0, due.0));
         }
         account.owed = verdicts.owed;
@@ -75,13 +81,13 @@ impl Checker for Payment {
         match seen {
             Seen::Said { message: Message::Lease(lease), .. } => self.on_granted(truth, lease),
             Seen::Said { from, to, message: Message::Verdicts(verdicts), .. } => {
-                self.on_said(*from, **to, verdicts, found);
+                self.on_said(truth, *from, **to, verdicts, found);
             }
             Seen::Heard { to, message: Message::Verdicts(verdicts), .. } => self.on_heard(*to, verdicts, found),
-            Seen::Heard { to, from, message: message @ Message::Lease(_), .. } => {
-                if !self.leases.contains_key(&LeaseId(envelope::id(message))) {
-                    found.add(|| format!("peer {to} gets a lease of peer {from} that was not granted like that"));
-                }
+            Seen::Heard { to, from, message: message @ Message::Lease(_), .. }
+                if !self.leases.contains_key(&LeaseId(envelope::id(message))) =>
+            {
+                found.add(|| format!("peer {to} gets a lease of peer {from} that was not granted like that"));
             }
             _ => {}
         }

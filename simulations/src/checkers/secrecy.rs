@@ -48,11 +48,11 @@ impl Checker for Secrecy {
                 let job = JobId(envelope::id(&lease.job.clone().into()));
                 self.leases.insert(LeaseId(envelope::id(message)), job);
             }
-            Seen::Heard { to, name, message: Message::Commit(commit), .. } => {
-                if truth.job(&commit.job).is_some_and(|facts| facts.requester == *to) {
-                    for row in &commit.commits {
-                        self.bound.entry((commit.job, row.task)).or_default().insert(**name);
-                    }
+            Seen::Heard { to, name, message: Message::Commit(commit), .. }
+                if truth.job(&commit.job).is_some_and(|facts| facts.requester == *to) =>
+            {
+                for row in &commit.commits {
+                    self.bound.entry((commit.job, row.task)).or_default().insert(**name);
                 }
             }
             Seen::Heard { to, message: Message::Reveal(reveal), .. } => {

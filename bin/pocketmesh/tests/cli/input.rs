@@ -88,7 +88,8 @@ fn a_dry_run_prints_the_job_and_needs_no_daemon() {
     assert_eq!(job["limits"]["wall_ms"].as_integer(), Some(120_000));
 
     let trusting = ["--confidence", "99.99%", "--assume-saboteurs", "30%", "--audit", "own"];
-    let job: toml::Table = place.run(&[&args[..], &trusting, &["--dry-run"]].concat()).succeeds().parse().expect("TOML");
+    let job: toml::Table =
+        place.run(&[&args[..], &trusting, &["--dry-run"]].concat()).succeeds().parse().expect("TOML");
     let trust = ["confidence", "assume_saboteurs", "audit"].map(|name| job[name].as_str().expect(name).to_owned());
     assert_eq!(trust, ["0.9999", "0.3", "own"]);
     let replicas = [&args[..], &["--replicas", "3", "--dry-run"]].concat();

@@ -111,7 +111,9 @@ fn slips_are_one_line_and_exit_with_2() {
     place.run(&["run", "a.wasm", "--audit", "nobody"]).fails(2, &["own, mesh or auto"]);
     place.run(&["run", "a.wasm", "--replicas", "3", "--audit", "own"]).fails(2, &["cannot be used with"]);
     place.run(&["run", "a.wasm", "--provisional", "--detach"]).fails(2, &["cannot be used with"]);
-    place.run(&["testnet", "--peers", "5", "--saboteurs", "1", "--sleepers", "2"]).fails(2, &["more than the 1 --saboteurs"]);
+    place
+        .run(&["testnet", "--peers", "5", "--saboteurs", "1", "--sleepers", "2"])
+        .fails(2, &["more than the 1 --saboteurs"]);
     place.run(&["receipts", "verify-fraud", "nowhere"]).fails(2, &["cannot read nowhere"]);
     place.run(&["run", "a.wasm", "--split", "lines=0"]).fails(2, &["--split", "cannot be empty"]);
     place.run(&["run", "a.wasm", "--split", "lines=5"]).fails(2, &["--input"]);

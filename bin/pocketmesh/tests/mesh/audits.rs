@@ -138,7 +138,9 @@ fn check_draws(records: &[Value]) {
             assert!(last.insert(window), "window {window} is final twice");
             finals.extend(held.remove(&window).unwrap_or_default());
         } else if let Some(decided) = record.get("Final") {
-            finals.extend(decided["tasks"].as_array().expect("tasks").iter().map(|task| task["task"].as_u64().expect("a task")));
+            finals.extend(
+                decided["tasks"].as_array().expect("tasks").iter().map(|task| task["task"].as_u64().expect("a task")),
+            );
         }
     }
     println!("{} windows drawn, {} final", drawn.len(), last.len());

@@ -2,7 +2,16 @@
 
 mod audits;
 mod executors;
+mod hostile;
+#[path = "../../../../crates/sandbox/tests/zoo/made.rs"]
+mod made;
+mod memory;
+#[path = "../../../../crates/sandbox/tests/preview1/mod.rs"]
+mod preview1;
 mod rig;
+#[expect(dead_code, reason = "shared with the hostile zoo, which uses all of it")]
+#[path = "../../../../crates/sandbox/tests/zoo/text.rs"]
+mod text;
 
 use rig::{Testnet, count_executions, guest, hex_sha256};
 

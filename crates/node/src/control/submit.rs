@@ -4,7 +4,7 @@ use super::{Desk, files::InputFiles, stopping};
 use crate::{journal::Entry, promise, reduce::Plan, split, trees};
 use pocketmesh_api::{Answer, Code, Failure, Input, Refusal, SubmitJob, Submitted};
 use pocketmesh_protocol::{Command, Inputs, Reply};
-use pocketmesh_sandbox::ProgramError;
+use pocketmesh_sandbox::{LoadError, ProgramError};
 use pocketmesh_types::{BlobId, Job, JobId, Price, TaskInput, job::TaskLimits, limits};
 use pocketmesh_wire::{cbor, envelope};
 use std::sync::Arc;
@@ -107,9 +107,12 @@ fn check_input_name(name: &str, input: &Input, files: &InputFiles) -> Result<(),
 async fn check_program(desk: &Desk, id: BlobId, limits: TaskLimits, what: &'static str) -> Answer<u64> {
     let (store, executor) = (desk.store.clone(), Arc::clone(&desk.executor));
     let checked = tokio::task::spawn_blocking(move || {
-        let wasm = store.get(id, limits::PROGRAM_BYTES_MAX).map_err(|_| Refusal::NoBlob(id))?;
-        executor.check(&wasm, &limits).map_err(|error| program_refusal(what, error))?;
-        Ok::<_, Refusal>(wasm.len() as u64)
+        let len = store.len(id).ok_or(Refusal::NoBlob(id))?;
+        executor.check(id, &limits).map_err(|error| match error {
+            LoadError::Program(error) => program_refusal(what, error),
+            LoadError::Read(_) | LoadError::WrongBytes(_) => Refusal::NoBlob(id),
+        })?;
+        Ok::<_, Refusal>(len)
     });
     Ok(checked.await.map_err(Failure::internal)??)
 }

@@ -148,7 +148,11 @@ impl Active {
                 self.give_second_seats(context);
                 true
             }
-            None => ballot.undone < UNDONE_MAX && rule.step(ballot) != Step::RunHere,
+            None => {
+                let to_others = ballot.undone < UNDONE_MAX && rule.step(ballot) != Step::RunHere;
+                self.rate_want(task);
+                to_others
+            }
         }
     }
 

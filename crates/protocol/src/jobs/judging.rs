@@ -148,7 +148,7 @@ impl Active {
         self.shun(context, worker, reason);
     }
 
-    fn end_lease_as_refuted(&mut self, context: &mut Context, lease: LeaseId, worker: PeerId) {
+    pub(super) fn end_lease_as_refuted(&mut self, context: &mut Context, lease: LeaseId, worker: PeerId) {
         // First, so that what it loses does not come back to it.
         self.excluded.insert(worker);
         self.void_windows(context, &worker);
@@ -178,6 +178,7 @@ impl Active {
                 self.refute_dissenters(context, task, own);
             }
         }
+        self.hear_late(context, tasks);
         self.pay(context, tasks, true);
     }
 
@@ -284,6 +285,7 @@ impl Active {
         let &Refutation { worker, lease, claim, claimed, outcome } = refutation;
         self.counts.refuted += 1;
         context.reputation.refuted(worker);
+        context.outcasts.push(worker);
         self.open_trial(context, task, refutation);
         // Nothing waits for this record: it is evidence, and the verdict is told in any case.
         context.store(Record::Refuted { job: self.id, task, worker, claim, claimed, outcome });

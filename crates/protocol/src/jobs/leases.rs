@@ -5,6 +5,7 @@ use crate::{
     effect::{Event, LeaseOver},
     input::Prefix,
     jobs::active::{Active, Device, Phase},
+    record::Record,
     timers::Timer,
     verification::{Seat, Stage},
 };
@@ -162,6 +163,16 @@ impl Active {
             granted.running.remove(&task);
         }
         self.ballots.get_mut(&task)?.seats.remove(lease)
+    }
+
+    /// A worker was found out in another job of ours: what it has delivered in this one is void too.
+    pub(super) fn cast_out(&mut self, context: &mut Context, worker: PeerId) {
+        let held = self.live().find(|(_, granted)| granted.worker == worker).map(|(&lease, _)| lease);
+        if let Some(lease) = held.filter(|_| self.phase == Phase::Running) {
+            context.store(Record::BrokeOff { job: self.id, worker });
+            self.end_lease_as_refuted(context, lease, worker);
+            self.stir();
+        }
     }
 
     /// Ends a lease and tells its worker.

@@ -15,7 +15,7 @@ use crate::{
     },
     record::Record,
 };
-use alloc::vec::Vec;
+use alloc::{collections::BTreeSet, vec::Vec};
 use core::time::Duration;
 use pocketmesh_types::{Arch, ClaimId, Fuel, Instant, LeaseId, Outcome, PeerId, TaskIndex};
 use pocketmesh_wire::message::{Assign, Assigned, Reveal};
@@ -33,6 +33,8 @@ pub struct Trial {
     outcome: Outcome,
     second: Second,
     witness: Option<PeerId>,
+    /// Who has sat in the task already: it is paid for that, once.
+    sat: BTreeSet<PeerId>,
     /// Who is asked to be the witness.
     seat: Option<LeaseId>,
     since: Instant,
@@ -63,6 +65,7 @@ impl Active {
             return;
         }
         let granted = self.leases.get(&lease);
+        let seats = self.ballots.get(&task).into_iter().flat_map(|ballot| ballot.seats.values());
         let mut trial = Trial {
             worker,
             arch: granted.map(|granted| granted.arch).unwrap_or_default(),
@@ -71,13 +74,33 @@ impl Active {
             outcome,
             second: Second::Wanted,
             witness: None,
+            sat: seats.map(|seat| seat.worker).collect(),
             seat: None,
             since: context.now,
         };
-        let agreeing = self.ballots.get(&task).map(|ballot| ballot.agreeing(&outcome)).unwrap_or_default();
-        let mut heard = agreeing.iter().filter_map(|(lease, _)| self.leases.get(lease));
-        trial.witness = heard.find(|granted| trial.may_hear(granted)).map(|granted| granted.worker);
+        trial.witness = self.heard_witness(task, &trial);
         self.trials.insert(task, trial);
+    }
+
+    /// Somebody who has sat in the task anyway, and came to the same as we.
+    fn heard_witness(&self, task: TaskIndex, trial: &Trial) -> Option<PeerId> {
+        let agreeing = self.ballots.get(&task)?.agreeing(&trial.outcome);
+        let mut heard = agreeing.iter().filter_map(|(lease, _)| self.leases.get(lease));
+        heard.find(|granted| trial.may_hear(granted)).map(|granted| granted.worker)
+    }
+
+    /// Whether one of these claims, which came late, makes its worker a witness.
+    pub(super) fn hear_late(&mut self, context: &mut Context, tasks: &[TaskIndex]) {
+        for &task in tasks {
+            let Some(trial) = self.trials.get(&task).filter(|trial| trial.witness.is_none()) else { continue };
+            let witness = self.heard_witness(task, trial);
+            if witness.is_some()
+                && let Some(trial) = self.trials.get_mut(&task)
+            {
+                trial.witness = witness;
+                self.conclude(context, task);
+            }
+        }
     }
 
     /// The next task to be run here a second time.
@@ -124,13 +147,14 @@ impl Active {
             if trial.seat.is_some_and(|lease| self.live.contains(&lease)) {
                 continue;
             }
-            let has_sat = |granted: &Granted| self.ballots.get(&task).is_some_and(|ballot| ballot.has(&granted.worker));
+            let has_sat = |granted: &Granted| trial.sat.contains(&granted.worker);
             let is_free = |granted: &Granted| granted.gone.is_none() && !self.excluded.contains(&granted.worker);
             let found =
                 self.live().find(|(_, granted)| trial.may_hear(granted) && is_free(granted) && !has_sat(granted));
             let Some((lease, worker)) = found.map(|(&lease, granted)| (lease, granted.worker)) else { continue };
             if let Some(trial) = self.trials.get_mut(&task) {
                 trial.seat = Some(lease);
+                trial.sat.insert(worker);
             }
             context.send(worker, Assign { lease, tasks: alloc::vec![Assigned { task, input: self.inputs.of(task) }] });
         }

@@ -270,3 +270,18 @@ fn audits_are_handed_out_however_many_one_worker_has_done() {
     let active = world.peer(requester).jobs().get(&id).unwrap();
     assert_eq!((active.counts.own_runs, active.leases.len()), (0, 4), "nobody waits until it gives up");
 }
+
+#[test]
+fn who_is_found_out_in_one_job_loses_its_leases_in_all() {
+    let (mut world, requester, workers) = fast_mesh(16, 4, &[(2, Behaviour::Wrong)]);
+    // Two seats a task find it out at once; the windows of the other job would take their time.
+    let big = world.submit(requester, &audited(job("big", 40_000, 1), target(Auditors::Mesh)), Inputs::None);
+    world.run_for(millis(500));
+    assert!(world.peer(requester).jobs().get(&big).unwrap().live().any(|(_, granted)| granted.worker == workers[2]));
+    let small = world.submit(requester, &job("small", 50, 2), Inputs::None);
+    world.finish(requester, small, seconds(60));
+    assert_eq!(refuted(&world, requester), [workers[2]].into());
+    let active = world.peer(requester).jobs().get(&big).unwrap();
+    assert!(active.excluded.contains(&workers[2]) && active.live().all(|(_, granted)| granted.worker != workers[2]));
+    assert!(active.windows.iter().all(|(_, window)| window.owner() != workers[2]));
+}

@@ -23,9 +23,9 @@ fn sealed(executors: usize) -> Result<Sealed, Box<dyn Error>> {
         let guests = GUESTS.iter().map(|name| wasm(name)).collect::<Result<Vec<_>, _>>()?;
         let endless = wat::parse_str(ENDLESS).map_err(std::io::Error::other)?;
         let found = guests.into_iter().chain([endless]).find(|wasm| BlobId::of(wasm) == id);
-        found.ok_or_else(|| std::io::Error::other("no such guest"))
+        found.map(Into::into).ok_or_else(|| std::io::Error::other("no such guest"))
     };
-    Ok(Sealed::start(config, Arc::new(loader))?)
+    Ok(Sealed::start(config, Arc::new(loader), None)?)
 }
 
 /// Ends at once without input, and never with some.
@@ -43,7 +43,7 @@ fn run_sealed(sealed: &Sealed, count: u32, ahead: u32) -> Result<Duration, Box<d
     let (done, ends) = sync_channel::<Result<_, Failure>>(ahead as usize);
     let submit = || {
         let done = done.clone();
-        let on_done = Box::new(move |end: Result<Executed, _>| drop(done.send(end.map(drop))));
+        let on_done = Box::new(move |end: Result<Executed<_>, _>| drop(done.send(end.map(drop))));
         let task = Task { program, ..task(Vec::new(), vec![1; 64]) };
         sealed.submit(Submission { task, on_done }).map_err(|_| "the queue is full")
     };

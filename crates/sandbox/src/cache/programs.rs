@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What can be held: a program in one form or another. Clones share it.
 pub(crate) trait Loaded: Clone {
-    /// The memory that it takes.
+    /// What it takes of what is bounded: memory, mostly.
     fn bytes(&self) -> usize;
 }
 
@@ -58,6 +58,12 @@ impl<T: Loaded> Programs<T> {
         let slot = held.then(|| self.slot(id))?;
         let loaded = slot.try_lock().ok()?;
         loaded.clone()
+    }
+
+    /// Forgets a program, whatever it is for others meanwhile.
+    #[cfg(unix)]
+    pub(crate) fn remove(&self, id: BlobId) {
+        lock(&self.entries).retain(|entry| entry.id != id);
     }
 
     /// The entry's slot, made if need be, and now the most recently used.

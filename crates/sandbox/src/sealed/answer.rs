@@ -5,10 +5,10 @@
 
 use super::frame::{Fields, Head, Malformed, Outgoing, TooLarge};
 use super::seal::Seal;
-use crate::cache::{Artifact, Fingerprint, Needs};
+use crate::cache::{Fingerprint, Needs};
 use crate::engine::LoadError;
 use crate::program::ProgramError;
-use crate::task::{Collected, Executed, Failure, Written};
+use crate::task::{Collected, Executed, Failure, Kept, Written};
 use pocketmesh_types::job::TaskLimits;
 use pocketmesh_types::{Exit, Fuel, Hash, ProfileId, limits};
 
@@ -79,10 +79,10 @@ pub(super) fn encode_compiled(needs: Needs) -> Head {
     Head::default().u64(needs.memory)
 }
 
-pub(super) fn decode_compiled(mut fields: Fields<'_>, code: &[u8]) -> Result<Artifact, Malformed> {
+pub(super) fn decode_compiled(mut fields: Fields<'_>) -> Result<Needs, Malformed> {
     let needs = Needs { memory: fields.u64()? };
     fields.end()?;
-    Ok(Artifact { needs, code: code.to_vec() })
+    Ok(needs)
 }
 
 /// Why the bytes are no program.
@@ -190,13 +190,23 @@ pub(super) fn decode_failed(mut fields: Fields<'_>, expected: u64) -> Result<Fai
     }
 }
 
-/// Checks what a child says that the task `expected` came to, and makes the outcome of it.
+/// What a child says that a task came to, but for the bytes that it wrote: they follow in this order.
+pub(super) struct Done {
+    exit: Exit,
+    fuel: Fuel,
+    stdout: u64,
+    stderr: u64,
+    /// Paths and lengths.
+    files: Vec<(String, u64)>,
+}
+
+/// Checks what a child says about the task `expected`, which wrote so many bytes in all.
 pub(super) fn decode_done(
     mut fields: Fields<'_>,
-    bulk: &[u8],
+    bytes: usize,
     expected: u64,
     limits: &TaskLimits,
-) -> Result<Executed, Malformed> {
+) -> Result<Done, Malformed> {
     let (sequence, tag, code) = (fields.u64()?, fields.u8()?, fields.u32()?.cast_signed());
     let exit = match (tag, code) {
         (0, code) => Exit::Code(code),
@@ -209,33 +219,40 @@ pub(super) fn decode_done(
     if sequence != expected || fuel > limits.fuel || (exit == Exit::OutOfFuel && fuel != limits.fuel) {
         return Err(Malformed);
     }
-    let written = decode_written(fields, bulk)?;
-    let executed = Executed::new(exit, fuel, written, limits.output);
-    // A child that keeps to the profile has made the same of it already.
-    if executed.outcome.exit == exit { Ok(executed) } else { Err(Malformed) }
-}
-
-fn decode_written(mut fields: Fields<'_>, mut bulk: &[u8]) -> Result<Written, Malformed> {
     let (stdout, stderr) = (fields.u64()?, fields.u64()?);
-    let mut take = |len: u64| {
-        let (bytes, rest) = bulk.split_at_checked(usize::try_from(len).map_err(|_| Malformed)?).ok_or(Malformed)?;
-        bulk = rest;
-        Ok(bytes.to_vec())
-    };
-    let (stdout, stderr) = (take(stdout)?, take(stderr)?);
     let count = fields.count(FILE_FIELDS_BYTES)?;
     if count > limits::TREE_FILES_MAX {
         return Err(Malformed);
     }
     let mut files = Vec::with_capacity(count);
     for _ in 0..count {
-        let bytes = take(fields.u64()?)?;
-        files.push(Collected { path: fields.text(limits::PATH_BYTES_MAX)?.to_owned(), bytes });
+        let len = fields.u64()?;
+        files.push((fields.text(limits::PATH_BYTES_MAX)?.to_owned(), len));
     }
     fields.end()?;
     // Sorted, as an honest child has them: replicas are compared byte by byte.
-    let sorted = files.windows(2).all(|pair| pair[0].path < pair[1].path);
-    if bulk.is_empty() && sorted { Ok(Written { stdout, stderr, files }) } else { Err(Malformed) }
+    let sorted = files.windows(2).all(|pair| pair[0].0 < pair[1].0);
+    let sum = files.iter().map(|(_, len)| *len).chain([stdout, stderr]).try_fold(0, u64::checked_add);
+    if sum != Some(bytes as u64) || !sorted {
+        return Err(Malformed);
+    }
+    Ok(Done { exit, fuel, stdout, stderr, files })
+}
+
+impl Done {
+    /// Makes the outcome of the bytes that came. `take` takes so many of them, and is told whether they are a file's.
+    pub(super) fn into_executed<E: From<Malformed>>(
+        self,
+        limits: &TaskLimits,
+        mut take: impl FnMut(u64, bool) -> Result<Kept, E>,
+    ) -> Result<Executed<Kept>, E> {
+        let (stdout, stderr) = (take(self.stdout, false)?, take(self.stderr, false)?);
+        let mut file = |(path, len)| Ok::<_, E>(Collected { path, bytes: take(len, true)? });
+        let files = self.files.into_iter().map(&mut file).collect::<Result<_, E>>()?;
+        let executed = Executed::new(self.exit, self.fuel, Written { stdout, stderr, files }, limits.output);
+        // A child that keeps to the profile has made the same of it already.
+        if executed.outcome.exit == self.exit { Ok(executed) } else { Err(Malformed.into()) }
+    }
 }
 
 #[cfg(test)]
@@ -257,7 +274,13 @@ mod tests {
         let header = Header::decode(*outgoing.0.first_chunk().expect("a header"), 1 << 20)?;
         let (head, bulk) = outgoing.0[HEADER_BYTES..].split_at(header.head);
         assert_eq!(header.kind, kind::DONE);
-        decode_done(Fields(head), bulk, expected, &LIMITS)
+        let (done, mut rest) = (decode_done(Fields(head), bulk.len(), expected, &LIMITS)?, bulk);
+        let executed = done.into_executed(&LIMITS, |len, _| {
+            let (bytes, behind) = rest.split_at_checked(len as usize).ok_or(Malformed)?;
+            rest = behind;
+            Ok::<_, Malformed>(Kept::Here(bytes.to_vec()))
+        })?;
+        Ok(executed.here().expect("all of it was kept here"))
     }
 
     #[test]

@@ -35,11 +35,6 @@ impl Header {
         }
         Ok(Self { kind, head, bulk })
     }
-
-    /// Header, head and bulk together.
-    pub(super) fn frame_bytes(self) -> usize {
-        HEADER_BYTES + self.head + self.bulk
-    }
 }
 
 /// Frames on their way out, in order.
@@ -74,7 +69,8 @@ impl Outgoing {
         Ok(())
     }
 
-    fn push_head(&mut self, kind: u8, head: &Head, bulk: usize) -> Result<(), TooLarge> {
+    /// Appends a frame but for its bulk, which has to follow.
+    pub(super) fn push_head(&mut self, kind: u8, head: &Head, bulk: usize) -> Result<(), TooLarge> {
         if head.0.len() > HEAD_BYTES_MAX || bulk > BULK_BYTES_MAX {
             return Err(TooLarge);
         }
@@ -188,7 +184,7 @@ mod tests {
         assert_eq!(outgoing.push(3, &head, b"bulk"), Ok(None));
         let (header, rest) = outgoing.0.split_first_chunk().expect("a header");
         let header = Header::decode(*header, 4).expect("a header");
-        assert_eq!((header.kind, header.frame_bytes()), (3, outgoing.0.len()));
+        assert_eq!((header.kind, HEADER_BYTES + header.head + header.bulk), (3, outgoing.0.len()));
         let (head, bulk) = rest.split_at(header.head);
         assert_eq!(bulk, b"bulk");
         let mut fields = Fields(head);

@@ -15,11 +15,11 @@ mod seal;
 pub use child::{executor_main, seal_in};
 pub use seal::Seal;
 
+use crate::LoadError;
 use crate::cache::Compiled;
 use crate::deadline::StopFlag;
-use crate::executor::{Executor, Loader, OnPrepared, QueueFull, Submission, Ticket};
+use crate::executor::{Executor, Loader, OnPrepared, QueueFull, Saver, Submission, Ticket};
 use crate::profile::{self, Backend};
-use crate::program::ProgramError;
 use parent::bell::Bell;
 use parent::launch::Launch;
 use parent::library::Library;
@@ -110,8 +110,9 @@ pub struct Sealed {
 }
 
 impl Sealed {
-    /// Starts the threads; processes are started when they are needed.
-    pub fn start(config: SealedConfig, loader: Loader) -> Result<Self, SealedError> {
+    /// Starts the threads; processes are started when they are needed. Large outputs go to `saver`, if there is one, and
+    /// are not in memory then.
+    pub fn start(config: SealedConfig, loader: Loader, saver: Option<Saver>) -> Result<Self, SealedError> {
         let executors = config.executors.get();
         let disk = match &config.cache_dir {
             Some(path) => Some(Compiled::open(path).map_err(|error| SealedError::Cache { path: path.clone(), error })?),
@@ -120,7 +121,7 @@ impl Sealed {
         let bells = (0..=executors).map(|_| Bell::new()).collect::<Result<_, _>>().map_err(SealedError::Thread)?;
         let (queue, memory) = (config.queue, config.memory);
         let library = Library::new(launch(&config), config.compile_time, disk);
-        let shared = Arc::new(Shared::new(library, loader, bells, queue, memory));
+        let shared = Arc::new(Shared::new(library, loader, saver, bells, queue, memory));
         // A ticket may outlive all this.
         let woken = Arc::downgrade(&shared);
         let wake = Arc::new(move || woken.upgrade().iter().for_each(|shared| shared.on_stop()));
@@ -168,8 +169,8 @@ impl Executor for Sealed {
         profile::id()
     }
 
-    fn check(&self, wasm: &[u8], limits: &TaskLimits) -> Result<(), ProgramError> {
-        self.shared.library().check(wasm)?.needs.check(limits)
+    fn check(&self, program: BlobId, limits: &TaskLimits) -> Result<(), LoadError> {
+        Ok(self.shared.check(program)?.check(limits)?)
     }
 
     fn prepare(&self, program: BlobId, on_prepared: OnPrepared) -> Result<(), QueueFull> {

@@ -1,7 +1,7 @@
 //! The pool of threads: bounded, unharmed by panics, and stoppable.
 
 use crate::rig::{ENGINE, command, task};
-use pocketmesh_sandbox::{Executed, Executor as _, Failure, Loader, Pool, PoolConfig, Submission, Task, Ticket};
+use pocketmesh_sandbox::{Executed, Executor as _, Failure, Kept, Loader, Pool, PoolConfig, Submission, Task, Ticket};
 use pocketmesh_types::{BlobId, Exit, Fuel, limits};
 use std::num::NonZeroUsize;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -24,7 +24,7 @@ fn pool(threads: usize, queue: usize, loader: Loader) -> Pool {
 fn serves(programs: Vec<Vec<u8>>) -> Loader {
     Arc::new(move |id| {
         let program = programs.iter().find(|wasm| BlobId::of(wasm) == id);
-        program.cloned().ok_or_else(|| std::io::Error::other("no such program"))
+        program.cloned().map(Into::into).ok_or_else(|| std::io::Error::other("no such program"))
     })
 }
 
@@ -32,7 +32,11 @@ fn submission(wasm: &[u8], done: &SyncSender<Result>) -> Submission {
     let mut task = Task { program: BlobId::of(wasm), ..task() };
     task.limits.fuel = Fuel(limits::TASK_FUEL_MAX);
     let done = done.clone();
-    Submission { task, on_done: Box::new(move |result| done.send(result).expect("the test listens")) }
+    let on_done = Box::new(move |result: std::result::Result<Executed<Kept>, Failure>| {
+        let here = |executed: Executed<Kept>| executed.here().expect("nothing was saved elsewhere");
+        done.send(result.map(here)).expect("the test listens");
+    });
+    Submission { task, on_done }
 }
 
 fn submit(pool: &Pool, wasm: &[u8], done: &SyncSender<Result>) -> Ticket {
@@ -69,7 +73,7 @@ fn a_panic_ends_its_task_alone() {
         8,
         Arc::new(move |id| {
             assert_ne!(id, cursed, "this program is cursed");
-            Ok(served.clone())
+            Ok(served.clone().into())
         }),
     );
     submit(&pool, &bad, &done);
@@ -94,7 +98,7 @@ fn a_full_queue_gives_the_task_back() {
         Arc::new(move |_| {
             reached.send(()).expect("the test listens");
             gate.lock().expect("one thread").recv_timeout(PATIENCE).expect("a release");
-            Ok(served.clone())
+            Ok(served.clone().into())
         }),
     );
     submit(&pool, &wasm, &done);
@@ -144,7 +148,9 @@ fn a_prepared_program_is_not_read_again() {
     let pool = pool(
         1,
         8,
-        Arc::new(move |_| served.lock().expect("one thread").take().ok_or_else(|| std::io::Error::other("read twice"))),
+        Arc::new(move |_| {
+            served.lock().expect("one thread").take().map(Vec::into).ok_or_else(|| std::io::Error::other("read twice"))
+        }),
     );
     let prepared =
         Box::new(move |result: std::result::Result<(), Failure>| told.send(result.is_ok()).expect("the test listens"));

@@ -2,9 +2,11 @@
 
 use crate::Claim;
 use crate::rig::{command, guest};
-use crate::watch::{ENDLESS, PATIENCE, ROOM, children, computing, config, honest, kill, next, start, submit, task_of};
+use crate::watch::{
+    ENDLESS, PATIENCE, ROOM, children, computing, config, honest, kill, next, refusal, start, submit, task_of,
+};
 use pocketmesh_sandbox::sealed::SealedConfig;
-use pocketmesh_sandbox::{Executor as _, Failure, ProgramError, Task};
+use pocketmesh_sandbox::{Failure, ProgramError, Task};
 use pocketmesh_types::{Exit, Fuel};
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, ExitCode, Stdio};
@@ -193,7 +195,7 @@ fn a_child_that_is_no_executor_is_said_to_be_none() {
     let wasm = guest("noop");
     for mode in ["mute", "babble"] {
         let sealed = start(config(1, &["fake", mode]), &[&wasm]);
-        let refused = sealed.check(&wasm, &crate::rig::task().limits).expect_err(mode);
+        let refused = refusal(&sealed, &wasm, &crate::rig::task().limits);
         assert!(matches!(&refused, ProgramError::NoCompiler(why) if why.contains("is no executor")), "{refused}");
         let why = sealed.seal().expect_err("no executor").to_string();
         assert!(why.contains("last words of a fake"), "{why}");

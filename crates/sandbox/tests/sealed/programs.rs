@@ -2,7 +2,9 @@
 
 use crate::Claim;
 use crate::rig::{command, guest, task};
-use crate::watch::{PATIENCE, ROOM, children, config, honest, next, serves, start, submit, task_of};
+use crate::watch::{
+    PATIENCE, ROOM, children, config, honest, kill, next, refusal, serves, start, submit, task_of, wait_until_childless,
+};
 use pocketmesh_sandbox::sealed::{Sealed, SealedConfig};
 use pocketmesh_sandbox::{Executor as _, Failure, LoadError, ProgramError, Task};
 use pocketmesh_types::BlobId;
@@ -17,6 +19,11 @@ pub const CLAIMS: &[Claim] = &[
         a_program_is_compiled_once_and_never_again_after_a_restart,
     ),
     ("a_damaged_entry_is_compiled_again_and_repaired", a_damaged_entry_is_compiled_again_and_repaired),
+    (
+        "a_program_that_is_damaged_in_use_is_compiled_again_and_costs_no_task",
+        a_program_that_is_damaged_in_use_is_compiled_again_and_costs_no_task,
+    ),
+    ("a_program_whose_file_is_removed_in_use_is_run", a_program_whose_file_is_removed_in_use_is_run),
     ("why_something_is_no_program_is_said_as_in_the_process", why_something_is_no_program_is_said_as_in_the_process),
     (
         "a_program_that_needs_more_memory_than_allowed_is_refused",
@@ -56,7 +63,7 @@ fn a_program_is_compiled_once_and_never_again_after_a_restart() {
     assert_eq!(files.len(), 1, "no temporary file stays");
     let sealed = cached(directory.path(), &wasm);
     assert!(sealed.seal().is_ok());
-    sealed.check(&wasm, &task().limits).expect("from the disk");
+    sealed.check(BlobId::of(&wasm), &task().limits).expect("from the disk");
     assert!(children().is_empty());
 }
 
@@ -83,8 +90,50 @@ fn a_damaged_entry_is_compiled_again_and_repaired() {
     }
 }
 
+/// Damaged where the executor has it open, so that it shows only on its way to the next runner.
+fn a_program_that_is_damaged_in_use_is_compiled_again_and_costs_no_task() {
+    let (directory, wasm) = (tempfile::tempdir().expect("a directory"), guest("wordcount"));
+    let (notes, compiled) = (directory.path().join("notes"), directory.path().join("compiled"));
+    let args = ["fake", "relay", notes.to_str().expect("a path of letters")];
+    let sealed = start(SealedConfig { cache_dir: Some(compiled.clone()), ..config(1, &args) }, &[&wasm]);
+    let (done, ends) = sync_channel(ROOM);
+    submit(&sealed, task_of(&wasm), &done);
+    let first = next(&ends).expect("an outcome").outcome;
+    let entry = std::fs::read_dir(&compiled).expect("the cache").next().expect("an entry").expect("an entry").path();
+    let whole = std::fs::read(&entry).expect("the entry");
+    let mut damaged = whole.clone();
+    damaged[whole.len() / 2] ^= 1;
+    std::fs::write(&entry, damaged).expect("a writable entry");
+    // The next runner has to be sent the program anew.
+    children().iter().for_each(kill);
+    wait_until_childless();
+    submit(&sealed, task_of(&wasm), &done);
+    assert_eq!(next(&ends).expect("an outcome").outcome, first);
+    assert_eq!(std::fs::read_to_string(&notes).expect("notes"), "RCRRC");
+    assert_eq!(std::fs::read(&entry).expect("the entry"), whole);
+}
+
+fn a_program_whose_file_is_removed_in_use_is_run() {
+    let (directory, wasm) = (tempfile::tempdir().expect("a directory"), guest("noop"));
+    let cache_dir = directory.path().join("compiled");
+    let sealed = start(SealedConfig { cache_dir: Some(cache_dir.clone()), ..honest(1) }, &[&wasm]);
+    let (done, ends) = sync_channel(ROOM);
+    submit(&sealed, task_of(&wasm), &done);
+    next(&ends).expect("an outcome");
+    std::fs::remove_dir_all(&cache_dir).expect("a cache to remove");
+    children().iter().for_each(kill);
+    wait_until_childless();
+    submit(&sealed, task_of(&wasm), &done);
+    next(&ends).expect("an outcome, of a file that is still open");
+    let other = guest("wordcount");
+    drop(sealed);
+    let sealed = start(SealedConfig { cache_dir: Some(cache_dir.clone()), ..honest(1) }, &[&other]);
+    std::fs::remove_dir_all(&cache_dir).expect("a cache to remove");
+    submit(&sealed, task_of(&other), &done);
+    next(&ends).expect("an outcome, of a program that could not be kept");
+}
+
 fn why_something_is_no_program_is_said_as_in_the_process() {
-    let sealed = start(honest(1), &[]);
     let limits = task().limits;
     let modules = [
         r#"(module (import "env" "system" (func)) (func (export "_start")))"#,
@@ -95,9 +144,12 @@ fn why_something_is_no_program_is_said_as_in_the_process() {
             (func (export "_start")))"#,
     ];
     let foreign = [b"#!/bin/sh".to_vec(), Vec::new(), b"\0asm\x01\0\0\0\xff".to_vec()];
-    for wasm in modules.into_iter().map(crate::rig::wat).chain(foreign) {
-        let inside = crate::rig::ENGINE.check(&wasm, &limits).expect_err("no program");
-        assert_eq!(sealed.check(&wasm, &limits).expect_err("no program"), inside);
+    let all: Vec<_> = modules.into_iter().map(crate::rig::wat).chain(foreign).collect();
+    let served: Vec<&[u8]> = all.iter().map(Vec::as_slice).collect();
+    let sealed = start(honest(1), &served);
+    for wasm in &all {
+        let inside = crate::rig::ENGINE.check(wasm, &limits).expect_err("no program");
+        assert_eq!(refusal(&sealed, wasm, &limits), inside);
     }
 }
 
@@ -105,7 +157,7 @@ fn a_program_that_needs_more_memory_than_allowed_is_refused() {
     let wasm = guest("noop");
     let sealed = start(honest(1), &[&wasm]);
     let limits = TaskLimits { memory: 65536, ..task().limits };
-    let refused = sealed.check(&wasm, &limits).expect_err("too little");
+    let refused = refusal(&sealed, &wasm, &limits);
     assert!(matches!(refused, ProgramError::Memory { allowed: 65536, .. }), "{refused}");
     let (done, ends) = sync_channel(ROOM);
     submit(&sealed, Task { limits, ..task_of(&wasm) }, &done);
@@ -123,11 +175,13 @@ fn a_missing_program_is_a_failure() {
 }
 
 fn other_bytes_than_the_programs_are_a_failure() {
-    let loader = std::sync::Arc::new(|_| Ok(guest("noop")));
-    let sealed = Sealed::start(honest(1), loader).expect("threads");
-    let (done, ends) = sync_channel(ROOM);
-    submit(&sealed, task_of(b"another"), &done);
-    assert!(matches!(next(&ends), Err(Failure::Load(LoadError::WrongBytes(_)))));
+    for other in [guest("noop"), b"no program at all".to_vec(), Vec::new()] {
+        let loader = std::sync::Arc::new(move |_| Ok(other.clone().into()));
+        let sealed = Sealed::start(honest(1), loader, None).expect("threads");
+        let (done, ends) = sync_channel(ROOM);
+        submit(&sealed, task_of(b"another"), &done);
+        assert!(matches!(next(&ends), Err(Failure::Load(LoadError::WrongBytes(_)))));
+    }
 }
 
 fn a_prepared_program_is_ready() {
@@ -148,7 +202,7 @@ fn a_prepared_program_is_ready() {
 fn a_program_that_takes_too_long_to_compile_is_refused() {
     let (slow, fast) = (guest("wordcount"), guest("noop"));
     let sealed = start(SealedConfig { compile_time: Duration::ZERO, ..honest(1) }, &[&slow, &fast]);
-    assert_eq!(sealed.check(&slow, &task().limits), Err(ProgramError::TooExpensive));
+    assert_eq!(refusal(&sealed, &slow, &task().limits), ProgramError::TooExpensive);
     let (done, ends) = sync_channel(ROOM);
     submit(&sealed, task_of(&slow), &done);
     assert!(matches!(next(&ends), Err(Failure::Load(LoadError::Program(ProgramError::TooExpensive)))));
@@ -164,14 +218,14 @@ fn long_function() -> Vec<u8> {
 fn a_program_that_takes_too_much_memory_to_compile_is_refused() {
     let (bomb, good) = (long_function(), guest("noop"));
     let sealed = start(SealedConfig { compile_memory: 160 << 20, ..honest(1) }, &[&bomb, &good]);
-    assert_eq!(sealed.check(&bomb, &task().limits), Err(ProgramError::TooExpensive));
-    assert_eq!(sealed.check(&good, &task().limits), Ok(()));
+    assert_eq!(refusal(&sealed, &bomb, &task().limits), ProgramError::TooExpensive);
+    sealed.check(BlobId::of(&good), &task().limits).expect("a program");
 }
 
 fn more_programs_than_a_runner_holds_are_run() {
     let programs: Vec<Vec<u8>> = (0..70).map(|code| command(&format!("(call $exit (i32.const {code}))"))).collect();
     let served: Vec<&[u8]> = programs.iter().map(Vec::as_slice).collect();
-    let sealed = Sealed::start(honest(1), serves(&served)).expect("threads");
+    let sealed = Sealed::start(honest(1), serves(&served), None).expect("threads");
     let (done, ends) = sync_channel(ROOM);
     for wasm in programs.iter().chain(&programs) {
         submit(&sealed, task_of(wasm), &done);

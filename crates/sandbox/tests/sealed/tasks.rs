@@ -3,7 +3,7 @@
 use crate::Claim;
 use crate::rig::{ENGINE, command, guest, load, with_args};
 use crate::watch::{ENDLESS, PATIENCE, ROOM, children, honest, next, start, submit, task_of};
-use pocketmesh_sandbox::{Contents, Executor as _, Failure, Submission, Task};
+use pocketmesh_sandbox::{Contents, Executed, Executor as _, Failure, Kept, Submission, Task};
 use pocketmesh_types::tree::File;
 use pocketmesh_types::{BlobId, Exit, Fuel, Output, Tree};
 use std::collections::BTreeMap;
@@ -70,10 +70,10 @@ fn batches_keep_each_task_to_its_input() {
         let wasm = if number % 7 == 0 { &noop } else { &echo };
         let task = Task { stdin: number.to_le_bytes().to_vec(), ..task_of(wasm) };
         let (told, done) = (Arc::clone(&told), done.clone());
-        let on_done = Box::new(move |ended| {
+        let on_done = Box::new(move |ended: Result<Executed<Kept>, Failure>| {
             let before = told.lock().expect("no panic").insert(number, ());
             assert!(before.is_none(), "told twice");
-            done.send((number, ended)).expect("the test listens");
+            done.send((number, ended.map(|executed| executed.here().expect("all of it")))).expect("the test listens");
         });
         sealed.submit(Submission { task, on_done }).expect("room in the queue");
     }
@@ -138,7 +138,7 @@ fn files_are_read_once_for_all_tasks_of_a_tree() {
         noted.lock().expect("no panic").push(id);
         blobs(id)
     });
-    let sealed = pocketmesh_sandbox::sealed::Sealed::start(honest(1), loader).expect("threads");
+    let sealed = pocketmesh_sandbox::sealed::Sealed::start(honest(1), loader, None).expect("threads");
     let (done, ends) = sync_channel(ROOM);
     for _ in 0..20 {
         let files = tree(&[&large, b"small"]);

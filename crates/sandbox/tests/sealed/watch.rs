@@ -2,7 +2,10 @@
 
 use crate::rig::task;
 use pocketmesh_sandbox::sealed::{Sealed, SealedConfig};
-use pocketmesh_sandbox::{Executed, Executor as _, Failure, Loader, Submission, Task, Ticket};
+use pocketmesh_sandbox::{
+    Executed, Executor as _, Failure, Kept, LoadError, Loader, ProgramError, Submission, Task, Ticket,
+};
+use pocketmesh_types::job::TaskLimits;
 use pocketmesh_types::{BlobId, Fuel, limits};
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -32,13 +35,16 @@ pub fn honest(executors: usize) -> SealedConfig {
 }
 
 pub fn start(config: SealedConfig, blobs: &[&[u8]]) -> Sealed {
-    Sealed::start(config, serves(blobs)).expect("threads")
+    Sealed::start(config, serves(blobs), None).expect("threads")
 }
 
 /// Reads these blobs and no others.
 pub fn serves(blobs: &[&[u8]]) -> Loader {
     let blobs: BTreeMap<BlobId, Vec<u8>> = blobs.iter().map(|bytes| (BlobId::of(bytes), bytes.to_vec())).collect();
-    Arc::new(move |id| blobs.get(&id).cloned().ok_or_else(|| std::io::Error::other("no such blob")))
+    Arc::new(move |id| {
+        let found = blobs.get(&id).cloned();
+        found.map(Into::into).ok_or_else(|| std::io::Error::other("no such blob"))
+    })
 }
 
 pub fn task_of(wasm: &[u8]) -> Task {
@@ -49,8 +55,19 @@ pub fn task_of(wasm: &[u8]) -> Task {
 
 pub fn submit(executor: &Sealed, task: Task, done: &SyncSender<Ended>) -> Ticket {
     let done = done.clone();
-    let on_done = Box::new(move |ended| done.send(ended).expect("the test listens"));
+    let on_done = Box::new(move |ended: Result<Executed<Kept>, Failure>| {
+        let ended = ended.map(|executed| executed.here().expect("nothing was saved elsewhere"));
+        done.send(ended).expect("the test listens");
+    });
     executor.submit(Submission { task, on_done }).expect("room in the queue")
+}
+
+/// Why a program cannot be run.
+pub fn refusal(executor: &Sealed, wasm: &[u8], limits: &TaskLimits) -> ProgramError {
+    match executor.check(BlobId::of(wasm), limits) {
+        Err(LoadError::Program(error)) => error,
+        other => panic!("no refusal: {other:?}"),
+    }
 }
 
 pub fn next(ends: &Receiver<Ended>) -> Ended {
@@ -97,6 +114,15 @@ pub fn computing(ends: &Receiver<Ended>) -> Process {
         assert!(early.is_err(), "it ended before it was seen to run: {early:?}");
     }
     panic!("no child ever computed");
+}
+
+/// Waits until the executor has noticed that its processes are gone.
+pub fn wait_until_childless() {
+    let deadline = std::time::Instant::now() + PATIENCE;
+    while !children().is_empty() {
+        assert!(std::time::Instant::now() < deadline, "{:?}", children());
+        std::thread::yield_now();
+    }
 }
 
 pub fn kill(process: &Process) {

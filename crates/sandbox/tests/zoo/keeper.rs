@@ -4,7 +4,9 @@ use crate::animal::{Animal, End, Expect, MODEST, Refusal};
 use crate::resident;
 use crate::text::module;
 use pocketmesh_sandbox::sealed::{Sealed, SealedConfig};
-use pocketmesh_sandbox::{Config, Engine, Executed, Executor, Failure, Loader, Pool, PoolConfig, Submission, Task};
+use pocketmesh_sandbox::{
+    Blob, Config, Engine, Executed, Executor, Failure, Kept, Loader, Pool, PoolConfig, Submission, Task,
+};
 use pocketmesh_types::job::TaskLimits;
 use pocketmesh_types::{BlobId, Exit, UnixTime};
 use std::collections::HashMap;
@@ -32,7 +34,10 @@ impl Menu {
     /// How an executor asks.
     pub fn loader(&self) -> Loader {
         let menu = self.clone();
-        Arc::new(move |id| menu.lock().get(&id).map(|wasm| wasm.to_vec()).ok_or_else(|| io::ErrorKind::NotFound.into()))
+        Arc::new(move |id| {
+            let wasm = menu.lock().get(&id).map(Arc::clone).ok_or(io::ErrorKind::NotFound)?;
+            Ok(Blob::new(wasm.len() as u64, io::Cursor::new(wasm)))
+        })
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<BlobId, Arc<[u8]>>> {
@@ -68,7 +73,7 @@ impl Keeper {
             compile_memory: 1 << 30,
             ..SealedConfig::new(command, vec![EXECUTOR.into()], NonZeroUsize::MIN)
         };
-        let executor = Sealed::start(config, menu.loader()).expect("threads on this machine");
+        let executor = Sealed::start(config, menu.loader(), None).expect("threads on this machine");
         Self::of(Box::new(executor), menu, true)
     }
 
@@ -132,7 +137,10 @@ impl Keeper {
         let program = BlobId::of(&wasm);
         self.menu.lock().insert(program, wasm);
         let (told, end) = sync_channel(1);
-        let on_done = Box::new(move |result| told.send(result).expect("somebody waits"));
+        let on_done = Box::new(move |result: Result<Executed<Kept>, Failure>| {
+            let here = |executed: Executed<Kept>| executed.here().expect("nothing was saved elsewhere");
+            told.send(result.map(here)).expect("somebody waits");
+        });
         let start = Instant::now();
         self.executor.submit(Submission { task: task(program, limits), on_done }).expect("room for one task");
         let result = end.recv_timeout(HUNG).expect("the executor ends every task");

@@ -1,11 +1,8 @@
 //! A batch: tasks that were handed to a runner together, and how far it has come.
 
 use super::held::Place;
-use super::link::Frame;
 use super::queue::Entry;
-use crate::sealed::answer;
-use crate::sealed::frame::Malformed;
-use crate::task::{Executed, Failure};
+use crate::task::{Executed, Failure, Kept};
 use std::time::{Duration, Instant};
 
 /// How long past a task's limit an answer may still be on its way.
@@ -65,15 +62,18 @@ impl Batch {
         }
     }
 
-    /// Takes the runner's answer about the task that runs now.
-    pub(super) fn on_answer(&mut self, frame: &Frame<'_>) -> Result<(), Malformed> {
-        let expected = self.first + self.done as u64;
-        let (entry, _) = self.tasks.get_mut(self.done).ok_or(Malformed)?;
-        let result = read(frame, expected, entry)?;
-        entry.tell(result);
+    /// The number of the task that runs now.
+    pub(super) fn expected(&self) -> u64 {
+        self.first + self.done as u64
+    }
+
+    /// The task that runs now has ended.
+    pub(super) fn on_end(&mut self, result: Result<Executed<Kept>, Failure>) {
+        if let Some((entry, _)) = self.tasks.get_mut(self.done) {
+            entry.tell(result);
+        }
         self.done += 1;
         self.since = Instant::now();
-        Ok(())
     }
 
     /// How long each task took, one like the other, and whose they were.
@@ -90,13 +90,5 @@ impl Batch {
     /// The tasks that have not ended; the first of them was running.
     pub(super) fn into_rest(self) -> impl DoubleEndedIterator<Item = Box<Entry>> {
         self.tasks.into_iter().skip(self.done).map(|(entry, _)| entry)
-    }
-}
-
-fn read(frame: &Frame<'_>, expected: u64, entry: &Entry) -> Result<Result<Executed, Failure>, Malformed> {
-    match frame.kind {
-        answer::kind::DONE => answer::decode_done(frame.fields(), frame.bulk, expected, &entry.task.limits).map(Ok),
-        answer::kind::FAILED => answer::decode_failed(frame.fields(), expected).map(Err),
-        _ => Err(Malformed),
     }
 }

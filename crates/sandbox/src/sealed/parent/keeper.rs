@@ -7,6 +7,7 @@ use super::batch::Batch;
 use super::held::{Held, Place};
 use super::link::{Broken, Link, Ready, Vigil, wait_for};
 use super::queue::{Entry, Shared};
+use super::receipt;
 use crate::LoadError;
 use crate::cache::Needs;
 use crate::executor::unless_panicked;
@@ -222,14 +223,17 @@ impl<'a> Keeper<'a> {
         runner.link.flush(&vigil)?;
         batch.start();
         while let Some(running) = batch.running() {
-            let output_max = usize::try_from(running.task.limits.output).unwrap_or(usize::MAX).min(BULK_BYTES_MAX);
             let leave_off = || {
                 shared.tell_stopped();
                 shared.is_closed() || batch.has_stopped()
             };
             let vigil = Vigil { until: batch.due(), bell, leave_off: &leave_off };
-            match runner.link.receive(output_max, &vigil) {
-                Ok(frame) => batch.on_answer(&frame).map_err(|error| Broken::Died(format!("it sent {error}")))?,
+            let stopped = || shared.is_closed() || running.stop.is_raised();
+            // However fast the disk is that takes what the task wrote.
+            let begun = Vigil { until: batch.due() + HAND_OVER_WAIT, bell, leave_off: &stopped };
+            let (told, saver) = ((running, batch.expected()), shared.saver.as_ref());
+            match receipt::receive(&mut runner.link, told, saver, &vigil, &begun) {
+                Ok(result) => batch.on_end(result),
                 Err(Broken::Interrupted) if !shared.is_closed() => batch.tell_stopped(),
                 Err(broken) => return Err(broken),
             }
@@ -259,8 +263,9 @@ impl<'a> Keeper<'a> {
             match broken {
                 Broken::Late => running.tell(Err(Failure::WallClock)),
                 Broken::Interrupted => running.tell(Err(Failure::Stopped)),
-                Broken::Died(_) if running.is_told() => {}
-                Broken::Died(_) => {
+                Broken::Unsaved(_) => running.tell(Err(Failure::Host(broken.to_string()))),
+                Broken::Died(_) | Broken::Unread(_) if running.is_told() => {}
+                Broken::Died(_) | Broken::Unread(_) => {
                     running.suspect = true;
                     if is_single { self.on_death(running) } else { self.shared.put_back([running].into_iter()) }
                 }
@@ -277,12 +282,17 @@ impl Runner {
         if let Some(needs) = self.held.needs(id) {
             return Ok(fits(needs).map_err(Failure::from)?);
         }
-        let artifact = shared.library.get(id).ok_or(Trouble::NoProgram)?;
-        fits(artifact.needs).map_err(Failure::from)?;
-        let (number, gone) = self.held.add_program(id, artifact.needs, artifact.code.len() as u64);
+        let stored = shared.library.get(id).ok_or(Trouble::NoProgram)?;
+        fits(stored.needs()).map_err(Failure::from)?;
+        let (number, gone) = self.held.add_program(id, stored.needs(), stored.len());
         self.forget(&gone, vigil)?;
-        let head = request::encode_program(number, id, artifact.needs);
-        self.link.push(request::kind::PROGRAM, &head, &artifact.code, vigil)?;
+        let head = request::encode_program(number, id, stored.needs());
+        let sent = self.link.push_from(request::kind::PROGRAM, &head, stored.len(), stored.code(), vigil);
+        if let Err(Broken::Unread(_)) = &sent {
+            // The runner has got a part and goes; the task runs again, with a program that is compiled again.
+            shared.library.forget(id);
+        }
+        sent?;
         self.acknowledged(number, vigil)
     }
 
@@ -294,13 +304,13 @@ impl Runner {
         self.forget(&gone, vigil)?;
         self.link.push(request::kind::TREE, &request::encode_tree(number, tree), &[], vigil)?;
         for file in tree.files() {
-            let read = unless_panicked(|| Ok((shared.loader)(file.content.id).map_err(LoadError::Read)?));
-            let bytes = match read {
-                Ok(bytes) if bytes.len() as u64 == file.content.len && bytes.len() <= BULK_BYTES_MAX => bytes,
+            let opened = unless_panicked(|| Ok((shared.loader)(file.content.id).map_err(LoadError::Read)?));
+            let blob = match opened {
+                Ok(blob) if blob.len() == file.content.len && blob.len() <= BULK_BYTES_MAX as u64 => blob,
                 Ok(_) => return self.give_up(number, LoadError::WrongBytes(file.content.id).into(), vigil),
                 Err(failure) => return self.give_up(number, failure, vigil),
             };
-            self.link.push(request::kind::FILE, &Head::default(), &bytes, vigil)?;
+            self.link.push_from(request::kind::FILE, &Head::default(), blob.len(), blob, vigil)?;
         }
         self.acknowledged(number, vigil)
     }
@@ -319,12 +329,12 @@ impl Runner {
 
     fn acknowledged(&mut self, number: u64, vigil: &Vigil<'_>) -> Result<(), Trouble> {
         self.link.flush(vigil)?;
-        let frame = self.link.receive(0, vigil)?;
+        let frame = self.link.receive(vigil)?;
         match frame.kind {
             answer::kind::HELD => Ok(()),
             answer::kind::REFUSED => {
                 let why = answer::decode_refused(frame.fields());
-                let why = why.map_err(|error| Broken::Died(format!("it sent {error}")))?;
+                let why = why.map_err(Broken::from)?;
                 self.give_up(number, Failure::Host(format!("the executor refused what it needs: {why}")), vigil)
             }
             _ => Err(Broken::Died("it answered something else".into()).into()),

@@ -85,7 +85,7 @@ impl Launch {
         let start = Start { role, backend, scarce_address_space, parent: std::process::id(), data_bytes, cpu_s };
         link.push(request::kind::START, &start.encode(), &[], vigil)?;
         link.flush(vigil)?;
-        let frame = link.receive(0, vigil)?;
+        let frame = link.receive(vigil)?;
         match (frame.kind, answer::decode_ready(frame.fields())) {
             (answer::kind::READY, Ok(ready)) => Ok(ready),
             _ => Err(Broken::Died("it answered something else".into())),

@@ -1,12 +1,14 @@
-//! Compiled programs, as the daemon keeps them: bytes, made by compiler processes, kept in memory and on disk.
+//! Compiled programs, as the daemon keeps them: files, made by compiler processes.
 //!
-//! The daemon neither compiles nor loads any of it. A compiler knows one program and nothing else, so one that a hostile
-//! program has taken over can answer nonsense for that program alone, and that runs where the program would have run.
+//! The daemon neither compiles nor loads any of it, and it all passes through in pieces. A compiler knows one program and
+//! nothing else, so one that a hostile program has taken over can answer nonsense for that program alone, and that runs where
+//! the program would have run.
 
 use super::launch::{Launch, LaunchError};
 use super::link::{Broken, Link, Vigil};
 use crate::LoadError;
-use crate::cache::{Artifact, Compiled, Fingerprint, Loaded, Programs};
+use crate::blob::Blob;
+use crate::cache::{Compiled, Fingerprint, Incoming, Label, Loaded, Needs, Programs, Stored};
 use crate::program::{self, ProgramError};
 use crate::sealed::answer::{self, Ready};
 use crate::sealed::frame::Head;
@@ -14,26 +16,31 @@ use crate::sealed::request::{self, Role};
 use crate::sealed::seal::Seal;
 use pocketmesh_types::BlobId;
 use std::convert::Infallible;
-use std::io;
+use std::io::{self, Read};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Programs in memory, and their bytes: for runners that start, which is seldom. The disk has the others, but for a cache
-/// that is off.
+/// Programs whose files are open, and their bytes: for runners that start, which is seldom. The disk has the others, but for a
+/// cache that is off, where files are memory of the system's.
 const PROGRAMS_MAX: usize = 64;
 const PROGRAM_BYTES_MAX: usize = 8 << 20;
 /// Of machine code: what the largest programs compile to.
-const CODE_BYTES_MAX: usize = 512 << 20;
+const CODE_BYTES_MAX: u64 = 512 << 20;
 /// Machine code for each byte of a program, and for none: several times what is usual.
-const CODE_BYTES_PER_BYTE: usize = 32;
-const CODE_BYTES_LEAST: usize = 32 << 20;
+const CODE_BYTES_PER_BYTE: u64 = 32;
+const CODE_BYTES_LEAST: u64 = 32 << 20;
+/// Of a program, looked at before a compiler is started for it.
+const BEGINNING_BYTES: u64 = 4 << 10;
 
 const COMPILE_CPU_S: u64 = 45;
 const COMPILE_CPU_S_PER_MIB: u64 = 15;
 
-impl Loaded for Arc<Artifact> {
+/// Opens the bytes of a program.
+type Load = dyn Fn(BlobId) -> io::Result<Blob> + Send + Sync;
+
+impl Loaded for Arc<Stored> {
     fn bytes(&self) -> usize {
-        self.code.len()
+        usize::try_from(self.len()).unwrap_or(usize::MAX)
     }
 }
 
@@ -41,7 +48,7 @@ impl Loaded for Arc<Artifact> {
 pub(in crate::sealed) struct Library {
     launch: Launch,
     compile_time: Duration,
-    held: Programs<Arc<Artifact>>,
+    held: Programs<Arc<Stored>>,
     disk: Option<Compiled>,
     /// Of the first child: all have it, or they are not believed.
     fingerprint: OnceLock<Fingerprint>,
@@ -94,44 +101,37 @@ impl Library {
         self.fingerprint.get().is_none() || self.held.get(id).is_some()
     }
 
-    /// The program, from memory or disk. No child has to be started for it once there was one.
-    pub(super) fn get(&self, id: BlobId) -> Option<Arc<Artifact>> {
+    /// The program, if it was compiled. No child has to be started for it once there was one.
+    pub(super) fn get(&self, id: BlobId) -> Option<Arc<Stored>> {
         self.held.get(id).or_else(|| {
             // Not under the lock of somebody who compiles it just now: that may take long.
-            let artifact = self.read_disk(id)?;
-            self.held.get_or(id, || Ok::<_, Infallible>(artifact)).ok()
+            let stored = self.open(id)?;
+            self.held.get_or(id, || Ok::<_, Infallible>(stored)).ok()
         })
     }
 
-    /// The program, compiled from the bytes that `read` returns if need be.
-    pub(super) fn load(
-        &self,
-        id: BlobId,
-        read: &dyn Fn(BlobId) -> io::Result<Vec<u8>>,
-        vigil: &Vigil<'_>,
-    ) -> Result<Arc<Artifact>, LoadError> {
-        self.held.get_or(id, || {
-            if let Some(artifact) = self.read_disk(id) {
-                return Ok(artifact);
-            }
-            let wasm = read(id)?;
-            if BlobId::of(&wasm) != id {
-                return Err(LoadError::WrongBytes(id));
-            }
-            Ok(self.compile(id, &wasm, vigil)?)
+    /// Forgets a program whose file turned out to be damaged.
+    pub(super) fn forget(&self, id: BlobId) {
+        tracing::warn!(program = %id.short(), "compiled program damaged, compiling again");
+        self.held.remove(id);
+        if let (Some(disk), Some(label)) = (&self.disk, self.label(id)) {
+            disk.remove(label);
+        }
+    }
+
+    /// The program, compiled from the bytes that `load` opens if need be.
+    pub(super) fn load(&self, id: BlobId, load: &Load, vigil: &Vigil<'_>) -> Result<Arc<Stored>, LoadError> {
+        self.held.get_or(id, || match self.open(id) {
+            Some(stored) => Ok(stored),
+            None => self.compile(id, load(id)?, vigil),
         })
     }
 
-    /// The same for bytes that somebody of this device has at hand.
-    pub(in crate::sealed) fn check(&self, wasm: &[u8]) -> Result<Arc<Artifact>, ProgramError> {
-        program::check_bytes(wasm)?;
-        let id = BlobId::of(wasm);
+    /// What a program needs, for somebody of this device who waits for the answer.
+    pub(super) fn check(&self, id: BlobId, load: &Load) -> Result<Needs, LoadError> {
         let _one_at_a_time = self.visitor.lock().unwrap_or_else(PoisonError::into_inner);
         let vigil = Vigil { until: self.compiled_by(), bell: None, leave_off: &|| false };
-        self.held.get_or(id, || match self.read_disk(id) {
-            Some(artifact) => Ok(artifact),
-            None => self.compile(id, wasm, &vigil),
-        })
+        Ok(self.load(id, load, &vigil)?.needs())
     }
 
     /// When a compiler that is started now has to be done: it may take its time to start, too.
@@ -139,52 +139,103 @@ impl Library {
         Instant::now() + super::launch::START_WAIT + self.compile_time
     }
 
-    fn read_disk(&self, id: BlobId) -> Option<Arc<Artifact>> {
-        self.disk.as_ref()?.get(*self.fingerprint.get()?, id).map(Arc::new)
+    fn label(&self, id: BlobId) -> Option<Label> {
+        Some(Label { engine: *self.fingerprint.get()?, id })
+    }
+
+    fn open(&self, id: BlobId) -> Option<Arc<Stored>> {
+        self.disk.as_ref()?.get(self.label(id)?).map(Arc::new)
     }
 
     /// Compiles in a process of its own.
-    fn compile(&self, id: BlobId, wasm: &[u8], vigil: &Vigil<'_>) -> Result<Arc<Artifact>, ProgramError> {
-        program::check_bytes(wasm)?;
+    fn compile(&self, id: BlobId, wasm: Blob, vigil: &Vigil<'_>) -> Result<Arc<Stored>, LoadError> {
+        let wasm = Wasm::new(id, wasm)?;
         let unavailable = |error: LaunchError| ProgramError::NoCompiler(error.to_string());
-        let mut link = self.start(Role::Compiler, cpu_s_of(wasm), vigil).map_err(unavailable)?;
+        let mut link = self.start(Role::Compiler, cpu_s_of(wasm.len), vigil).map_err(unavailable)?;
         // What the disk has is known only now, if this is the first child.
-        if let Some(artifact) = self.read_disk(id) {
-            return Ok(artifact);
+        if let Some(stored) = self.open(id) {
+            return Ok(stored);
         }
         let vigil = Vigil { until: vigil.until.min(Instant::now() + self.compile_time), ..*vigil };
-        let answer = exchange(&mut link, wasm, &vigil);
+        let answer = self.exchange(id, &mut link, wasm, &vigil);
         let end = link.end();
-        let artifact = answer.map_err(|broken| {
+        let stored = answer.map_err(|broken| {
             tracing::warn!(program = %id.short(), %broken, end, "a compiler came to nothing");
             match broken {
-                Broken::Interrupted => ProgramError::NoCompiler(broken.to_string()),
-                Broken::Late | Broken::Died(_) => ProgramError::TooExpensive,
+                Broken::Interrupted => ProgramError::NoCompiler(broken.to_string()).into(),
+                Broken::Late | Broken::Died(_) | Broken::Unsaved(_) => ProgramError::TooExpensive.into(),
+                Broken::Unread(error) => unread(id, error),
             }
         })??;
-        if let (Some(disk), Some(fingerprint)) = (&self.disk, self.fingerprint.get()) {
-            disk.put(*fingerprint, id, &artifact);
+        Ok(Arc::new(stored))
+    }
+
+    /// Hands the program over and writes down the answer.
+    fn exchange(
+        &self,
+        id: BlobId,
+        link: &mut Link,
+        wasm: Wasm,
+        vigil: &Vigil<'_>,
+    ) -> Result<Result<Stored, ProgramError>, Broken> {
+        let code_max =
+            CODE_BYTES_PER_BYTE.saturating_mul(wasm.len).saturating_add(CODE_BYTES_LEAST).min(CODE_BYTES_MAX);
+        link.push_from(request::kind::COMPILE, &Head::default(), wasm.len, wasm.bytes, vigil)?;
+        link.flush(vigil)?;
+        let (frame, code_len) = link.receive_head(code_max as usize, vigil)?;
+        let needs = match frame.kind {
+            answer::kind::COMPILED if code_len > 0 => answer::decode_compiled(frame.fields())?,
+            answer::kind::UNFIT => return Ok(Err(answer::decode_unfit(frame.fields())?)),
+            _ => return Err(Broken::Died("it answered something else".into())),
+        };
+        let label = self.label(id).expect("this child has said it");
+        let mut incoming = match &self.disk {
+            Some(disk) => disk.incoming(label, needs),
+            None => Incoming::unnamed(label, needs),
+        };
+        let mut left = code_len;
+        while left > 0 {
+            let piece = link.receive_some(left, vigil)?;
+            left -= piece.len();
+            incoming = incoming.and_then(|mut incoming| incoming.write(piece).map(|()| incoming));
         }
-        Ok(Arc::new(artifact))
+        let stored = incoming.and_then(Incoming::finish);
+        Ok(stored.map_err(|error| ProgramError::NoCompiler(format!("what it compiles to cannot be kept: {error}"))))
+    }
+}
+
+/// The bytes of a program, looked at and not yet read.
+struct Wasm {
+    len: u64,
+    bytes: Box<dyn Read>,
+}
+
+impl Wasm {
+    fn new(id: BlobId, blob: Blob) -> Result<Self, LoadError> {
+        let len = blob.len();
+        let mut bytes = blob.checked(blake3::Hasher::new(), *id.as_bytes());
+        let mut beginning = Vec::new();
+        let read = bytes.by_ref().take(BEGINNING_BYTES).read_to_end(&mut beginning);
+        read.map_err(|error| unread(id, error))?;
+        if let Err(unfit) = program::check_beginning(len, &beginning) {
+            // Nothing is said about a program whose bytes these are not.
+            io::copy(&mut bytes, &mut io::sink()).map_err(|error| unread(id, error))?;
+            return Err(unfit.into());
+        }
+        Ok(Self { len, bytes: Box::new(io::Cursor::new(beginning).chain(bytes)) })
+    }
+}
+
+/// Why a program's bytes did not come to their end.
+fn unread(id: BlobId, error: io::Error) -> LoadError {
+    match error.kind() {
+        io::ErrorKind::InvalidData => LoadError::WrongBytes(id),
+        _ => LoadError::Read(error),
     }
 }
 
 /// Processor time that compiling a program may take, in seconds. Large programs that people use take 3 s a mebibyte on a
 /// desktop and several times that on a phone; bombs take minutes whatever their size.
-fn cpu_s_of(wasm: &[u8]) -> u64 {
-    COMPILE_CPU_S + COMPILE_CPU_S_PER_MIB * (wasm.len() as u64 >> 20)
-}
-
-/// Hands the program over and takes the answer.
-fn exchange(link: &mut Link, wasm: &[u8], vigil: &Vigil<'_>) -> Result<Result<Artifact, ProgramError>, Broken> {
-    let code_max = CODE_BYTES_MAX.min(wasm.len().saturating_mul(CODE_BYTES_PER_BYTE) + CODE_BYTES_LEAST);
-    link.push(request::kind::COMPILE, &Head::default(), wasm, vigil)?;
-    link.flush(vigil)?;
-    let frame = link.receive(code_max, vigil)?;
-    let answer = match frame.kind {
-        answer::kind::COMPILED => answer::decode_compiled(frame.fields(), frame.bulk).map(Ok),
-        answer::kind::UNFIT => answer::decode_unfit(frame.fields()).map(Err),
-        _ => return Err(Broken::Died("it answered something else".into())),
-    };
-    answer.map_err(|error| Broken::Died(format!("it sent {error}")))
+fn cpu_s_of(wasm_len: u64) -> u64 {
+    COMPILE_CPU_S + COMPILE_CPU_S_PER_MIB * (wasm_len >> 20)
 }

@@ -4,23 +4,25 @@
 
 use super::bell::Bell;
 use super::launch::Launch;
-use crate::sealed::frame::{Fields, HEADER_BYTES, Head, Header, Outgoing};
+use crate::sealed::frame::{Fields, HEADER_BYTES, Head, Header, Malformed, Outgoing};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, ioctl_fionbio};
-use std::io;
+use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, ExitStatus};
 use std::time::{Duration, Instant};
 
 /// What is read at once.
 const READ_BYTES: usize = 64 << 10;
+/// Of a bulk that passes through.
+const PIECE_BYTES: usize = 64 << 10;
 /// What is kept of a buffer that a large answer grew.
 const KEPT_BYTES: usize = 1 << 20;
 /// Of a child's last words in the log.
 const LAST_WORDS_BYTES: usize = 2 << 10;
 
 /// Why a child is of no more use.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub(in crate::sealed) enum Broken {
     /// It ended, or does not keep to the protocol.
     #[error("{0}")]
@@ -28,9 +30,21 @@ pub(in crate::sealed) enum Broken {
     /// It took too long.
     #[error("it did not answer in time")]
     Late,
+    /// What it was to get could not be read to its end, so that it has a part.
+    #[error("what it was sent could not be read: {0}")]
+    Unread(io::Error),
+    /// What it said could not be kept, so that some of it is still to come.
+    #[error("what it wrote could not be stored: {0}")]
+    Unsaved(io::Error),
     /// Somebody rang for something more urgent. The link is whole.
     #[error("it was stopped")]
     Interrupted,
+}
+
+impl From<Malformed> for Broken {
+    fn from(malformed: Malformed) -> Self {
+        Self::Died(format!("it sent {malformed}"))
+    }
 }
 
 /// How long to wait, and for what else.
@@ -97,12 +111,11 @@ fn rounded_up(time: Duration) -> Timespec {
     Timespec { tv_sec: i64::try_from(time.as_secs()).unwrap_or(i64::MAX), tv_nsec: time.subsec_nanos().into() }
 }
 
-/// A message of the child.
+/// A message of the child, but for its bulk.
 #[derive(Debug)]
 pub(in crate::sealed) struct Frame<'a> {
     pub(in crate::sealed) kind: u8,
     head: &'a [u8],
-    pub(in crate::sealed) bulk: &'a [u8],
 }
 
 impl<'a> Frame<'a> {
@@ -153,6 +166,32 @@ impl Link {
         }
     }
 
+    /// The same for a bulk of `len` bytes that passes through a piece at a time.
+    pub(in crate::sealed) fn push_from(
+        &mut self,
+        kind: u8,
+        head: &Head,
+        len: u64,
+        mut bulk: impl Read,
+        vigil: &Vigil<'_>,
+    ) -> Result<(), Broken> {
+        let len = usize::try_from(len).unwrap_or(usize::MAX);
+        let pushed = self.outgoing.push_head(kind, head, len);
+        pushed.map_err(|too_large| Broken::Died(format!("it cannot be told: {too_large}")))?;
+        let mut left = len;
+        while left > 0 {
+            let start = self.outgoing.0.len();
+            let most = left.min(PIECE_BYTES);
+            self.outgoing.0.resize(start + most, 0);
+            bulk.read_exact(&mut self.outgoing.0[start..]).map_err(Broken::Unread)?;
+            left -= most;
+            if self.outgoing.0.len() >= PIECE_BYTES {
+                self.flush(vigil)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Writes what was put in. If it is broken off, the child cannot be used any more.
     pub(in crate::sealed) fn flush(&mut self, vigil: &Vigil<'_>) -> Result<(), Broken> {
         let outgoing = std::mem::take(&mut self.outgoing.0);
@@ -175,21 +214,43 @@ impl Link {
         Ok(())
     }
 
-    /// The next message, whose bulk has at most `bulk_max` bytes. If it is interrupted, it can be called again.
-    pub(in crate::sealed) fn receive(&mut self, bulk_max: usize, vigil: &Vigil<'_>) -> Result<Frame<'_>, Broken> {
-        let header = loop {
-            if let Some(header) = self.incoming[self.used..].first_chunk::<HEADER_BYTES>() {
-                break Header::decode(*header, bulk_max).map_err(|error| Broken::Died(format!("it sent {error}")))?;
-            }
-            self.read(HEADER_BYTES, vigil)?;
-        };
-        while self.incoming.len() - self.used < header.frame_bytes() {
-            self.read(header.frame_bytes(), vigil)?;
+    /// The next message, which has no bulk. If it is interrupted, it can be called again.
+    pub(in crate::sealed) fn receive(&mut self, vigil: &Vigil<'_>) -> Result<Frame<'_>, Broken> {
+        self.receive_head(0, vigil).map(|(frame, _)| frame)
+    }
+
+    /// The same for a message with a bulk of at most `bulk_max` bytes, which is to be [taken in pieces](Self::receive_some),
+    /// and its length.
+    pub(in crate::sealed) fn receive_head(
+        &mut self,
+        bulk_max: usize,
+        vigil: &Vigil<'_>,
+    ) -> Result<(Frame<'_>, usize), Broken> {
+        self.wait_for_bytes(HEADER_BYTES, vigil)?;
+        let header = self.incoming[self.used..].first_chunk().expect("they have come");
+        let header = Header::decode(*header, bulk_max)?;
+        self.wait_for_bytes(HEADER_BYTES + header.head, vigil)?;
+        let head = &self.take(HEADER_BYTES + header.head)[HEADER_BYTES..];
+        Ok((Frame { kind: header.kind, head }, header.bulk))
+    }
+
+    /// The next bytes of a bulk: as many as have come, and no more than `most`.
+    pub(in crate::sealed) fn receive_some(&mut self, most: usize, vigil: &Vigil<'_>) -> Result<&[u8], Broken> {
+        self.wait_for_bytes(1, vigil)?;
+        Ok(self.take(most.min(self.incoming.len() - self.used)))
+    }
+
+    fn wait_for_bytes(&mut self, count: usize, vigil: &Vigil<'_>) -> Result<(), Broken> {
+        while self.incoming.len() - self.used < count {
+            self.read(count, vigil)?;
         }
-        let frame = &self.incoming[self.used..][..header.frame_bytes()];
-        self.used += header.frame_bytes();
-        let (head, bulk) = frame[HEADER_BYTES..].split_at(header.head);
-        Ok(Frame { kind: header.kind, head, bulk })
+        Ok(())
+    }
+
+    /// The next bytes, which have come.
+    fn take(&mut self, count: usize) -> &[u8] {
+        self.used += count;
+        &self.incoming[self.used - count..self.used]
     }
 
     /// Reads some of the `wanted` bytes, and perhaps more.

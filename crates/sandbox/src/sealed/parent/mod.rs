@@ -10,6 +10,7 @@ mod held;
 mod keeper;
 mod link;
 mod press;
+mod receipt;
 
 pub(super) use keeper::keep;
 pub(super) use press::compile_wanted;

@@ -4,9 +4,11 @@
 
 use super::bell::Bell;
 use super::library::Library;
+use crate::LoadError;
+use crate::cache::Needs;
 use crate::deadline::StopFlag;
-use crate::executor::{Loader, OnDone, OnPrepared, QueueFull, Submission, tell};
-use crate::task::{Executed, Failure, Task};
+use crate::executor::{Loader, OnDone, OnPrepared, QueueFull, Saver, Submission, tell};
+use crate::task::{Executed, Failure, Kept, Task};
 use pocketmesh_types::BlobId;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,7 +31,7 @@ impl Entry {
     }
 
     /// Tells how it ended, unless that was told already.
-    pub(super) fn tell(&mut self, result: Result<Executed, Failure>) {
+    pub(super) fn tell(&mut self, result: Result<Executed<Kept>, Failure>) {
         if let Some(on_done) = self.on_done.take() {
             tell(|| on_done(result));
         }
@@ -58,6 +60,7 @@ pub(super) struct Parked {
 pub(in crate::sealed) struct Shared {
     pub(super) library: Library,
     pub(super) loader: Loader,
+    pub(super) saver: Option<Saver>,
     /// Of trees that a runner holds besides the one in use, in bytes.
     pub(super) tree_bytes: u64,
     /// One for each keeper, and the last one for the press.
@@ -96,6 +99,7 @@ impl Shared {
     pub(in crate::sealed) fn new(
         library: Library,
         loader: Loader,
+        saver: Option<Saver>,
         bells: Vec<Bell>,
         queue_max: usize,
         tree_bytes: u64,
@@ -103,6 +107,7 @@ impl Shared {
         Self {
             library,
             loader,
+            saver,
             tree_bytes,
             bells,
             queue_max,
@@ -114,6 +119,11 @@ impl Shared {
 
     pub(in crate::sealed) fn library(&self) -> &Library {
         &self.library
+    }
+
+    /// What a program needs, compiled if need be.
+    pub(in crate::sealed) fn check(&self, program: BlobId) -> Result<Needs, LoadError> {
+        self.library.check(program, &*self.loader)
     }
 
     /// Takes a task on, or gives it back if there is no room.

@@ -1,0 +1,51 @@
+//! The memory of daemons, as their system sees it, while hostile programs pass through them.
+
+use crate::hostile::programs;
+use crate::rig::{Testnet, guest};
+use std::fs;
+
+/// What a daemon may grow by, whatever it is given to run or to pass on.
+const GROWTH_BYTES_MAX: u64 = 16 << 20;
+const PEERS: usize = 3;
+
+#[test]
+fn no_hostile_program_makes_a_daemon_grow() {
+    let mesh = Testnet::start(PEERS);
+    let pids: Vec<u32> = (0..PEERS).map(|peer| mesh.pid(peer)).collect();
+    mesh.ok(1, &["run", &guest("primes"), "--range", "0..40", "--", "{index}", "1000", "10"]);
+    let Some(start) = pids.iter().map(|&pid| restart_peak(pid)).collect::<Option<Vec<_>>>() else {
+        println!("skipped: this system does not say how much memory its processes had");
+        return;
+    };
+    let mut most = 0;
+    for (number, (name, wasm)) in programs().into_iter().enumerate() {
+        let (program, out) = (mesh.dir().join("hostile.wasm"), mesh.dir().join(number.to_string()));
+        fs::write(&program, wasm).expect("written");
+        for &pid in &pids {
+            restart_peak(pid);
+        }
+        // What becomes of the job is the zoo's business; here it only has to be over.
+        let (program, out) = (program.to_string_lossy(), out.to_string_lossy());
+        let output = mesh.run(1, &[&program, "--replicas", "2", "-o", &out], &[]).wait_with_output().expect("run ends");
+        let growths = pids.iter().zip(&start).map(|(&pid, start)| peak(pid).expect("it lives").saturating_sub(*start));
+        let growths: Vec<u64> = growths.collect();
+        let said = String::from_utf8_lossy(&output.stderr).lines().last().unwrap_or_default().to_owned();
+        println!("{name}: grown by {:?} KiB ({said})", growths.iter().map(|bytes| bytes >> 10).collect::<Vec<_>>());
+        most = growths.into_iter().fold(most, u64::max);
+    }
+    println!("the most that a daemon has grown by: {} KiB", most >> 10);
+    assert!(most <= GROWTH_BYTES_MAX, "a daemon has grown by {most} bytes");
+}
+
+/// Counts the most memory that a process has had from now on, where the system can do that; what it has had so far.
+fn restart_peak(pid: u32) -> Option<u64> {
+    drop(fs::write(format!("/proc/{pid}/clear_refs"), "5"));
+    peak(pid)
+}
+
+/// The most memory that a process has had in RAM, in bytes.
+fn peak(pid: u32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix(" kB")?.parse::<u64>().ok().map(|kib| kib << 10)
+}

@@ -107,9 +107,9 @@ fn of_middle(active: &Active, target: Target, seen: Windows, workers: usize) -> 
         text: format!(
             "too few tasks a worker for audits alone, too many to be run here: 2 unlike peers run each task, and this device \
              {audits} of {window}; error practically 0 against faults that do not agree, at most {} against a clique with \
-             {} of the seats; about {executions:.2} executions per result",
+             {}; about {executions:.2} executions per result",
             percent(clique),
-            percent(share(saboteurs)),
+            reckoned(target, share(saboteurs)),
         ),
     }
 }
@@ -118,7 +118,7 @@ fn of_big(active: &Active, target: Target, seen: Windows, workers: usize) -> Pro
     let (window, audits, own) = expected(active, target, seen, workers);
     let (error, saboteurs) = (f64::from(target.error_ppb) / 1e9, share(aim(seen, target).saboteurs));
     let executions = 1.0 + f64::from(audits) / f64::from(window.max(1));
-    let auditors = if own { "this device" } else { "other workers" };
+    let auditors = if own { "this device runs" } else { "other workers run" };
     Promise {
         regime: Regime::Big,
         error: Some(error),
@@ -129,11 +129,11 @@ fn of_big(active: &Active, target: Target, seen: Windows, workers: usize) -> Pro
         audits,
         executions,
         text: format!(
-            "one peer runs each task, and {auditors} run {audits} of every {window} results once more, drawn after they were \
-             delivered: at most {} of the results are wrong even if one clique holds {} of the seats; about {executions:.3} \
+            "one peer runs each task, and {auditors} {audits} of every {window} results once more, drawn after they were \
+             delivered: at most {} of the results are wrong even if one clique holds {}; about {executions:.3} \
              executions per result",
             percent(error),
-            percent(saboteurs),
+            reckoned(target, saboteurs),
         ),
     }
 }
@@ -149,11 +149,11 @@ fn of_unknown(active: &Active, target: Target, seen: Windows, workers: usize) ->
     }
     let (error, saboteurs) = (f64::from(target.error_ppb) / 1e9, share(aim(seen, target).saboteurs));
     let text = format!(
-        "at most {} of the results are wrong even if one clique holds {} of the seats, and none if this device can run all of \
+        "at most {} of the results are wrong even if one clique holds {}, and none if this device can run all of \
          it within a minute, which it then does: about 2 executions per result. If it cannot, 2 peers run each task, and the \
          bound against a clique is told",
         percent(error),
-        percent(saboteurs),
+        reckoned(target, saboteurs),
     );
     Promise {
         regime: Regime::Unknown,
@@ -213,6 +213,17 @@ fn share(ppm: Ppm) -> f64 {
     f64::from(ppm.0) / 1e6
 }
 
+/// The share of seats that is reckoned with, and why, if it is not the one that was assumed.
+fn reckoned(target: Target, saboteurs: f64) -> String {
+    let assumed = f64::from(target.saboteurs_ppm) / 1e6;
+    let why = if saboteurs > assumed {
+        format!(" ({} were assumed, but what was seen speaks for more)", percent(assumed))
+    } else {
+        String::new()
+    };
+    format!("{} of the seats{why}", percent(saboteurs))
+}
+
 /// A share for people: `20 %`, `0.1 %`, `0.00001 %`.
 fn percent(share: f64) -> String {
     let percent = share * 100.0;
@@ -243,6 +254,8 @@ mod tests {
         assert_eq!((promise.error, promise.executions), (None, 2.0));
         assert!((promise.clique_error.expect("a bound") - 0.04).abs() < 1e-12);
         assert!(of_replicas(1).text.contains("nothing is promised"));
+        assert_eq!(reckoned(Target::default(), 0.2), "20 % of the seats");
+        assert!(reckoned(Target::default(), 0.5).contains("50 % of the seats (20 % were assumed"));
         assert_eq!(of_small(Target::default()).error, Some(0.0));
     }
 }

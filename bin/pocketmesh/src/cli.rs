@@ -2,8 +2,9 @@
 
 use crate::quantity;
 use clap::{ArgAction, Args, Parser, Subcommand};
-use pocketmesh_api::Split;
+use pocketmesh_api::{Auditors, Audits, Split, Verification};
 use pocketmesh_node::home::Size;
+use pocketmesh_node::sabotage::Sabotage;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -71,6 +72,15 @@ pub enum Command {
     /// Look after jobs
     #[command(subcommand)]
     Job(Job),
+    /// Replay the proofs of refuted claims
+    #[command(subcommand)]
+    Receipts(Receipts),
+    /// Show what was seen of other peers: it orders bids and shortens waits, and never lowers audits
+    #[command(subcommand)]
+    Reputation(Reputation),
+    /// Look into the journal
+    #[command(subcommand)]
+    Ledger(Ledger),
     /// Run a mesh of several peers on this machine until it is stopped
     Testnet(Testnet),
     /// Show the mesh at work: real peers, a real job, a cheat, a picture
@@ -97,9 +107,9 @@ pub struct Daemon {
     /// Do not look for peers on the local network
     #[arg(long)]
     pub no_mdns: bool,
-    /// A test aid: return wrong results
-    #[arg(long, hide = true)]
-    pub sabotage: bool,
+    /// A test aid: return wrong results: wrong, sleeper:N, clique:NAME, sometimes:P%
+    #[arg(long, hide = true, value_name = "KIND", num_args = 0..=1, default_missing_value = "wrong")]
+    pub sabotage: Option<Sabotage>,
     /// Stop when standard input ends: how children follow the one who started them
     #[arg(long, hide = true)]
     pub until_stdin_ends: bool,
@@ -160,10 +170,13 @@ pub struct Run {
     /// task left under /out, as tasks/INDEX/…; otherwise standard output is shown, and the rest stays with the daemon
     #[arg(short, long, value_name = "DIR", conflicts_with_all = ["detach", "id_only"])]
     pub output: Option<PathBuf>,
-    /// How many unrelated peers run each task
-    #[arg(long, value_name = "K", default_value_t = 2,
-        value_parser = clap::value_parser!(u8).range(1..=i64::from(pocketmesh_types::limits::REPLICAS_MAX)))]
-    pub replicas: u8,
+    /// How results are checked.
+    #[command(flatten)]
+    pub trust: Trust,
+    /// Return as soon as every task has a result, also if it is not final yet, and say so; the job goes on in the daemon,
+    /// and the exit code is 3 unless all was final
+    #[arg(long, conflicts_with_all = ["detach", "id_only", "reduce"])]
+    pub provisional: bool,
     /// Pay no more than this, in nano-credits per gigafuel
     #[arg(long, value_name = "X")]
     pub max_price: Option<u64>,
@@ -183,6 +196,42 @@ pub struct Run {
     /// file under /in that holds the task's standard input, with the extension of its SRC
     #[arg(last = true, value_name = "ARGS")]
     pub args: Vec<String>,
+}
+
+/// How results are checked: audits after delivery, or replicas.
+#[derive(Debug, Args)]
+pub struct Trust {
+    /// The share of accepted results that must be right, as in 0.999 or 99.9%; a job that can be run here within a minute
+    /// is confirmed in full [default: 0.999]
+    #[arg(long, value_name = "P", value_parser = quantity::confidence)]
+    pub confidence: Option<u32>,
+    /// The share of the seats that saboteurs are assumed to hold, all of them one clique, as in 20% or 0.2
+    /// [default: 20%]
+    #[arg(long, value_name = "F", value_parser = quantity::saboteurs)]
+    pub assume_saboteurs: Option<u32>,
+    /// Who runs once more what is drawn for an audit: this device, other workers, or others if there are enough of them
+    /// [default: auto]
+    #[arg(long, value_name = "own|mesh|auto", value_parser = auditors)]
+    pub audit: Option<Auditors>,
+    /// No audits: so many unrelated peers run each task, and must agree
+    #[arg(long, value_name = "K", conflicts_with_all = ["confidence", "assume_saboteurs", "audit"],
+        value_parser = clap::value_parser!(u8).range(1..=i64::from(pocketmesh_types::limits::REPLICAS_MAX)))]
+    pub replicas: Option<u8>,
+}
+
+impl Trust {
+    /// The same as the daemon is told it.
+    pub fn verification(&self) -> Verification {
+        let default = Audits::default();
+        match self.replicas {
+            Some(count) => Verification::Replicas(count),
+            None => Verification::Audits(Audits {
+                error_ppb: self.confidence.unwrap_or(default.error_ppb),
+                saboteurs_ppm: self.assume_saboteurs.unwrap_or(default.saboteurs_ppm),
+                by: self.audit.unwrap_or(default.by),
+            }),
+        }
+    }
 }
 
 /// What a task sees and may use, on the mesh and here.
@@ -274,9 +323,23 @@ pub struct Testnet {
     /// Where their data folders go, and stay; otherwise a temporary folder
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
-    /// How many of them return wrong results
+    /// Which of them cheat.
+    #[command(flatten)]
+    pub cheats: Cheats,
+}
+
+/// Saboteurs of a mesh on this machine.
+#[derive(Debug, Args)]
+pub struct Cheats {
+    /// How many of the peers return wrong results [default: those below together]
+    #[arg(long, value_name = "K")]
+    pub saboteurs: Option<u16>,
+    /// How many of the saboteurs are honest until they have run a few tasks
     #[arg(long, value_name = "K", default_value_t = 0)]
-    pub saboteurs: u16,
+    pub sleepers: u16,
+    /// How many of the saboteurs agree on one wrong result
+    #[arg(long, value_name = "K", default_value_t = 0)]
+    pub colluders: u16,
 }
 
 /// `demo`
@@ -288,6 +351,46 @@ pub struct Demo {
     /// Where the picture goes
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub out: PathBuf,
+    /// Where the peers' data folders go, and stay, proofs included; otherwise a temporary folder
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// Which of them cheat; one, unless told otherwise.
+    #[command(flatten)]
+    pub cheats: Cheats,
+}
+
+/// `receipts`
+#[derive(Debug, Subcommand)]
+pub enum Receipts {
+    /// Replay a fraud proof here, without a daemon: exit code 0 if the claim is wrong, 1 if it is right and the accuser
+    /// wrong, 3 if it cannot be told here, 2 if the file is no proof or was changed
+    VerifyFraud {
+        /// The proof
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Show the fraud proofs of the data folder
+    ListFraud,
+}
+
+/// `reputation`
+#[derive(Debug, Subcommand)]
+pub enum Reputation {
+    /// Show what was seen of other peers
+    List,
+    /// Show all that was seen of one peer
+    Show {
+        /// Its id, or the beginning or the end of it
+        #[arg(value_name = "PEER")]
+        peer: String,
+    },
+}
+
+/// `ledger`
+#[derive(Debug, Subcommand)]
+pub enum Ledger {
+    /// Show the journal's records, each as JSON on a line of its own; the daemon must not be running
+    Show,
 }
 
 /// Reads `K=V`.
@@ -297,6 +400,12 @@ fn variable(text: &str) -> Result<(String, String), String> {
         Some((key, value)) => Ok((key.into(), value.into())),
         None => Err("write NAME=VALUE".into()),
     }
+}
+
+/// Reads who audits.
+fn auditors(text: &str) -> Result<Auditors, String> {
+    let all = [Auditors::Own, Auditors::Mesh, Auditors::Auto];
+    all.into_iter().find(|by| by.name() == text).ok_or_else(|| "write own, mesh or auto".into())
 }
 
 /// Reads `lines=N`, `bytes=SIZE` or `file`.

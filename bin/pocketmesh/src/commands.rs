@@ -7,7 +7,10 @@ mod doctor;
 mod exec;
 mod identity;
 mod job;
+mod ledger;
 pub mod peers;
+pub mod receipts;
+mod reputation;
 mod run;
 mod status;
 mod testnet;
@@ -37,6 +40,9 @@ pub async fn dispatch(cli: Cli) -> Outcome {
         Command::Run(args) => run::run(&context, *args).await,
         Command::Exec(args) => exec::run(&context, *args).await,
         Command::Job(command) => job::dispatch(&context, command).await,
+        Command::Receipts(command) => receipts::dispatch(&context, command).await,
+        Command::Reputation(command) => reputation::dispatch(&context, command).await,
+        Command::Ledger(command) => ledger::dispatch(&context, command).await,
         Command::Testnet(args) => testnet::run(&context, args).await,
         Command::Demo(args) => demo::run(&context, args).await,
         Command::Completions { shell } => completions(shell),

@@ -17,6 +17,7 @@ mod result_folder;
 mod sources;
 mod table;
 mod terminal;
+mod trust;
 mod uploads;
 mod usage;
 mod wait;

@@ -7,11 +7,13 @@ mod child;
 
 pub use child::Child;
 
+use crate::cli::Cheats;
 use crate::exit::Error;
 use crate::quantity;
 use child::Role;
 use futures::future::{join_all, try_join_all};
 use pocketmesh_api::Peer;
+use pocketmesh_node::sabotage::Sabotage;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
@@ -23,23 +25,39 @@ use tokio::time::{Instant, sleep};
 pub const NETWORK: &str = "testnet";
 /// Between two looks at children and connections.
 const POLL: Duration = Duration::from_millis(100);
+/// A sleeper is honest for so many executions: few enough that it wakes up in a small job.
+const SLEEPER_HONEST_TASKS: u64 = 5;
+/// What colluders have in common.
+const CLIQUE: &str = "testnet";
 
 /// What to start.
 #[derive(Debug)]
 pub struct Plan {
-    peers: usize,
-    saboteurs: usize,
+    /// How each peer cheats, if it does.
+    roles: Vec<Option<Sabotage>>,
     dir: Option<PathBuf>,
 }
 
 impl Plan {
-    /// So many peers, the last `saboteurs` of which return wrong results; with data folders that go into `dir` and stay,
-    /// or into a temporary folder.
-    pub fn new(peers: u16, saboteurs: u16, dir: Option<PathBuf>) -> Result<Self, Error> {
+    /// So many peers, the last of which cheat; with data folders that go into `dir` and stay, or into a temporary folder.
+    pub fn new(peers: u16, cheats: &Cheats, default: u16, dir: Option<PathBuf>) -> Result<Self, Error> {
+        let special = cheats.sleepers.saturating_add(cheats.colluders);
+        let saboteurs = cheats.saboteurs.unwrap_or(default.max(special));
+        if special > saboteurs {
+            let message =
+                format!("{special} sleepers and colluders are more than the {saboteurs} --saboteurs that they are of");
+            return Err(Error::usage(message));
+        }
         if saboteurs >= peers {
             return Err(Error::usage("at least one peer must be honest: use fewer --saboteurs"));
         }
-        Ok(Self { peers: peers.into(), saboteurs: saboteurs.into(), dir })
+        let kind = |at: u16| match saboteurs - at {
+            left if left <= cheats.colluders => Sabotage::Clique(CLIQUE.into()),
+            left if left <= special => Sabotage::Sleeper(SLEEPER_HONEST_TASKS),
+            _ => Sabotage::Wrong,
+        };
+        let honest = (saboteurs..peers).map(|_| None);
+        Ok(Self { roles: honest.chain((0..saboteurs).map(|at| Some(kind(at)))).collect(), dir })
     }
 }
 
@@ -85,9 +103,8 @@ impl Mesh {
     pub async fn start(plan: Plan) -> Result<Self, Error> {
         let folder = Folder::new(plan.dir)?;
         let first = Child::start(folder.path(), 0, Role::default()).await?;
-        let others = (1..plan.peers).map(|index| {
-            let saboteur = index >= plan.peers - plan.saboteurs;
-            Child::start(folder.path(), index, Role { bootstrap: Some(first.address.clone()), saboteur })
+        let others = plan.roles.into_iter().enumerate().skip(1).map(|(index, sabotage)| {
+            Child::start(folder.path(), index, Role { bootstrap: Some(first.address.clone()), sabotage })
         });
         let mut peers = try_join_all(others).await?;
         peers.insert(0, first);
@@ -146,4 +163,25 @@ impl Mesh {
 
 fn cannot_use(dir: &Path, error: &std::io::Error) -> Error {
     Error::failed(format!("cannot use the folder {}: {error}", dir.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kinds(peers: u16, saboteurs: Option<u16>, sleepers: u16, colluders: u16) -> Option<String> {
+        let plan = Plan::new(peers, &Cheats { saboteurs, sleepers, colluders }, 0, None).ok()?;
+        let kinds = plan.roles.iter().map(|role| role.as_ref().map_or("honest".into(), Sabotage::to_string));
+        Some(kinds.collect::<Vec<_>>().join(" "))
+    }
+
+    #[test]
+    fn sleepers_and_colluders_are_among_the_saboteurs() {
+        assert_eq!(kinds(3, None, 0, 0).as_deref(), Some("honest honest honest"));
+        assert_eq!(kinds(3, Some(2), 0, 0).as_deref(), Some("honest wrong wrong"));
+        let mixed = "honest wrong sleeper:5 clique:testnet clique:testnet";
+        assert_eq!(kinds(5, Some(4), 1, 2).as_deref(), Some(mixed));
+        assert_eq!(kinds(4, None, 1, 2).as_deref(), Some("honest sleeper:5 clique:testnet clique:testnet"));
+        assert_eq!([kinds(3, Some(1), 1, 1), kinds(2, None, 1, 1)], [None, None]);
+    }
 }

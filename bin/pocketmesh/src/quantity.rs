@@ -1,6 +1,7 @@
 //! Amounts as people write and read them: durations, fuel, ranges, ages.
 
 use pocketmesh_types::Credits;
+use pocketmesh_types::limits::{ERROR_PPB_MAX, SABOTEURS_PPM_MAX};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -45,6 +46,45 @@ pub fn range(text: &str) -> Result<Range<u64>, String> {
         ));
     }
     Ok(start..end)
+}
+
+/// Reads a confidence below 1, as in `0.999` or `99.9%`; what is left to 1, in parts per billion.
+pub fn confidence(text: &str) -> Result<u32, String> {
+    const ONE: u64 = 1_000_000_000;
+    let share = share(text, 9).ok_or("write a share below 1 with at most nine decimals, as in 0.999 or 99.9%")?;
+    match u32::try_from(ONE.saturating_sub(share)) {
+        Ok(0) => {
+            Err("nothing short of running all of it here gives a confidence of 1: use `exec`, or one below 1".into())
+        }
+        Ok(error) if error <= ERROR_PPB_MAX => Ok(error),
+        _ => Err(format!("it must be at least {}", 1.0 - f64::from(ERROR_PPB_MAX) / 1e9)),
+    }
+}
+
+/// Reads a share of saboteurs, as in `20%` or `0.2`, in parts per million.
+pub fn saboteurs(text: &str) -> Result<u32, String> {
+    let share = share(text, 6).ok_or("write a share with at most six decimals, as in 20% or 0.2")?;
+    let most = SABOTEURS_PPM_MAX / 10_000;
+    let share = u32::try_from(share).ok().filter(|&share| share <= SABOTEURS_PPM_MAX);
+    share.ok_or_else(|| format!("it may be at most {most}%: nothing holds against a majority"))
+}
+
+/// Reads a share of one, or a percentage, exactly: so many decimal places of it, as a whole number.
+fn share(text: &str, places: usize) -> Option<u64> {
+    let (number, places) = match text.strip_suffix('%') {
+        Some(number) => (number.trim_end(), places - 2),
+        None => (text, places),
+    };
+    let (whole, rest) = number.split_once('.').unwrap_or((number, ""));
+    let is_number = !whole.is_empty() && whole.len() < 9 && rest.len() <= places;
+    let digits = format!("{whole}{rest:0<places$}");
+    digits.bytes().all(|digit| digit.is_ascii_digit()).then(|| digits.parse().ok()).flatten().filter(|_| is_number)
+}
+
+/// A share as people write it: `20 %`, `0.1 %`.
+pub fn percent(share: f64) -> String {
+    let percent = share * 100.0;
+    if percent >= 10.0 || percent == 0.0 { format!("{percent:.0} %") } else { format!("{percent:.2} %") }
 }
 
 /// An amount in nano-credits, the unit of prices, rounded down.
@@ -123,6 +163,37 @@ mod tests {
         for bad in ["", "5", "..", "1..", "..2", "a..b", "1..=2", "-1..2", "0..99999999999999999999"] {
             assert!(range(bad).expect_err("bad").contains("two whole numbers"), "{bad}");
         }
+    }
+
+    #[test]
+    fn confidences_are_exact_and_below_one() {
+        let cases = [
+            ("0.999", 1_000_000),
+            ("99.9%", 1_000_000),
+            ("0.9999", 100_000),
+            ("0.999999999", 1),
+            ("99.9999999 %", 1),
+            ("0.9", 100_000_000),
+        ];
+        for (text, error) in cases {
+            assert_eq!(confidence(text), Ok(error), "{text}");
+        }
+        for bad in ["", ".", "0,999", "1e-3", "-0.9", "0.9999999999", "%", "nine", ".999", "99999999999.1", "0.99 9"] {
+            assert!(confidence(bad).expect_err(bad).contains("as in 0.999"), "{bad}");
+        }
+        assert!(confidence("1").expect_err("one").contains("below 1") && confidence("100%").is_err());
+        assert!(confidence("2").is_err() && confidence("0.5").expect_err("too low").contains("at least 0.9"));
+    }
+
+    #[test]
+    fn saboteurs_are_a_percentage_or_a_fraction() {
+        for (text, ppm) in
+            [("20%", 200_000), ("0.2", 200_000), ("0", 0), ("0.0001%", 1), ("49%", 490_000), ("7.5 %", 75_000)]
+        {
+            assert_eq!(saboteurs(text), Ok(ppm), "{text}");
+        }
+        assert!(saboteurs("50%").expect_err("half").contains("at most 49%") && saboteurs("20").is_err());
+        assert!(saboteurs("a fifth").expect_err("words").contains("20% or 0.2"));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use crate::exit::Error;
 use crate::fresh_folder::{FreshFolder, NewFile};
 use futures::StreamExt;
-use pocketmesh_api::{Chunks, Client, OutputFile, Report, TaskFiles};
+use pocketmesh_api::{Chunks, Client, OutputFile, Report, TaskFiles, Which};
 use std::path::Path;
 
 /// All tasks' standard output, joined in task order.
@@ -13,13 +13,13 @@ const REPORT: &str = "report.json";
 /// Each task's files, in a folder named by its `{index}`.
 const TASKS: &str = "tasks";
 
-/// Fetches a finished job's result into `dir`.
-pub async fn write(client: &Client, id: &str, dir: &Path) -> Result<Report, Error> {
+/// Fetches a job's result into `dir`.
+pub async fn write(client: &Client, id: &str, which: Which, dir: &Path) -> Result<Report, Error> {
     let fresh = FreshFolder::begin(dir)?;
-    let report = client.job_report(id).await?;
-    let stdout = copy(client.job_stdout(id).await?, fresh.create("", STDOUT)?).await?;
+    let report = client.job_report(id, which).await?;
+    let stdout = copy(client.job_stdout(id, which).await?, fresh.create("", STDOUT)?).await?;
     stdout.finish()?;
-    let mut lists = client.job_files(id).await?;
+    let mut lists = client.job_files(id, which).await?;
     while let Some(TaskFiles { index, files }) = lists.next().await.transpose()? {
         let folder = format!("{TASKS}/{index}");
         for file in &files {

@@ -4,8 +4,8 @@ mod transport;
 
 use crate::control::Answer;
 use crate::{
-    Blob, Bootstrap, Chunks, Connect, Connected, Failure, JobDetail, JobSummary, Peer, Report, Status, SubmitJob,
-    Submitted, TaskFiles, Update,
+    Blob, Bootstrap, Chunks, Connect, Connected, Failure, JobDetail, JobSummary, Peer, Report, Reputation, Status,
+    SubmitJob, Submitted, TaskFiles, Update, Which,
 };
 use axum::body::Body;
 use futures::stream::BoxStream;
@@ -132,25 +132,39 @@ impl Client {
     }
 
     /// The result's standard output.
-    pub async fn job_stdout(&self, id: &str) -> Reply<Chunks> {
-        self.download(&job_path(id, "/stdout")?).await
+    pub async fn job_stdout(&self, id: &str, which: Which) -> Reply<Chunks> {
+        self.download(&result_path(id, "/stdout", which)?).await
     }
 
     /// The files that the tasks of a finished job left under `/out`, a task at a time; `get_blob` brings their bytes.
-    pub async fn job_files(&self, id: &str) -> Reply<BoxStream<'static, Reply<TaskFiles>>> {
-        let response = self.send("GET", &job_path(id, "/files")?, Body::empty(), Some(QUICK)).await?;
+    pub async fn job_files(&self, id: &str, which: Which) -> Reply<BoxStream<'static, Reply<TaskFiles>>> {
+        let response = self.send("GET", &result_path(id, "/files", which)?, Body::empty(), Some(QUICK)).await?;
         Ok(transport::lines(response, FILES_BYTES_MAX))
     }
 
     /// The account of a finished job.
-    pub async fn job_report(&self, id: &str) -> Reply<Report> {
-        self.get(&job_path(id, "/report")?).await
+    pub async fn job_report(&self, id: &str, which: Which) -> Reply<Report> {
+        self.get(&result_path(id, "/report", which)?).await
+    }
+
+    /// What was seen of other peers.
+    pub async fn reputation(&self) -> Reply<Vec<Reputation>> {
+        self.get("/v1/reputation").await
     }
 
     /// Stops a job.
     pub async fn job_stop(&self, id: &str) -> Reply<JobSummary> {
         self.post(&job_path(id, "/stop")?, Body::empty(), QUICK).await
     }
+}
+
+/// The path of a result.
+fn result_path(id: &str, rest: &str, which: Which) -> Answer<String> {
+    let query = match which {
+        Which::Final => "",
+        Which::Provisional => "?results=provisional",
+    };
+    Ok(job_path(id, rest)? + query)
 }
 
 /// A path with what a person typed in it: anything that is no id is refused here, so that it cannot change the path.

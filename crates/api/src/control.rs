@@ -1,8 +1,8 @@
 //! What a daemon can be asked to do.
 
 use crate::{
-    Blob, Bootstrap, Chunks, Connected, Failure, FileLists, JobDetail, JobSummary, Peer, Report, Status, SubmitJob,
-    Submitted, Update,
+    Blob, Bootstrap, Chunks, Connected, Failure, FileLists, JobDetail, JobSummary, Peer, Report, Reputation, Status,
+    SubmitJob, Submitted, Update,
 };
 use futures::stream::BoxStream;
 use pocketmesh_types::{BlobId, JobId};
@@ -11,6 +11,16 @@ use std::future::Future;
 /// A job's progress and events as they come; it ends after the final snapshot. When its reader is slow, older progress
 /// snapshots may be left out, but never the last.
 pub type Updates = BoxStream<'static, Update>;
+
+/// Which results of a job are asked for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Which {
+    /// Those of a job that is over, all of them final.
+    #[default]
+    Final,
+    /// All that are here once every task has one, also those that are held until their audits agree.
+    Provisional,
+}
 
 /// The answer to a request.
 pub type Answer<T> = Result<T, Failure>;
@@ -49,16 +59,19 @@ pub trait Control: Send + Sync + 'static {
     fn job_events(&self, id: JobId) -> impl Future<Output = Answer<Updates>> + Send;
 
     /// The result's standard output: all tasks' in task order, or that of the reduce program.
-    fn job_stdout(&self, id: JobId) -> impl Future<Output = Answer<Chunks>> + Send;
+    fn job_stdout(&self, id: JobId, which: Which) -> impl Future<Output = Answer<Chunks>> + Send;
 
     /// The files that the tasks of a finished job left under `/out`; their bytes are blobs.
-    fn job_files(&self, id: JobId) -> impl Future<Output = Answer<FileLists>> + Send;
+    fn job_files(&self, id: JobId, which: Which) -> impl Future<Output = Answer<FileLists>> + Send;
 
     /// The account of a finished job.
-    fn job_report(&self, id: JobId) -> impl Future<Output = Answer<Report>> + Send;
+    fn job_report(&self, id: JobId, which: Which) -> impl Future<Output = Answer<Report>> + Send;
 
     /// Stops a job. Stopping a final one changes nothing.
     fn job_stop(&self, id: JobId) -> impl Future<Output = Answer<JobSummary>> + Send;
+
+    /// What was seen of other peers, those with a refuted claim first.
+    fn reputation(&self) -> impl Future<Output = Answer<Vec<Reputation>>> + Send;
 
     /// The bootstrap list.
     fn bootstrap_list(&self) -> impl Future<Output = Answer<Bootstrap>> + Send;

@@ -1,5 +1,6 @@
 //! A job as its owner sees it: a summary, the details, and what happens to it.
 
+use crate::{Cost, Promise, Regime};
 use pocketmesh_types::{Credits, JobId, PeerId, Price, UnixTime};
 use serde::{Deserialize, Serialize};
 
@@ -14,8 +15,10 @@ pub struct JobSummary {
     pub state: JobState,
     /// Tasks in all, the reduce not counted.
     pub tasks: u32,
-    /// Tasks whose outcome is accepted.
+    /// Tasks whose outcome is accepted: final.
     pub done: u32,
+    /// Tasks whose result is here and not final: held until the audits of its window agree.
+    pub held: u32,
     /// Tasks that some worker is executing or about to.
     pub running: u32,
     /// Claims declared void so far.
@@ -24,6 +27,10 @@ pub struct JobSummary {
     pub failed_tasks: u32,
     /// Executions by all workers so far, voided ones included.
     pub executions: u64,
+    /// Executions by this peer itself so far.
+    pub own_runs: u64,
+    /// By what means results are checked.
+    pub regime: Regime,
     /// When it was submitted.
     pub created: UnixTime,
     /// When it became final.
@@ -84,12 +91,16 @@ impl std::fmt::Display for JobState {
 }
 
 /// All about one job.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct JobDetail {
     /// The row of the list.
     pub summary: JobSummary,
     /// How many files its tasks left under `/out`; absent while it is not final, and where counting would take long.
     pub files: Option<u64>,
+    /// What its owner may rely on.
+    pub promise: Promise,
+    /// What that took so far.
+    pub cost: Cost,
     /// Each worker that ever held a lease.
     pub workers: Vec<WorkerRow>,
     /// Each time it was offered.

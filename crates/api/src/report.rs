@@ -1,17 +1,17 @@
 //! `report.json`: what a result folder says about how its result came to be.
 
-use crate::{JobState, WorkerRow};
+use crate::{Cost, JobState, Promise, WorkerRow};
 use pocketmesh_types::{BlobId, Credits, Fuel, JobId, PeerId, ProfileId, UnixTime, outcome::Output};
 use serde::{Deserialize, Serialize};
 
-/// The account of a finished job.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// The account of a finished job, or of one with a provisional result.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// The job.
     pub job: JobId,
     /// Its name for people.
     pub name: String,
-    /// `complete` or `partial`.
+    /// `complete` or `partial`; of a provisional result, where the job stood.
     pub state: JobState,
     /// One sentence on how it ended.
     pub message: String,
@@ -25,12 +25,18 @@ pub struct Report {
     pub reduce: Option<BlobId>,
     /// The profile under which outcomes were compared.
     pub profile: ProfileId,
-    /// How many peers ran each task.
-    pub replicas: u8,
+    /// Whether some of the results were not final when this was written.
+    pub provisional: bool,
+    /// What its owner may rely on.
+    pub promise: Promise,
+    /// What that took.
+    pub cost: Cost,
     /// Tasks in all.
     pub tasks: u32,
     /// Tasks with an accepted outcome.
     pub done: u32,
+    /// Tasks whose result is here and not final.
+    pub held: u32,
     /// Claims declared void.
     pub voided: u32,
     /// Executions by all workers, voided ones included.
@@ -41,7 +47,7 @@ pub struct Report {
     pub owed: Credits,
     /// When it was submitted.
     pub created: UnixTime,
-    /// When it became final.
+    /// When it became final; of a provisional result, when this was written.
     pub finished: UnixTime,
     /// The standard output of the result: name and length.
     pub stdout: Output,

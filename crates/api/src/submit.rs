@@ -1,6 +1,6 @@
 //! A job as a person's tools describe it, before it is split, signed and offered.
 
-use crate::InputFile;
+use crate::{InputFile, Promise, Verification};
 use pocketmesh_types::{BlobId, Fuel, JobId, Price, job::TaskLimits};
 use serde::{Deserialize, Serialize};
 
@@ -31,8 +31,9 @@ pub struct SubmitJob {
     /// A program that gets all tasks' standard output, joined in task order, on its standard input.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reduce: Option<Reduce>,
-    /// How many unrelated peers run each task.
-    pub replicas: u8,
+    /// How results are checked; absent, by audits after delivery with the default target.
+    #[serde(default)]
+    pub verification: Verification,
     /// No seat costs more, in nano-credits per gigafuel; absent, the daemon's own ceiling.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_price: Option<Price>,
@@ -131,10 +132,12 @@ impl Limits {
 }
 
 /// A job that was taken on: it is on disk and survives a restart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Submitted {
     /// Its id.
     pub id: JobId,
     /// How many tasks it was divided into.
     pub tasks: u32,
+    /// What its owner may rely on, as far as that is known before anybody works on it.
+    pub promise: Promise,
 }

@@ -10,13 +10,15 @@ use crate::{
     detail,
     driver::{Driver, Question},
     home::Home,
-    results::{Results, stdout_of},
+    proofs::Shelf,
+    reputation,
+    results::{Results, Shown, stdout_of},
 };
 use futures::{StreamExt, stream};
 use pocketmesh_api::{
     Answer, Blob, Bootstrap, Chunk, Chunks, Code, Connected, Control, Direction, Failure, FileLists, JobCounts,
-    JobDetail, JobState, JobSummary, Offers, Peer, Provide, Report, Status, SubmitJob, Submitted, Update, Updates, Via,
-    Work,
+    JobDetail, JobState, JobSummary, Offers, Peer, Provide, Report, Reputation, Status, SubmitJob, Submitted, Update,
+    Updates, Via, Which, Work,
 };
 use pocketmesh_blobs::{
     Durability, Store,
@@ -50,8 +52,10 @@ pub struct Desk {
     pub network: Handle,
     /// The blobs on this disk.
     pub store: Store,
-    /// Final results.
+    /// Results, final and held.
     pub results: Results,
+    /// Fraud proofs.
+    pub shelf: Shelf,
     /// The sandbox, to check programs with.
     pub executor: Arc<dyn Executor>,
     /// Counts ends of jobs, and of their tasks.
@@ -88,18 +92,33 @@ impl Desk {
         self.ask(move |driver| detail::summary(driver, &id)).await?.ok_or_else(|| Failure::no_job(&id))
     }
 
-    async fn with_result(&self, id: JobId) -> Answer<JobSummary> {
-        let summary = self.summary(id).await?;
-        if !summary.state.is_final() {
-            return Err(Failure::new(
-                Code::NotFinished,
-                format!("job {} is not finished: {}", id.short(), summary.message),
-            ));
+    /// The job, and which of its results may be shown, if it has such a result.
+    async fn with_result(&self, id: JobId, which: Which) -> Answer<(JobSummary, Shown)> {
+        let look = move |driver: &mut Driver| {
+            let finals = Shown::finals(&driver.peer.jobs().get(&id)?.finals);
+            Some((detail::summary(driver, &id)?, finals))
+        };
+        let (summary, finals) = self.ask(look).await?.ok_or_else(|| Failure::no_job(&id))?;
+        let not_finished = |why: String| Failure::new(Code::NotFinished, why);
+        match (summary.state.is_final(), which) {
+            (true, _) if summary.state.has_result() => Ok((summary, finals)),
+            (true, _) => {
+                let message = format!("job {} has no result: {}", id.short(), summary.message);
+                Err(Failure::new(Code::NoResult, message))
+            }
+            (false, Which::Provisional) if summary.done + summary.held == summary.tasks => Ok((summary, Shown::all())),
+            (false, Which::Provisional) => {
+                let here = summary.done + summary.held;
+                Err(not_finished(format!(
+                    "only {here} of the {} tasks of job {} have a result",
+                    summary.tasks,
+                    id.short()
+                )))
+            }
+            (false, Which::Final) => {
+                Err(not_finished(format!("job {} is not finished: {}", id.short(), summary.message)))
+            }
         }
-        if !summary.state.has_result() {
-            return Err(Failure::new(Code::NoResult, format!("job {} has no result: {}", id.short(), summary.message)));
-        }
-        Ok(summary)
     }
 
     fn home(&self) -> std::sync::MutexGuard<'_, Home> {
@@ -168,7 +187,9 @@ impl Control for Desk {
         if !detail.summary.state.has_result() {
             return Ok(detail);
         }
-        let files = files::count(self.results.clone(), self.store.clone(), id, detail.summary.tasks).await?;
+        let (_, finals) = self.with_result(id, Which::Final).await?;
+        let results = (self.results.clone(), finals);
+        let files = files::count(results, self.store.clone(), id, detail.summary.tasks).await?;
         Ok(JobDetail { files, ..detail })
     }
 
@@ -185,32 +206,36 @@ impl Control for Desk {
         Ok(stream::unfold(watch, Watch::next).flat_map(stream::iter).boxed())
     }
 
-    async fn job_stdout(&self, id: JobId) -> Answer<Chunks> {
-        self.with_result(id).await?;
+    async fn job_stdout(&self, id: JobId, which: Which) -> Answer<Chunks> {
+        let (summary, shown) = self.with_result(id, which).await?;
         let reduced = self.ask(move |driver| reduced_output(driver, &id)).await?;
         match reduced {
             Some(output) => self.get_blob(output.id).await,
-            None => {
-                let tasks = self.ask(move |driver| driver.peer.jobs().get(&id).map(|job| job.job.tasks)).await?;
-                Ok(joined(self.results.clone(), self.store.clone(), id, tasks.unwrap_or(0)))
-            }
+            None => Ok(joined((self.results.clone(), shown), self.store.clone(), id, summary.tasks)),
         }
     }
 
-    async fn job_files(&self, id: JobId) -> Answer<FileLists> {
-        self.with_result(id).await?;
-        let shape = self.ask(move |driver| driver.peer.jobs().get(&id).map(|job| (job.job.tasks, job.job.first_index)));
-        let (tasks, first_index) = shape.await?.ok_or_else(|| Failure::no_job(&id))?;
-        Ok(files::lists(self.results.clone(), self.store.clone(), id, tasks, first_index))
+    async fn job_files(&self, id: JobId, which: Which) -> Answer<FileLists> {
+        let (summary, shown) = self.with_result(id, which).await?;
+        let first_index = self.ask(move |driver| driver.peer.jobs().get(&id).map(|job| job.job.first_index));
+        let first_index = first_index.await?.ok_or_else(|| Failure::no_job(&id))?;
+        Ok(files::lists((self.results.clone(), shown), self.store.clone(), id, summary.tasks, first_index))
     }
 
-    async fn job_report(&self, id: JobId) -> Answer<Report> {
-        self.with_result(id).await?;
+    async fn job_report(&self, id: JobId, which: Which) -> Answer<Report> {
+        let (_, shown) = self.with_result(id, which).await?;
         let report = self.ask(move |driver| detail::report(driver, &id)).await?;
         let report = report.ok_or_else(|| Failure::no_job(&id))?;
         let (results, store) = (self.results.clone(), self.store.clone());
-        let completed = tokio::task::spawn_blocking(move || detail::complete(report, &results, &store)).await;
+        let completed = tokio::task::spawn_blocking(move || detail::complete(report, (&results, shown), &store)).await;
         completed.map_err(Failure::internal)?.map_err(Failure::internal)
+    }
+
+    async fn reputation(&self) -> Answer<Vec<Reputation>> {
+        let shelf = self.shelf.clone();
+        let listed = tokio::task::spawn_blocking(move || shelf.list()).await.map_err(Failure::internal)?;
+        let proofs = listed.map_err(Failure::internal)?;
+        self.ask(move |driver| reputation::list(driver, &proofs)).await
     }
 
     async fn job_stop(&self, id: JobId) -> Answer<JobSummary> {
@@ -345,10 +370,10 @@ fn blob_chunks(store: &Store, id: BlobId) -> Result<Chunks, GetError> {
 }
 
 /// All tasks' standard output, in task order, read as it is sent.
-fn joined(results: Results, store: Store, id: JobId, tasks: u32) -> Chunks {
+fn joined((results, shown): (Results, Shown), store: Store, id: JobId, tasks: u32) -> Chunks {
     let stdout = move |task| {
-        let (results, store) = (results.clone(), store.clone());
-        pieces(Box::new(move || match results.get(&id, task).map_err(io::Error::other)? {
+        let (results, shown, store) = (results.clone(), shown.clone(), store.clone());
+        pieces(Box::new(move || match results.shown(&id, task, &shown).map_err(io::Error::other)? {
             Some(done) => stdout_of(&done, &store).map_err(io::Error::other),
             None => Ok(Box::new(io::empty())),
         }))

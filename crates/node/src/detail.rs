@@ -1,6 +1,12 @@
 //! Jobs as people see them: the protocol's numbers and the daemon's notes, in the control API's words.
 
-use crate::{clock::wall, driver::Driver, jobs::Notes};
+use crate::{
+    clock::wall,
+    driver::Driver,
+    jobs::Notes,
+    promise,
+    results::{Results, Shown},
+};
 use pocketmesh_api::{FailedTask, JobDetail, JobState, JobSummary, OfferRow, Report, WorkerRow, WorkerState};
 use pocketmesh_protocol::{
     End,
@@ -34,10 +40,13 @@ pub fn summary(driver: &Driver, id: &JobId) -> Option<JobSummary> {
         state,
         tasks: active.job.tasks,
         done: progress.done,
+        held: progress.held,
         running: count(progress.running),
         voided: count(progress.counts.refuted + progress.counts.dropped),
         failed_tasks: progress.counts.unsuccessful + progress.counts.unresolved,
         executions: progress.counts.executions,
+        own_runs: progress.counts.own_runs,
+        regime: promise::regime_of(active),
         created: active.submitted_at,
         finished: active.closed_at.filter(|_| state.is_final()),
         message: message_of(driver, active, notes, state),
@@ -54,14 +63,14 @@ fn state_of(active: &Active, notes: Option<&Notes>) -> JobState {
             _ if end == End::Complete && active.counts.unsuccessful == 0 => JobState::Complete,
             _ => JobState::Partial,
         },
-        _ if active.live().next().is_none() && active.finals.is_empty() => JobState::Waiting,
+        _ if active.live().next().is_none() && active.finals.is_empty() && active.held.is_empty() => JobState::Waiting,
         _ => JobState::Running,
     }
 }
 
 fn message_of(driver: &Driver, active: &Active, notes: Option<&Notes>, state: JobState) -> String {
     let workers = active.live().count();
-    let seats = usize::from(active.job.policy.seats());
+    let seats = usize::from(active.rule().seats);
     match state {
         JobState::Waiting if driver.peer.peers().next().is_none() => {
             "no peer is connected: `pocketmesh peers connect ADDRESS` or `bootstrap add ADDRESS`".into()
@@ -72,6 +81,9 @@ fn message_of(driver: &Driver, active: &Active, notes: Option<&Notes>, state: Jo
         JobState::Waiting => waiting_after(active.auctions.last(), active.auctions.len()),
         JobState::Running if workers < seats => {
             format!("{workers} of the {seats} workers that each task needs; waiting for more")
+        }
+        JobState::Running if !active.held.is_empty() => {
+            format!("{workers} workers; {} results are here and held until their audits agree", active.held.len())
         }
         JobState::Running => format!("{workers} workers"),
         JobState::Reducing => "all tasks are done; the reduce program runs".into(),
@@ -110,6 +122,8 @@ pub fn detail(driver: &Driver, id: &JobId) -> Option<JobDetail> {
     Some(JobDetail {
         summary: summary(driver, id)?,
         files: None,
+        promise: promise::promise(driver, active),
+        cost: promise::cost(driver, active),
         workers: active.workers().into_iter().map(row_of).collect(),
         offers: offers.collect(),
         events: driver.ledger.of(id).map(|notes| notes.events.iter().cloned().collect()).unwrap_or_default(),
@@ -131,7 +145,8 @@ fn row_of(view: WorkerView) -> WorkerRow {
     WorkerRow {
         peer: view.worker,
         price: view.price,
-        done: count(view.done),
+        // Whoever was heard as a witness was paid for it, too.
+        done: count(view.done.max(view.accepted)),
         accepted: count(view.accepted),
         voided: count(view.voided),
         running: count(view.running),
@@ -159,9 +174,12 @@ pub fn report(driver: &Driver, id: &JobId) -> Option<Report> {
         args: active.job.args.clone(),
         reduce: reduce.map(|plan| plan.program),
         profile: active.job.profile,
-        replicas: active.job.policy.seats(),
+        provisional: !summary.state.is_final(),
+        promise: promise::promise(driver, active),
+        cost: promise::cost(driver, active),
         tasks: summary.tasks,
         done: summary.done,
+        held: summary.held,
         voided: summary.voided,
         executions: summary.executions,
         fuel: Fuel(0),
@@ -194,12 +212,12 @@ fn hash(mut from: impl Read, hasher: &mut blake3::Hasher) -> io::Result<u64> {
 /// Adds to a report what is read from the results: fuel, failures, the number of files, and the standard output's name.
 pub fn complete(
     mut report: Report,
-    results: &crate::results::Results,
+    (results, shown): (&Results, Shown),
     store: &pocketmesh_blobs::Store,
 ) -> Result<Report, String> {
     let joined = report.reduce.is_none();
     let (mut hasher, mut len, mut fuel) = (blake3::Hasher::new(), 0u64, 0u64);
-    for task in results.of_job(&report.job) {
+    for task in results.of_job(&report.job, shown) {
         let task = task.map_err(|error| error.to_string())?;
         if let Some(outcome) = task.outcome {
             fuel = fuel.saturating_add(outcome.fuel.0);

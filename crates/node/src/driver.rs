@@ -8,8 +8,10 @@ use crate::{
     home::Home,
     jobs::{Ledger, line_of},
     journal::{Appender, Entry},
-    peers, reduce,
-    results::{Results, pin_outputs},
+    peers,
+    proofs::{Claims, Parts, Shelf},
+    reduce,
+    results::{Results, Shown, pin_outputs},
 };
 use futures::future::BoxFuture;
 use pocketmesh_blobs::Store;
@@ -18,8 +20,8 @@ use pocketmesh_protocol::jobs::active::{Active, Phase};
 use pocketmesh_protocol::{Command, CommandId, Effect, End, Event as Notice, Input, Peer, Record, Reply};
 use pocketmesh_sandbox::Executor;
 use pocketmesh_store::{Index, journal};
-use pocketmesh_types::{Hash, JobId, PeerId, outcome::Outcome};
-use pocketmesh_wire::{Envelope, Key, Message, OpenError};
+use pocketmesh_types::{ClaimId, Hash, JobId, PeerId, TaskIndex, outcome::Outcome};
+use pocketmesh_wire::{Envelope, Key, Message, OpenError, Verified, message::Void};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -29,6 +31,9 @@ const HOUSEKEEPING: Duration = Duration::from_secs(15);
 const FIRST_SAVE: Duration = Duration::from_secs(2);
 /// Questions of the control API that wait.
 pub const QUESTIONS_MAX: usize = 256;
+
+/// A claim that was kept: of which job, which, and about which tasks.
+type Kept = (JobId, ClaimId, Vec<TaskIndex>);
 
 /// Something that the control API wants to know or do, between two inputs; what it returns is carried out.
 pub type Question = Box<dyn FnOnce(&mut Driver) -> Vec<Effect> + Send>;
@@ -73,8 +78,12 @@ pub struct Driver {
     pub journal: Appender,
     /// The index.
     pub index: Arc<Index>,
-    /// Final results.
+    /// Results, final and held.
     pub results: Results,
+    /// Claims that may still be refuted.
+    pub claims: Claims,
+    /// Fraud proofs.
+    pub shelf: Shelf,
     /// Notes on our jobs.
     pub ledger: Ledger,
     /// Commands whose reply somebody waits for.
@@ -144,6 +153,9 @@ impl Driver {
             match effect {
                 Effect::Send { to, message, attached } => {
                     let bytes = Envelope::seal(&message, attached, &self.key).encode();
+                    if let Message::Void(void) = &message {
+                        self.prove(to, void, &bytes);
+                    }
                     if let Err(error) = self.network.send(to, bytes) {
                         tracing::debug!(peer = %to, %error, "a message was not sent");
                     }
@@ -201,7 +213,12 @@ impl Driver {
                 self.tell(Input::PeerDisconnected { peer }).await
             }
             Event::Message { from, bytes } => match gossip::open_direct(from, &bytes) {
-                Ok(message) => self.tell(Input::MessageReceived { from, message }).await,
+                Ok(message) => {
+                    let kept = self.keep_claim(from, &bytes, &message);
+                    self.tell(Input::MessageReceived { from, message }).await?;
+                    self.drop_unless_open(kept);
+                    Ok(())
+                }
                 Err(error) => {
                     self.shun(from, fault_of(&error)).await;
                     Ok(())
@@ -261,6 +278,7 @@ impl Driver {
         }
         match event {
             Notice::JobClosed { job, end } => {
+                self.claims.sweep(self.peer.jobs());
                 if end != End::Stopped {
                     self.reduce(job);
                 }
@@ -287,12 +305,14 @@ impl Driver {
 
     /// Runs the reduce program of a job whose tasks are over, unless it has run.
     fn reduce(&mut self, id: JobId) {
-        let Some(job) = self.peer.jobs().get(&id).map(|active| active.job.clone()) else { return };
+        let Some(active) = self.peer.jobs().get(&id) else { return };
+        let (job, finals) = (active.job.clone(), Shown::finals(&active.finals));
         let notes = self.ledger.of_mut(id);
         let Some(plan) = notes.reduce.clone().filter(|plan| plan.outcome.is_none() && !notes.reducing) else { return };
         notes.reducing = true;
         self.ledger.note(id, "the reduce program runs here".into());
-        let (executor, store, results) = (Arc::clone(&self.executor), self.store.clone(), self.results.clone());
+        let (executor, store) = (Arc::clone(&self.executor), self.store.clone());
+        let results = (self.results.clone(), finals);
         let done = self.reduced.clone();
         tokio::spawn(async move {
             let outcome = reduce::run(executor, store, results, id, job, plan).await;
@@ -327,7 +347,44 @@ impl Driver {
 
     async fn keep_house(&mut self) -> Result<(), LoopError> {
         tokio::spawn(peers::save(self.network.clone(), Arc::clone(&self.index)));
+        self.claims.sweep(self.peer.jobs());
         self.tell(Input::WallClock(wall())).await
+    }
+
+    /// Keeps a claim under one of our leases as it was received; which, and about which tasks.
+    fn keep_claim(&mut self, from: PeerId, bytes: &[u8], message: &Verified<Message>) -> Option<Kept> {
+        let Message::Claim(claim) = &message.content else { return None };
+        let active = self.peer.jobs().get(&claim.job)?;
+        let envelope = Envelope::decode(bytes).ok().filter(|_| active.holds_lease(&claim.lease, &from))?;
+        let id = ClaimId(message.id);
+        self.claims.keep(claim.job, id, &envelope.bare().encode());
+        Some((claim.job, id, claim.results.iter().map(|row| row.task).collect()))
+    }
+
+    /// What the protocol had no use for need not be kept.
+    fn drop_unless_open(&mut self, kept: Option<Kept>) {
+        let Some((job, claim, tasks)) = kept else { return };
+        if self.peer.jobs().get(&job).is_none_or(|active| !active.is_open(claim, tasks)) {
+            self.claims.drop(job, claim);
+        }
+    }
+
+    /// A claim was refuted: whoever wants to see for himself finds a proof.
+    fn prove(&mut self, worker: PeerId, void: &Void, sealed: &[u8]) {
+        let Some(job) = self.peer.jobs().get(&void.job).map(|active| active.job.clone()) else { return };
+        let place = self.shelf.place(&void.job, void.task, &worker);
+        let Some(place) = self.ledger.of_mut(void.job).refute(worker, void.task, place).cloned() else { return };
+        let Some(claim) = self.claims.get(void.job, void.claim) else {
+            tracing::warn!(%worker, task = void.task, "a refuted claim was not kept, so there is no proof of it");
+            return;
+        };
+        let parts = Parts { job, claim, void: sealed.to_vec(), input: void.input.clone() };
+        let (shelf, store) = (self.shelf.clone(), self.store.clone());
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = shelf.write(&place, &store, parts) {
+                tracing::warn!(%error, "a fraud proof was not written");
+            }
+        });
     }
 
     /// Gives the protocol a command; the reply comes through the returned channel, once the effects, which a

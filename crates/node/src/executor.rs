@@ -1,10 +1,10 @@
 //! Lending the protocol a sandbox: runs in, outcomes out.
 
-use crate::trees;
+use crate::{sabotage::Saboteur, trees};
 use pocketmesh_blobs::{Store, store::PutError};
 use pocketmesh_protocol::{Executed, NoOutcome, Run, RunId};
 use pocketmesh_sandbox::{self as sandbox, Executor, Failure, Kept, Submission, Task, Ticket};
-use pocketmesh_types::{BlobId, Bytes, Output, PeerId, TaskInput, Tree, limits};
+use pocketmesh_types::{BlobId, Bytes, Output, TaskInput, Tree, limits};
 use std::{
     collections::BTreeMap,
     io,
@@ -29,8 +29,8 @@ pub struct Sandbox {
     finished: mpsc::Sender<Finished>,
     tickets: Arc<Mutex<BTreeMap<RunId, Ticket>>>,
     last_tree: Arc<Mutex<Option<NamedTree>>>,
-    /// A test aid: every result is replaced by a wrong one.
-    sabotage: Option<PeerId>,
+    /// A test aid: results are replaced by wrong ones.
+    saboteur: Option<Arc<Saboteur>>,
 }
 
 impl Sandbox {
@@ -38,10 +38,11 @@ impl Sandbox {
     pub fn new(
         executor: Arc<dyn Executor>,
         store: Store,
-        sabotage: Option<PeerId>,
+        saboteur: Option<Saboteur>,
     ) -> (Self, mpsc::Receiver<Finished>) {
         let (finished, receiver) = mpsc::channel(QUEUE);
-        (Self { executor, store, finished, tickets: Arc::default(), last_tree: Arc::default(), sabotage }, receiver)
+        let saboteur = saboteur.map(Arc::new);
+        (Self { executor, store, finished, tickets: Arc::default(), last_tree: Arc::default(), saboteur }, receiver)
     }
 
     /// Runs a task; how it ended comes through the channel.
@@ -99,21 +100,10 @@ impl Sandbox {
     }
 
     fn submit(&self, run: Run, stdin: Vec<u8>, files: Arc<Tree>) {
-        let id = run.run;
-        let task = Task {
-            program: run.program,
-            name: run.name,
-            args: run.args,
-            env: run.env,
-            stdin,
-            files,
-            input_name: run.input_name,
-            limits: run.limits,
-            epoch: run.epoch,
-            seed: run.seed,
-        };
+        let (id, seed) = (run.run, run.seed);
+        let task = task_of(run, stdin, files);
         let done = self.clone();
-        let on_done = Box::new(move |result| done.on_done(id, result));
+        let on_done = Box::new(move |result| done.on_done(id, &seed, result));
         // The ticket is noted under the lock that `on_done` takes, so that it cannot be noted after the end.
         let mut tickets = self.tickets.lock().unwrap_or_else(PoisonError::into_inner);
         match self.executor.submit(Submission { task, on_done }) {
@@ -125,13 +115,15 @@ impl Sandbox {
         }
     }
 
-    fn on_done(&self, run: RunId, result: Result<sandbox::Executed<Kept>, Failure>) {
+    fn on_done(&self, run: RunId, seed: &[u8; 32], result: Result<sandbox::Executed<Kept>, Failure>) {
         self.tickets.lock().unwrap_or_else(PoisonError::into_inner).remove(&run);
         let result = match result {
-            Ok(executed) => self.tamper(executed).and_then(|executed| self.keep_outputs(executed)).map_err(|error| {
-                tracing::warn!(%error, "an output could not be stored");
-                NoOutcome::HostFailed
-            }),
+            Ok(executed) => {
+                self.tamper(seed, executed).and_then(|executed| self.keep_outputs(executed)).map_err(|error| {
+                    tracing::warn!(%error, "an output could not be stored");
+                    NoOutcome::HostFailed
+                })
+            }
             Err(Failure::Load(sandbox::LoadError::Program(error))) => {
                 tracing::warn!(%error, "a program was refused");
                 Err(NoOutcome::ProgramRefused)
@@ -171,16 +163,20 @@ impl Sandbox {
         }
     }
 
-    /// The test aid: a wrong result, wrong in a way of its own, so that two saboteurs never agree.
-    fn tamper(&self, mut executed: sandbox::Executed<Kept>) -> Result<sandbox::Executed<Kept>, PutError> {
-        let Some(me) = self.sabotage else { return Ok(executed) };
-        let mut stdout = match executed.written.stdout {
+    /// The test aid: what a saboteur makes of a result.
+    fn tamper(
+        &self,
+        seed: &[u8; 32],
+        mut executed: sandbox::Executed<Kept>,
+    ) -> Result<sandbox::Executed<Kept>, PutError> {
+        let Some(saboteur) = self.saboteur.as_ref().filter(|saboteur| saboteur.cheats(seed)) else {
+            return Ok(executed);
+        };
+        let stdout = match executed.written.stdout {
             Kept::Here(bytes) => bytes,
             Kept::Saved(output) => self.store.get(output.id, output.len).map_err(io::Error::other)?,
         };
-        stdout.extend(me.0);
-        stdout.rotate_right(me.0.len());
-        stdout.truncate(executed.outcome.stdout.len.max(1) as usize);
+        let stdout = saboteur.spoil(stdout);
         executed.outcome.stdout = Output::of(&stdout);
         executed.written.stdout = Kept::Here(stdout);
         Ok(executed)
@@ -191,5 +187,21 @@ impl Sandbox {
         if self.finished.try_send((run, result)).is_err() {
             tracing::error!("a finished task found no room on its way to the event loop");
         }
+    }
+}
+
+/// A run of the protocol as the sandbox takes it.
+pub fn task_of(run: Run, stdin: Vec<u8>, files: Arc<Tree>) -> Task {
+    Task {
+        program: run.program,
+        name: run.name,
+        args: run.args,
+        env: run.env,
+        stdin,
+        files,
+        input_name: run.input_name,
+        limits: run.limits,
+        epoch: run.epoch,
+        seed: run.seed,
     }
 }

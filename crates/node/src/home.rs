@@ -187,6 +187,11 @@ impl Home {
         Seed::read(&self.dir.join(KEY))
     }
 
+    /// Where the fraud proofs of a data folder are.
+    pub fn proofs_of(dir: &Path) -> PathBuf {
+        dir.join("proofs")
+    }
+
     /// The journal: all that must not be lost.
     pub fn journal(&self) -> PathBuf {
         self.dir.join("journal")

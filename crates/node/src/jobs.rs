@@ -3,12 +3,17 @@
 use crate::{clock::wall, reduce::Plan};
 use pocketmesh_api::JobEvent;
 use pocketmesh_protocol::{Event, effect::LeaseOver};
-use pocketmesh_types::JobId;
+use pocketmesh_types::{JobId, PeerId, TaskIndex};
 use pocketmesh_wire::message::EndReason;
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    path::PathBuf,
+};
 
 /// Events kept of a job.
 const EVENTS_MAX: usize = 256;
+/// Refuted claims kept of a job.
+const REFUTED_MAX: usize = 1024;
 
 /// What is known of all jobs.
 #[derive(Debug, Default)]
@@ -23,10 +28,35 @@ pub struct Notes {
     pub reduce: Option<Plan>,
     /// Whether it runs now.
     pub reducing: bool,
+    /// Claims that were refuted, oldest first; a bounded number of them.
+    pub refuted: Vec<Refuted>,
     /// What happened lately, and how many events there were before.
     pub events: VecDeque<JobEvent>,
     /// Events that the ring has let go.
     pub dropped: usize,
+}
+
+/// A claim that our own run refuted.
+#[derive(Debug)]
+pub struct Refuted {
+    /// Whose.
+    pub worker: PeerId,
+    /// On which task.
+    pub task: TaskIndex,
+    /// Where its proof is, if one is written.
+    pub proof: Option<PathBuf>,
+}
+
+impl Notes {
+    /// Takes note of a refuted claim. The first of a worker has a proof: more would prove no more.
+    pub fn refute(&mut self, worker: PeerId, task: TaskIndex, place: PathBuf) -> Option<&PathBuf> {
+        let is_first = !self.refuted.iter().any(|refuted| refuted.worker == worker);
+        if self.refuted.len() >= REFUTED_MAX {
+            return None;
+        }
+        self.refuted.push(Refuted { worker, task, proof: is_first.then_some(place) });
+        self.refuted.last()?.proof.as_ref()
+    }
 }
 
 impl Ledger {

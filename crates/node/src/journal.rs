@@ -1,9 +1,16 @@
 //! The daemon's journal: the protocol's records and our own, in one chain.
 
+use crate::{
+    driver::journal_context,
+    home::{Home, KeyError},
+};
 use pocketmesh_protocol::{Record, RecordId};
-use pocketmesh_store::{Journal, journal::AppendError, journal::Failure};
+use pocketmesh_store::{
+    FolderLock, Journal, LockError,
+    journal::{AppendError, Failure, OpenError},
+};
 use pocketmesh_types::{BlobId, JobId, outcome::Outcome};
-use pocketmesh_wire::cbor;
+use pocketmesh_wire::{Key, Signer, cbor};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 
@@ -40,6 +47,35 @@ impl Entry {
     pub fn decode(bytes: &[u8]) -> Result<Self, cbor::DecodeError> {
         cbor::decode(bytes, ENTRY_BYTES_MAX)
     }
+}
+
+/// Why a journal cannot be shown.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// A daemon has it open, or the folder cannot be locked.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// It cannot be read.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The identity cannot be read.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+}
+
+/// Shows all entries of a data folder's journal, in order, as JSON. Nobody may have it open.
+pub fn read(home: &Home, mut show: impl FnMut(serde_json::Value)) -> Result<(), ReadError> {
+    let lock = FolderLock::acquire(home.dir())?;
+    let me = Key::from_seed(home.seed()?.bytes()).peer();
+    Journal::open(&lock, journal_context(&home.config().network, &me), |_, payload| {
+        let entry = match Entry::decode(payload)? {
+            Entry::Protocol(record) => serde_json::to_value(&*record)?,
+            other => serde_json::to_value(&other)?,
+        };
+        show(entry);
+        Ok(())
+    })?;
+    Ok(())
 }
 
 /// The appending side: what the journal cannot take at once waits here, in order.

@@ -15,13 +15,18 @@ mod jobs;
 mod journal;
 pub mod local;
 mod peers;
+mod promise;
+pub mod proofs;
 mod reduce;
+mod reputation;
 mod results;
 mod run;
+pub mod sabotage;
 pub mod sandbox;
 mod split;
 mod trees;
 
 pub use home::Home;
+pub use journal::{ReadError, read as read_journal};
 pub use pocketmesh_sandbox::sealed::executor_main;
 pub use run::{Options, Ready, RunError, run};

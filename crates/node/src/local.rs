@@ -86,6 +86,9 @@ pub enum LocalError {
     /// The task came to no outcome, so no peer could claim one.
     #[error("no outcome: {0}")]
     NoOutcome(#[from] Failure),
+    /// Its outcome is one under another profile.
+    #[error("it was run under another profile than this version's, {0}")]
+    OtherProfile(ProfileId),
     /// The sandbox has nothing to say any more.
     #[error("the sandbox stopped")]
     Gone,
@@ -94,10 +97,23 @@ pub enum LocalError {
 /// Runs it, on threads or in a process of its own, and waits.
 pub fn run(local: LocalTask, settings: Sandbox) -> Result<LocalRun, LocalError> {
     let (task, blobs) = prepare(local)?;
+    execute(task, blobs, settings, None)
+}
+
+/// Runs a task of whatever origin, under `profile` if one is named, and waits.
+pub(crate) fn execute(
+    task: Task,
+    blobs: Blobs,
+    settings: Sandbox,
+    profile: Option<ProfileId>,
+) -> Result<LocalRun, LocalError> {
     let (memory, input_len) = (task.limits.memory, task.stdin.len() as u64);
     let left = memory_left(&task.files, memory, &task.input_name, input_len)?;
     let left = TaskLimits { memory: left, ..task.limits };
     let executor = sandbox::start(plan(settings, memory), Arc::new(move |id| Ok(blobs.get(id)?.into())), None)?;
+    if profile.is_some_and(|profile| profile != executor.profile()) {
+        return Err(LocalError::OtherProfile(executor.profile()));
+    }
     let began = Instant::now();
     executor.check(task.program, &left).map_err(|error| match error {
         LoadError::Program(error) => program_refusal("the program", error).into(),
@@ -165,10 +181,11 @@ fn wait<T: Send + 'static>(
 
 /// Program and files, by their names.
 #[derive(Default)]
-struct Blobs(BTreeMap<BlobId, Vec<u8>>);
+pub(crate) struct Blobs(BTreeMap<BlobId, Vec<u8>>);
 
 impl Blobs {
-    fn keep(&mut self, bytes: Vec<u8>) -> Output {
+    /// Keeps these bytes; their name.
+    pub(crate) fn keep(&mut self, bytes: Vec<u8>) -> Output {
         let content = Output::of(&bytes);
         self.0.insert(content.id, bytes);
         content

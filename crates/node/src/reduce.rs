@@ -1,6 +1,6 @@
 //! The reduce step: one program over all tasks' standard output, run here once all tasks are done. specs/jobs.md §6.
 
-use crate::results::{Results, stdout_of};
+use crate::results::{Results, Shown, stdout_of};
 use crate::trees;
 use pocketmesh_blobs::{Durability, Store, store::PutError};
 use pocketmesh_sandbox::{Executed, Executor, Kept, Submission, Task};
@@ -24,7 +24,7 @@ pub struct Plan {
 pub async fn run(
     executor: Arc<dyn Executor>,
     store: Store,
-    results: Results,
+    (results, finals): (Results, Shown),
     id: JobId,
     job: Job,
     plan: Plan,
@@ -32,7 +32,7 @@ pub async fn run(
     let (gather_store, list) = (store.clone(), job.files);
     let gathered = tokio::task::spawn_blocking(move || {
         let files = trees::read(&gather_store, list).map_err(|error| error.to_string())?;
-        Ok::<_, String>((gather(&gather_store, &results, &id)?, files))
+        Ok::<_, String>((gather(&gather_store, &results, &id, finals)?, files))
     });
     let (stdin, files) = gathered.await.map_err(|error| error.to_string())??;
     let task = Task {
@@ -91,10 +91,10 @@ fn last_words(store: &Store, kept: Kept) -> io::Result<Vec<u8>> {
     }
 }
 
-/// All tasks' standard output, joined in task order: held in memory, because a program's standard input is.
-fn gather(store: &Store, results: &Results, id: &JobId) -> Result<Vec<u8>, String> {
+/// All final tasks' standard output, joined in task order: held in memory, because a program's standard input is.
+fn gather(store: &Store, results: &Results, id: &JobId, finals: Shown) -> Result<Vec<u8>, String> {
     let mut joined = Vec::new();
-    for task in results.of_job(id) {
+    for task in results.of_job(id, finals) {
         let task = task.map_err(|error| error.to_string())?;
         let Some(outcome) = task.outcome else { continue };
         if joined.len() as u64 + outcome.stdout.len > limits::BLOB_BYTES_MAX {

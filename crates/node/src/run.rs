@@ -11,8 +11,10 @@ use crate::{
     jobs::Ledger,
     journal::{Appender, Entry},
     peers,
+    proofs::{Claims, Shelf, claims},
     reduce::Plan,
     results::{Results, pin_outputs},
+    sabotage::{Sabotage, Saboteur},
     sandbox, trees,
 };
 use futures::FutureExt;
@@ -53,7 +55,7 @@ pub struct Options {
     /// Whether to look for peers by multicast.
     pub mdns: bool,
     /// A test aid: return wrong results.
-    pub sabotage: bool,
+    pub sabotage: Option<Sabotage>,
 }
 
 /// A daemon that can be talked to.
@@ -116,6 +118,7 @@ struct Recovered {
     peer: Peer,
     ledger: Ledger,
     results: Results,
+    claims: Claims,
     journal: Appender,
     events: journal::Events,
     index: Arc<Index>,
@@ -149,10 +152,10 @@ pub async fn run(
         addresses: network.listen_addrs().iter().map(Multiaddr::to_string).collect(),
         socket,
     };
-    let sabotage = options.sabotage.then(|| key.peer());
+    let saboteur = options.sabotage.map(|kind| Saboteur::new(kind, key.peer()));
     let index = Arc::clone(&recovered.index);
     let (mut driver, mut sources, desk) =
-        assemble(home, key, (network.clone(), network_events), store, executor, recovered, sabotage);
+        assemble(home, key, (network.clone(), network_events), store, executor, recovered, saboteur);
     let (end_serving, serving_ends) = tokio::sync::oneshot::channel::<()>();
     let served = tokio::spawn(pocketmesh_api::serve(listener, Arc::new(desk), serving_ends.map(drop)));
     on_ready(&ready);
@@ -188,19 +191,21 @@ fn assemble(
     store: Store,
     executor: Arc<dyn Executor>,
     recovered: Recovered,
-    sabotage: Option<PeerId>,
+    saboteur: Option<Saboteur>,
 ) -> (Driver, Sources, Desk) {
-    let (sandbox, finished) = Sandbox::new(Arc::clone(&executor), store.clone(), sabotage);
+    let (sandbox, finished) = Sandbox::new(Arc::clone(&executor), store.clone(), saboteur);
     let (exchange, fetched) = Exchange::new(store.clone(), network.clone());
     let (questions, asked) = mpsc::channel(QUESTIONS_MAX);
     let (reduced, reductions) = mpsc::channel(QUESTIONS_MAX);
     let (ends, ended) = watch::channel(0);
+    let shelf = Shelf::new(Home::proofs_of(home.dir()));
     let desk = Desk {
         home: Mutex::new(home.clone()),
         questions,
         network: network.clone(),
         store: store.clone(),
         results: recovered.results.clone(),
+        shelf: shelf.clone(),
         executor: Arc::clone(&executor),
         ends: ended,
     };
@@ -225,6 +230,8 @@ fn assemble(
         journal: recovered.journal,
         index: recovered.index,
         results: recovered.results,
+        claims: recovered.claims,
+        shelf,
         ledger: recovered.ledger,
         replies: BTreeMap::new(),
         reduced,
@@ -298,11 +305,18 @@ fn recover(home: &Home, lock: &FolderLock, config: Config, store: &Store) -> Res
         tracing::warn!(reason, "the index was damaged; it was moved aside and is made anew from the journal");
     }
     let results = Results::new(index.tree("results")?);
+    let mut claims = Claims::open(index.tree(claims::TREE)?)?;
+    let shelf = Shelf::new(Home::proofs_of(home.dir()));
     let context = journal_context(&home.config().network, &config.me);
     let (mut peer, mut ledger) = (Peer::new(config), Ledger::default());
     let opened = Journal::open(lock, context, |_, payload| {
         match Entry::decode(payload)? {
-            Entry::Protocol(record) => peer.restore(keep(*record, &results, store)?),
+            Entry::Protocol(record) => {
+                if let Record::Refuted { job, task, worker, .. } = &*record {
+                    ledger.of_mut(*job).refute(*worker, *task, shelf.place(job, *task, worker));
+                }
+                peer.restore(keep(*record, &results, store)?);
+            }
             Entry::Reduce { job, program, args } => {
                 store.pin(program, job.0);
                 ledger.of_mut(job).reduce = Some(Plan { program, args, outcome: None });
@@ -323,7 +337,8 @@ fn recover(home: &Home, lock: &FolderLock, config: Config, store: &Store) -> Res
         tracing::warn!(bytes, "the journal's last batch was torn; it had not been acknowledged");
     }
     let journal = Appender::new(opened.journal);
-    Ok(Recovered { peer, ledger, results, journal, events: opened.events, index: Arc::new(index) })
+    claims.sweep(peer.jobs());
+    Ok(Recovered { peer, ledger, results, claims, journal, events: opened.events, index: Arc::new(index) })
 }
 
 /// What a record of the journal keeps here: pins, and results in the index. A result whose bytes are gone is final no

@@ -83,6 +83,9 @@ impl Jobs {
                 self.jobs.insert(id, Active::new(id, job, inputs, at));
             }
             Record::Final { job, tasks } => {
+                for worker in tasks.iter().flat_map(|task| &task.workers) {
+                    context.reputation.accepted(*worker, 1, false);
+                }
                 if let Some(active) = self.jobs.get_mut(&job) {
                     tasks.iter().for_each(|task| active.restore_final(task));
                 }
@@ -103,9 +106,10 @@ impl Jobs {
                 }
             }
             Record::WindowFinal { job, window } => {
-                context.reputation.window_over(false);
-                if let Some(active) = self.jobs.get_mut(&job) {
-                    active.restore_window_final(window);
+                let restored = self.jobs.get_mut(&job).and_then(|active| active.restore_window_final(window));
+                if let Some((owner, results)) = restored {
+                    context.reputation.window_over(owner, false);
+                    context.reputation.accepted(owner, results as u64, false);
                 }
             }
             Record::Refuted { job, worker, .. } => {

@@ -12,6 +12,7 @@ use crate::{
     jobs::Jobs,
     offers::Gate,
     record::Record,
+    reputation::Reputation,
     timers::Timer,
 };
 use alloc::vec::Vec;
@@ -94,6 +95,11 @@ impl Peer {
     /// The jobs of this peer, to look at.
     pub fn jobs(&self) -> &Jobs {
         &self.jobs
+    }
+
+    /// What was seen of others.
+    pub fn reputation(&self) -> &Reputation {
+        &self.context.reputation
     }
 
     /// What the bidding side has done.

@@ -1,6 +1,7 @@
 //! What this peer has seen of others. It orders bids; it never decides whether a result is right.
 
 use alloc::collections::BTreeMap;
+use core::time::Duration;
 use pocketmesh_types::PeerId;
 
 /// What was seen of one peer.
@@ -16,6 +17,18 @@ pub struct Seen {
     pub convicted: u32,
     /// Claims of ours that it has voided, and for which we stand.
     pub contested: u32,
+    /// Executions that it has claimed, or committed to.
+    pub claimed: u64,
+    /// Those of them that were accepted; they are known after a restart too.
+    pub accepted: u64,
+    /// Accepted ones that came after the task was final without them.
+    pub late: u64,
+    /// How long all that it has claimed took, from assignment to claim or commitment.
+    pub busy: Duration,
+    /// Audit windows of it that became final.
+    pub windows_final: u32,
+    /// Audit windows of it that were voided.
+    pub windows_voided: u32,
 }
 
 /// What was seen of all peers.
@@ -55,10 +68,35 @@ impl Reputation {
         self.change(peer, |seen| seen.refuted = seen.refuted.saturating_add(1));
     }
 
-    /// An audit window has ended.
-    pub fn window_over(&mut self, voided: bool) {
+    /// An audit window of a peer has ended.
+    pub fn window_over(&mut self, owner: PeerId, voided: bool) {
         self.windows.ended += 1;
         self.windows.voided += u64::from(voided);
+        self.change(owner, |seen| {
+            let count = if voided { &mut seen.windows_voided } else { &mut seen.windows_final };
+            *count = count.saturating_add(1);
+        });
+    }
+
+    /// It has claimed, or committed to, an execution that took so long.
+    pub fn claimed(&mut self, peer: PeerId, took: Duration) {
+        self.change(peer, |seen| {
+            seen.claimed = seen.claimed.saturating_add(1);
+            seen.busy = seen.busy.saturating_add(took);
+        });
+    }
+
+    /// So many of its executions were accepted.
+    pub fn accepted(&mut self, peer: PeerId, count: u64, late: bool) {
+        self.change(peer, |seen| {
+            seen.accepted = seen.accepted.saturating_add(count);
+            seen.late = seen.late.saturating_add(if late { count } else { 0 });
+        });
+    }
+
+    /// Everybody of whom something was seen.
+    pub fn peers(&self) -> impl Iterator<Item = (&PeerId, &Seen)> {
+        self.peers.iter()
     }
 
     /// How audit windows have ended so far.

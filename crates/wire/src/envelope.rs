@@ -94,6 +94,11 @@ impl Envelope {
         Self { v: VERSION, kind, body: body.into(), seal, attached }
     }
 
+    /// The same statement without what was sent along, which the seal does not cover.
+    pub fn bare(self) -> Self {
+        Self { attached: Vec::new(), ..self }
+    }
+
     /// The bytes to send.
     pub fn encode(&self) -> Vec<u8> {
         cbor::encode(self)

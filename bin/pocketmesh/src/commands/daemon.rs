@@ -25,8 +25,10 @@ pub async fn run(context: &Context, args: Daemon) -> Outcome {
     let fresh = !context.dir.exists();
     let home = open_or_init(context, args.network.as_deref())?;
     log(context)?;
-    if args.sabotage {
-        output::note("WARNING: this peer returns WRONG RESULTS on purpose (--sabotage): for tests only");
+    if let Some(kind) = &args.sabotage {
+        output::note(format!(
+            "WARNING: this peer returns WRONG RESULTS on purpose (--sabotage {kind}): for tests only"
+        ));
     }
     let mdns = home.config().mdns && !args.no_mdns;
     let options = Options { home, listen: args.listen, bootstrap: args.bootstrap, mdns, sabotage: args.sabotage };

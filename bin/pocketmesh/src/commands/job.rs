@@ -7,8 +7,8 @@ use crate::exit::{Error, Exit, Outcome};
 use crate::fresh_folder::FreshFolder;
 use crate::table::Table;
 use crate::terminal::one_line;
-use crate::{output, quantity, wait};
-use pocketmesh_api::{JobDetail, JobSummary, OfferRow, WorkerRow};
+use crate::{output, quantity, trust, wait};
+use pocketmesh_api::{JobDetail, JobSummary, OfferRow, Which, WorkerRow};
 use std::path::Path;
 use std::time::Duration;
 
@@ -58,7 +58,7 @@ async fn get(context: &Context, job: &str, folder: Option<&Path>) -> Outcome {
     }
     let interrupted = wait::interrupted().map_err(Error::failed)?;
     tokio::select! {
-        ended = run::fetch(context, &client, &id, folder) => ended,
+        ended = run::fetch(context, &client, &id, Which::Final, folder) => ended,
         () = interrupted => Err(Error::failed("interrupted; nothing was written")),
     }
 }
@@ -84,13 +84,14 @@ pub fn standing(job: &JobSummary) -> String {
 }
 
 fn jobs_table(jobs: &[JobSummary]) -> Table {
-    let mut table = Table::new(&["job", "name", "state", ">done", ">tasks", ">voided", ">age", ""]);
+    let mut table = Table::new(&["job", "name", "state", ">final", ">held", ">tasks", ">voided", ">age", ""]);
     for job in jobs {
         table.row([
             job.id.to_string()[..12].to_owned(),
             one_line(&job.name),
             job.state.to_string(),
             job.done.to_string(),
+            job.held.to_string(),
             job.tasks.to_string(),
             job.voided.to_string(),
             quantity::span(wait::since(job.created)),
@@ -103,16 +104,18 @@ fn jobs_table(jobs: &[JobSummary]) -> Table {
 fn description(detail: &JobDetail) -> String {
     let job = &detail.summary;
     let mut text = format!(
-        "job         {}\nname        {}\nstate       {}\ntasks       {} of {} done, {} running, {} failed\n\
-         executions  {}, {} voided\nage         {}\n",
+        "job         {}\nname        {}\nstate       {}\ntasks       {} of {} final, {} held for audits, {} running, {} failed\n\
+         executions  {} by workers, {} here, {} voided\nage         {}\n",
         job.id,
         one_line(&job.name),
         standing(job),
         job.done,
         job.tasks,
+        job.held,
         job.running,
         job.failed_tasks,
         job.executions,
+        job.own_runs,
         job.voided,
         quantity::span(wait::since(job.created)),
     );
@@ -122,6 +125,10 @@ fn description(detail: &JobDetail) -> String {
     if let Some(finished) = job.finished {
         let took = Duration::from_millis(finished.0.saturating_sub(job.created.0));
         text += &format!("took        {}\n", quantity::span(took));
+    }
+    text += &format!("promised    {}\n", one_line(&detail.promise.text));
+    for line in trust::cost(&detail.cost) {
+        text += &format!("            {line}\n");
     }
     if !detail.workers.is_empty() {
         text += &format!("\n{}", workers_table(&detail.workers));

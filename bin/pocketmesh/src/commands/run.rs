@@ -8,9 +8,10 @@ use super::job;
 use crate::cli::Run;
 use crate::context::Context;
 use crate::exit::{Error, Exit, Outcome};
-use crate::{output, quantity, result_folder, wait};
+use crate::terminal::one_line;
+use crate::{output, quantity, result_folder, trust, wait};
 use plan::Plan;
-use pocketmesh_api::{Client, JobState, JobSummary, Report, Submitted};
+use pocketmesh_api::{Client, JobState, JobSummary, Report, Submitted, Which};
 use std::path::Path;
 use std::time::Duration;
 
@@ -31,51 +32,55 @@ pub async fn run(context: &Context, args: Run) -> Outcome {
         () = &mut interrupted => return Err(Error::failed("interrupted before the job was handed over")),
     };
     if args.detach || args.id_only {
-        show_submitted(context, args.id_only, submitted)?;
+        show_submitted(context, args.id_only, &submitted)?;
         return Ok(Exit::Complete);
     }
+    context.note(format!("promised: {}", one_line(&submitted.promise.text)));
     let id = submitted.id.to_string();
+    let which = if args.provisional { Which::Provisional } else { Which::Final };
     tokio::select! {
-        ended = finish(context, &client, &id, args.output.as_deref()) => ended,
+        ended = finish(context, &client, &id, which, args.output.as_deref()) => ended,
         () = &mut interrupted => Err(left_behind(context, &id)),
     }
 }
 
-fn show_submitted(context: &Context, id_only: bool, submitted: Submitted) -> Result<(), Error> {
-    let Submitted { id, tasks } = submitted;
+fn show_submitted(context: &Context, id_only: bool, submitted: &Submitted) -> Result<(), Error> {
+    let Submitted { id, tasks, promise } = submitted;
     match (id_only, context.json) {
         (true, _) => output::text(id.to_string()),
-        (false, true) => output::json(&submitted),
+        (false, true) => output::json(submitted),
         (false, false) => {
             output::text(format!("{id}"))?;
             let get = command(context, "job get", &id.to_string());
             context.note(format!("{tasks} tasks; `{get}` fetches the result"));
+            context.note(format!("promised: {}", one_line(&promise.text)));
             Ok(())
         }
     }
 }
 
-/// Waits for a job's end and fetches what it brought.
-async fn finish(context: &Context, client: &Client, id: &str, folder: Option<&Path>) -> Outcome {
-    let last = follow::follow(context, client, id).await?;
-    if !last.state.has_result() {
+/// Waits for a job's end, or until every task has a result, and fetches what there is.
+async fn finish(context: &Context, client: &Client, id: &str, which: Which, folder: Option<&Path>) -> Outcome {
+    let last = follow::follow(context, client, id, which).await?;
+    if last.state.is_final() && !last.state.has_result() {
         let describe = command(context, "job describe", id);
         return Err(Error::failed(format!("the job ended as {}; `{describe}` tells more", job::standing(&last))));
     }
     context.note(summary(&last));
-    fetch(context, client, id, folder).await
+    fetch(context, client, id, which, folder).await
 }
 
-/// Fetches the result of a finished job; the exit code says whether it is all of it.
-pub async fn fetch(context: &Context, client: &Client, id: &str, folder: Option<&Path>) -> Outcome {
+/// Fetches the result of a job; the exit code says whether it is all of it, and final.
+pub async fn fetch(context: &Context, client: &Client, id: &str, which: Which, folder: Option<&Path>) -> Outcome {
     let report = match folder {
-        Some(dir) => result_folder::write(client, id, dir).await?,
-        None => client.job_report(id).await?,
+        Some(dir) => result_folder::write(client, id, which, dir).await?,
+        None => client.job_report(id, which).await?,
     };
+    trust::cost(&report.cost).iter().for_each(|line| context.note(line));
     match (folder, context.json) {
         (_, true) => output::json(&report)?,
         (Some(dir), false) => context.note(whereabouts(dir, &report)),
-        (None, false) => output::bytes(client.job_stdout(id).await?).await?,
+        (None, false) => output::bytes(client.job_stdout(id, which).await?).await?,
     }
     if folder.is_none() && report.files > 0 {
         let (files, get) = (quantity::count(report.files, "file"), command(context, "job get", id));
@@ -96,24 +101,37 @@ fn verdict(context: &Context, report: &Report) -> Exit {
     if report.state == JobState::Complete {
         return Exit::Complete;
     }
-    context.note(format!("partial: {}", crate::terminal::one_line(&report.message)));
+    if report.provisional {
+        let get = command(context, "job get", &report.job.to_string());
+        let (held, tasks) = (report.held, report.tasks);
+        context.note(format!(
+            "PROVISIONAL: {held} of the {tasks} results are not final, and may turn out to be wrong; the job goes on, and `{get} \
+             -o DIR` fetches the final result"
+        ));
+        return Exit::Partial;
+    }
+    context.note(format!("partial: {}", one_line(&report.message)));
     for task in report.failed.iter().take(10) {
-        context.note(format!("  task {}: {}", task.index, crate::terminal::one_line(&task.exit)));
+        context.note(format!("  task {}: {}", task.index, one_line(&task.exit)));
     }
     Exit::Partial
 }
 
 fn summary(last: &JobSummary) -> String {
-    let took = last.finished.map_or(0, |finished| finished.0.saturating_sub(last.created.0));
+    let took = last.finished.map_or_else(
+        || wait::since(last.created),
+        |finished| Duration::from_millis(finished.0.saturating_sub(last.created.0)),
+    );
     format!(
-        "job {} {}: {} of {} tasks, {} executions, {} voided, {}",
+        "job {} {}: {} of {} tasks final, {} executions by workers and {} here, {} voided, {}",
         &last.id.to_string()[..ID_DIGITS],
         last.state,
         last.done,
         last.tasks,
         last.executions,
+        last.own_runs,
         last.voided,
-        quantity::span(Duration::from_millis(took)),
+        quantity::span(took),
     )
 }
 

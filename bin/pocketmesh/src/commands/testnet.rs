@@ -17,7 +17,7 @@ const MEET_WITHIN: Duration = Duration::from_secs(60);
 /// Runs it until it is stopped.
 pub async fn run(context: &Context, args: Testnet) -> Outcome {
     let mut interrupted = Box::pin(wait::interrupted().map_err(Error::failed)?);
-    let plan = Plan::new(args.peers, args.saboteurs, args.dir)?;
+    let plan = Plan::new(args.peers, &args.cheats, 0, args.dir)?;
     context.note(format!("starting {} peers…", args.peers));
     let mut mesh = tokio::select! {
         mesh = Mesh::start(plan) => mesh?,
@@ -52,7 +52,8 @@ async fn show(context: &Context, mesh: &Mesh) -> Result<(), Error> {
         let peers = mesh.peers().iter().zip(&counts).map(|(peer, others)| {
             json!({
                 "peer": peer.peer, "address": peer.address, "data_dir": peer.dir, "peers": others.len(),
-                "saboteur": peer.saboteur, "pid": peer.pid(),
+                "saboteur": peer.sabotage.is_some(),
+                "sabotage": peer.sabotage.as_ref().map(ToString::to_string), "pid": peer.pid(),
             })
         });
         return output::json_line(&json!({ "dir": mesh.folder(), "peers": peers.collect::<Vec<_>>() }));
@@ -65,7 +66,7 @@ async fn show(context: &Context, mesh: &Mesh) -> Result<(), Error> {
             peer.address.clone(),
             others.len().to_string(),
             peer.pid().map(|pid| pid.to_string()).unwrap_or_default(),
-            if peer.saboteur { "saboteur".into() } else { String::new() },
+            peer.sabotage.as_ref().map(|kind| format!("saboteur ({kind})")).unwrap_or_default(),
         ]);
     }
     let dir = mesh.peers()[1].dir.display();

@@ -5,6 +5,7 @@ use crate::exit::Error;
 use pocketmesh_api::Client;
 use pocketmesh_node::Home;
 use pocketmesh_node::home::InitOptions;
+use pocketmesh_node::sabotage::Sabotage;
 use pocketmesh_types::PeerId;
 use serde::Deserialize;
 use std::fs::File;
@@ -30,8 +31,8 @@ const LOG_BYTES_SHOWN: usize = 300;
 pub struct Role {
     /// The one address that it is told.
     pub bootstrap: Option<String>,
-    /// Whether it returns wrong results.
-    pub saboteur: bool,
+    /// How it cheats, if it does.
+    pub sabotage: Option<Sabotage>,
 }
 
 /// A running peer. It is killed when this is dropped.
@@ -43,8 +44,8 @@ pub struct Child {
     pub peer: PeerId,
     /// Where it listens, without its identity.
     pub address: String,
-    /// Whether it returns wrong results.
-    pub saboteur: bool,
+    /// How it cheats, if it does.
+    pub sabotage: Option<Sabotage>,
     /// Its control.
     pub client: Client,
     process: tokio::process::Child,
@@ -81,8 +82,8 @@ impl Child {
         let address = address.ok_or_else(|| failed(index, &"it does not listen on 127.0.0.1"))?;
         let address = address.split("/p2p/").next().unwrap_or_default().to_owned();
         let client = Client::new(ready.socket, &dir);
-        let (peer, saboteur) = (ready.peer, role.saboteur);
-        Ok(Self { dir, peer, address, saboteur, client, process, lifeline, reported: false })
+        let (peer, sabotage) = (ready.peer, role.sabotage);
+        Ok(Self { dir, peer, address, sabotage, client, process, lifeline, reported: false })
     }
 
     /// Its process number, while it runs.
@@ -114,8 +115,8 @@ fn spawn(dir: &Path, log: &Path, role: &Role) -> io::Result<tokio::process::Chil
     if let Some(address) = &role.bootstrap {
         command.args(["--bootstrap", address]);
     }
-    if role.saboteur {
-        command.arg("--sabotage");
+    if let Some(kind) = &role.sabotage {
+        command.args(["--sabotage", &kind.to_string()]);
     }
     // In a group of its own: an interrupt from the terminal is for this process, which then ends its children in order.
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(File::create(log)?).process_group(0).kill_on_drop(true);

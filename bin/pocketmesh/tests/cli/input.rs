@@ -79,11 +79,22 @@ fn a_dry_run_prints_the_job_and_needs_no_daemon() {
     let job: toml::Table = ended.succeeds().parse().expect("TOML");
     assert_eq!(job["name"].as_str(), Some("primes"));
     assert_eq!(job["range"].as_str(), Some("0..200"));
-    assert_eq!((job["replicas"].as_integer(), job["max_price"].as_integer()), (Some(2), Some(7)));
+    assert_eq!((job.get("replicas"), job["max_price"].as_integer()), (None, Some(7)));
+    let trust = ["confidence", "assume_saboteurs", "audit"].map(|name| job[name].as_str().expect(name).to_owned());
+    assert_eq!(trust, ["0.999", "0.2", "auto"]);
     assert_eq!(job["args"].as_array().map(Vec::len), Some(2));
     assert_eq!(job["limits"]["memory"].as_integer(), Some(64 << 20));
     assert_eq!(job["limits"]["fuel"].as_integer(), Some(5_000_000_000));
     assert_eq!(job["limits"]["wall_ms"].as_integer(), Some(120_000));
+
+    let trusting = ["--confidence", "99.99%", "--assume-saboteurs", "30%", "--audit", "own"];
+    let job: toml::Table =
+        place.run(&[&args[..], &trusting, &["--dry-run"]].concat()).succeeds().parse().expect("TOML");
+    let trust = ["confidence", "assume_saboteurs", "audit"].map(|name| job[name].as_str().expect(name).to_owned());
+    assert_eq!(trust, ["0.9999", "0.3", "own"]);
+    let replicas = [&args[..], &["--replicas", "3", "--dry-run"]].concat();
+    let job: toml::Table = place.run(&replicas).succeeds().parse().expect("TOML");
+    assert_eq!((job["replicas"].as_integer(), job.get("confidence")), (Some(3), None));
 
     let split = ["run", &program, "-i", &text, "--split", "lines=1", "--reduce", &program, "--dry-run"];
     let job: toml::Table = place.run(&split).succeeds().parse().expect("TOML");

@@ -37,6 +37,11 @@ fn every_command_has_help() {
         ["job", "describe"],
         ["job", "get"],
         ["job", "stop"],
+        ["receipts", "verify-fraud"],
+        ["receipts", "list-fraud"],
+        ["reputation", "list"],
+        ["reputation", "show"],
+        ["ledger", "show"],
     ] {
         place.run(&[command, inner, "--help"]).succeeds();
     }
@@ -52,7 +57,11 @@ fn the_flags_of_run_are_those_that_scripts_rely_on() {
         "--range",
         "--reduce",
         "-o",
+        "--confidence",
+        "--assume-saboteurs",
+        "--audit",
         "--replicas",
+        "--provisional",
         "--max-price",
         "--memory",
         "--fuel",
@@ -96,6 +105,16 @@ fn slips_are_one_line_and_exit_with_2() {
     place.run(&["run", "a.wasm", "--replikas", "3"]).fails(2, &["--replikas"]);
     place.run(&["run", "a.wasm", "--replicas", "0"]).fails(2, &["--replicas", "1..=16"]);
     place.run(&["run", "a.wasm", "--replicas", "17"]).fails(2, &["--replicas"]);
+    place.run(&["run", "a.wasm", "--confidence", "1"]).fails(2, &["--confidence", "below 1"]);
+    place.run(&["run", "a.wasm", "--confidence", "0.5"]).fails(2, &["at least 0.9"]);
+    place.run(&["run", "a.wasm", "--assume-saboteurs", "50%"]).fails(2, &["at most 49%"]);
+    place.run(&["run", "a.wasm", "--audit", "nobody"]).fails(2, &["own, mesh or auto"]);
+    place.run(&["run", "a.wasm", "--replicas", "3", "--audit", "own"]).fails(2, &["cannot be used with"]);
+    place.run(&["run", "a.wasm", "--provisional", "--detach"]).fails(2, &["cannot be used with"]);
+    place
+        .run(&["testnet", "--peers", "5", "--saboteurs", "1", "--sleepers", "2"])
+        .fails(2, &["more than the 1 --saboteurs"]);
+    place.run(&["receipts", "verify-fraud", "nowhere"]).fails(2, &["cannot read nowhere"]);
     place.run(&["run", "a.wasm", "--split", "lines=0"]).fails(2, &["--split", "cannot be empty"]);
     place.run(&["run", "a.wasm", "--split", "lines=5"]).fails(2, &["--input"]);
     place.run(&["run", "a.wasm", "--memory", "much"]).fails(2, &["`much` is not a size"]);

@@ -1,5 +1,6 @@
 //! Whole meshes of processes, driven as a person would drive them, one at a time.
 
+mod audits;
 mod executors;
 mod hostile;
 #[path = "../../../../crates/sandbox/tests/zoo/made.rs"]
@@ -50,7 +51,8 @@ fn a_killed_requester_goes_on_where_its_journal_ends() {
     let mesh = Testnet::start(3);
     // By then it has saved whom it met.
     mesh.wait_until("the peer is three seconds old", || mesh.json(1, &["status"])["uptime_ms"].as_u64() >= Some(3_000));
-    mesh.ok(1, &["run", &guest("primes"), "--range", "0..240", "--detach", PRIMES[0], PRIMES[1], PRIMES[2], PRIMES[3]]);
+    let args = ["run", &guest("primes"), "--range", "0..240", "--replicas", "2", "--detach"];
+    mesh.ok(1, &[&args[..], &PRIMES].concat());
     mesh.wait_for_done(1, 40);
     mesh.kill(1);
     let daemon = mesh.restart(1);

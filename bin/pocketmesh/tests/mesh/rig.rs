@@ -18,6 +18,13 @@ const LIMIT: Duration = Duration::from_secs(180);
 /// Meshes of processes run one at a time.
 static TURN: Mutex<()> = Mutex::new(());
 
+/// The binary, without a data folder.
+pub fn command() -> Command {
+    let mut command = Command::new(BINARY);
+    command.stdin(Stdio::null());
+    command
+}
+
 /// The path of one of our guest programs.
 pub fn guest(name: &str) -> String {
     format!("{}/../../crates/guests/wasm/{name}.wasm", env!("CARGO_MANIFEST_DIR"))
@@ -52,9 +59,14 @@ pub struct Testnet {
 }
 
 impl Testnet {
+    /// Waits until no other mesh runs; none starts while this is held.
+    pub fn turn() -> MutexGuard<'static, ()> {
+        TURN.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Starts so many peers; returns when all have met.
     pub fn start(peers: usize) -> Self {
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = Self::turn();
         let folder = tempfile::tempdir().expect("a folder");
         let mut command = Command::new(BINARY);
         command.args(["testnet", "--peers", &peers.to_string(), "--dir"]).arg(folder.path().join("net"));

@@ -1,10 +1,10 @@
 //! Which request is which method of [`Control`].
 
 use super::{answer, body};
-use crate::{Code, Connect, Control, Failure, SubmitJob, control::Answer};
+use crate::{Code, Connect, Control, Failure, SubmitJob, Which, control::Answer};
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use pocketmesh_types::JobId;
@@ -34,6 +34,7 @@ pub(super) fn router<C: Control>(control: Arc<C>) -> Router {
         .route("/v1/jobs/{id}/files", get(job_files::<C>))
         .route("/v1/jobs/{id}/report", get(job_report::<C>))
         .route("/v1/jobs/{id}/stop", post(job_stop::<C>))
+        .route("/v1/reputation", get(reputation::<C>))
         .fallback(unknown)
         .method_not_allowed_fallback(unknown)
         .with_state(control)
@@ -118,23 +119,35 @@ async fn job_events<C: Control>(State(control): Daemon<C>, Path(id): Path<String
     }
 }
 
-async fn job_stdout<C: Control>(State(control): Daemon<C>, Path(id): Path<String>) -> Response {
-    match resolve(&*control, &id).await {
-        Ok(id) => answer::bytes(control.job_stdout(id).await),
+async fn job_stdout<C: Control>(
+    State(control): Daemon<C>,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Response {
+    match resolve_result(&*control, &id, query.as_deref()).await {
+        Ok((id, which)) => answer::bytes(control.job_stdout(id, which).await),
         Err(failure) => failure.into_response(),
     }
 }
 
-async fn job_files<C: Control>(State(control): Daemon<C>, Path(id): Path<String>) -> Response {
-    match resolve(&*control, &id).await {
-        Ok(id) => answer::lines_or_cut(control.job_files(id).await),
+async fn job_files<C: Control>(
+    State(control): Daemon<C>,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Response {
+    match resolve_result(&*control, &id, query.as_deref()).await {
+        Ok((id, which)) => answer::lines_or_cut(control.job_files(id, which).await),
         Err(failure) => failure.into_response(),
     }
 }
 
-async fn job_report<C: Control>(State(control): Daemon<C>, Path(id): Path<String>) -> Response {
-    match resolve(&*control, &id).await {
-        Ok(id) => answer::json(control.job_report(id).await),
+async fn job_report<C: Control>(
+    State(control): Daemon<C>,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Response {
+    match resolve_result(&*control, &id, query.as_deref()).await {
+        Ok((id, which)) => answer::json(control.job_report(id, which).await),
         Err(failure) => failure.into_response(),
     }
 }
@@ -144,6 +157,24 @@ async fn job_stop<C: Control>(State(control): Daemon<C>, Path(id): Path<String>)
         Ok(id) => answer::json(control.job_stop(id).await),
         Err(failure) => failure.into_response(),
     }
+}
+
+async fn reputation<C: Control>(State(control): Daemon<C>) -> Response {
+    answer::json(control.reputation().await)
+}
+
+/// The job, and which of its results.
+async fn resolve_result<C: Control>(control: &C, id: &str, query: Option<&str>) -> Answer<(JobId, Which)> {
+    let which = match query {
+        None | Some("") => Which::Final,
+        Some("results=provisional") => Which::Provisional,
+        Some(other) => {
+            let message =
+                format!("`{:.80}` cannot be asked: leave it out, or write results=provisional", other.escape_debug());
+            return Err(Failure::new(Code::Invalid, message));
+        }
+    };
+    Ok((resolve(control, id).await?, which))
 }
 
 /// The job that a full id or a unique prefix of one names.

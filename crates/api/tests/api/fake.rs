@@ -42,10 +42,13 @@ pub fn summary(n: u8) -> JobSummary {
         state: JobState::Running,
         tasks: 10,
         done: 4,
+        held: 3,
         running: 2,
         voided: 1,
         failed_tasks: 0,
         executions: 11,
+        own_runs: 2,
+        regime: Regime::Big,
         created: UnixTime(1_700_000_000_000),
         finished: None,
         message: "running on 3 peers".into(),
@@ -64,6 +67,59 @@ pub fn worker() -> WorkerRow {
         owed: Credits(u128::MAX),
         state: WorkerState::Caught,
         note: Some("task 3: its output differs from ours".into()),
+    }
+}
+
+pub fn promise() -> Promise {
+    Promise {
+        regime: Regime::Big,
+        error: Some(0.001),
+        clique_error: None,
+        saboteurs: 0.2,
+        auditors: Some(Auditors::Mesh),
+        window: 1_000,
+        audits: 101,
+        executions: 1.101,
+        text: "at most one in a thousand".into(),
+    }
+}
+
+pub fn cost() -> Cost {
+    let claims = vec![RefutedClaim { peer: peer(2), task: 3, proof: Some("proofs/x.cbor".into()) }];
+    Cost {
+        executions: 21,
+        own_runs: 2,
+        paid: 20,
+        paid_per_result: 2.2,
+        all_per_result: 2.3,
+        audits: 4,
+        windows_final: 2,
+        windows_voided: 1,
+        refuted: 1,
+        workers: 3,
+        saboteurs_seen: 1.0 / 3.0,
+        since_restart: false,
+        claims,
+    }
+}
+
+pub fn reputation() -> Reputation {
+    Reputation {
+        peer: peer(2),
+        claimed: 100,
+        accepted: 90,
+        refuted: 1,
+        convicted: 1,
+        served: 4,
+        failed: 2,
+        late: 3,
+        windows_final: 5,
+        windows_voided: 1,
+        contested: 0,
+        seconds: Some(0.25),
+        delivers: 0.875,
+        turned_away: true,
+        proofs: vec!["proofs/x.cbor".into()],
     }
 }
 
@@ -140,7 +196,7 @@ impl Control for Fake {
             return Err(Refusal::EmptyRange { start, end }.into());
         }
         self.submitted.lock().expect("not poisoned").push(job);
-        Ok(Submitted { id: job_id(0), tasks: 10 })
+        Ok(Submitted { id: job_id(0), tasks: 10, promise: promise() })
     }
 
     async fn jobs(&self) -> Answer<Vec<JobSummary>> {
@@ -150,7 +206,15 @@ impl Control for Fake {
     async fn job(&self, id: JobId) -> Answer<JobDetail> {
         let offers = vec![OfferRow { attempt: 1, bids: 4, leases: 2, waited_ms: 210 }];
         let events = vec![JobEvent { time: UnixTime(2), text: "offered".into() }];
-        Ok(JobDetail { summary: known(id)?, files: Some(3), workers: vec![worker()], offers, events })
+        Ok(JobDetail {
+            summary: known(id)?,
+            files: Some(3),
+            promise: promise(),
+            cost: cost(),
+            workers: vec![worker()],
+            offers,
+            events,
+        })
     }
 
     async fn job_events(&self, id: JobId) -> Answer<Updates> {
@@ -160,8 +224,11 @@ impl Control for Fake {
         Ok(stream::iter([Update::Progress(first), Update::Event(event), Update::Progress(last)]).boxed())
     }
 
-    async fn job_stdout(&self, id: JobId) -> Answer<Chunks> {
+    async fn job_stdout(&self, id: JobId, which: Which) -> Answer<Chunks> {
         known(id)?;
+        if which == Which::Provisional {
+            return Ok(stream::iter([Ok(Chunk::from("held"))]).boxed());
+        }
         let mut chunks: Vec<std::io::Result<Chunk>> = (0..100u8).map(|n| Ok(Chunk::from(vec![n; 100_000]))).collect();
         if self.broken_disk {
             chunks.insert(50, Err(std::io::Error::other("bad sector")));
@@ -169,7 +236,7 @@ impl Control for Fake {
         Ok(stream::iter(chunks).boxed())
     }
 
-    async fn job_files(&self, id: JobId) -> Answer<FileLists> {
+    async fn job_files(&self, id: JobId, _which: Which) -> Answer<FileLists> {
         known(id)?;
         let mut lists: Vec<std::io::Result<TaskFiles>> = (0..3).map(|task| Ok(task_files(100 + task))).collect();
         if self.broken_disk {
@@ -178,7 +245,7 @@ impl Control for Fake {
         Ok(stream::iter(lists).boxed())
     }
 
-    async fn job_report(&self, id: JobId) -> Answer<Report> {
+    async fn job_report(&self, id: JobId, _which: Which) -> Answer<Report> {
         let job = known(id)?;
         if id == job_id(1) {
             return Err(Failure::new(Code::NotFinished, "the job is still running"));
@@ -188,6 +255,10 @@ impl Control for Fake {
 
     async fn job_stop(&self, id: JobId) -> Answer<JobSummary> {
         Ok(JobSummary { state: JobState::Stopped, ..known(id)? })
+    }
+
+    async fn reputation(&self) -> Answer<Vec<Reputation>> {
+        Ok(vec![reputation()])
     }
 
     async fn bootstrap_list(&self) -> Answer<Bootstrap> {
@@ -228,9 +299,12 @@ pub fn report(job: JobSummary) -> Report {
         args: vec!["{index}".into()],
         reduce: None,
         profile: ProfileId(Hash::of(b"det-1")),
-        replicas: 2,
+        provisional: false,
+        promise: promise(),
+        cost: cost(),
         tasks: 10,
         done: 10,
+        held: 0,
         voided: 1,
         executions: 21,
         fuel: Fuel(12_345),

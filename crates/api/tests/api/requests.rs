@@ -1,6 +1,6 @@
 //! Every request brings what the daemon answered, and every failure its code and its sentence.
 
-use crate::fake::{Fake, QUOTA, Running, job_id, peer, report, summary, task_files};
+use crate::fake::{Fake, QUOTA, Running, job_id, peer, report, reputation, summary, task_files};
 use futures::{StreamExt, TryStreamExt, stream};
 use pocketmesh_api::*;
 use pocketmesh_types::{BlobId, Price};
@@ -90,7 +90,7 @@ fn job(input: Input) -> SubmitJob {
         files: Vec::new(),
         input_name: String::new(),
         reduce: Some(Reduce { program: BlobId::of(b"sum"), args: vec![] }),
-        replicas: 2,
+        verification: Verification::Replicas(2),
         max_price: Some(Price(500)),
         limits: Limits { fuel: Some(9), ..Limits::default() },
     }
@@ -108,6 +108,7 @@ async fn jobs_arrive_as_they_were_described() {
         SubmitJob {
             reduce: None,
             max_price: None,
+            verification: Verification::Audits(Audits { error_ppb: 7, saboteurs_ppm: 0, by: Auditors::Mesh }),
             files: vec![InputFile { path: "data/a b.txt".into(), blob: BlobId::of(b"a"), len: 1 }],
             input_name: "input.txt".into(),
             ..job(Input::Split { sources: vec![source], split: Split::File })
@@ -132,8 +133,8 @@ async fn jobs_are_listed_described_and_stopped() {
     let id = job_id(2);
     assert_eq!(client.job(&id.to_string()).await.expect("detail"), control.job(id).await.expect("detail"));
     assert_eq!(client.job_stop(&id.to_string()).await.expect("stopped").state, JobState::Stopped);
-    assert_eq!(client.job_report(&id.to_string()).await.expect("report"), report(summary(2)));
-    assert_eq!(code(client.job_report(&job_id(1).to_string()).await), Code::NotFinished);
+    assert_eq!(client.job_report(&id.to_string(), Which::Final).await.expect("report"), report(summary(2)));
+    assert_eq!(code(client.job_report(&job_id(1).to_string(), Which::Final).await), Code::NotFinished);
 }
 
 #[tokio::test]
@@ -156,8 +157,8 @@ async fn every_request_about_an_unknown_job_says_so() {
     let id = "e".repeat(64);
     assert_eq!(code(client.job(&id).await), Code::NotFound);
     assert_eq!(code(client.job_stop(&id).await), Code::NotFound);
-    assert_eq!(code(client.job_report(&id).await), Code::NotFound);
-    assert_eq!(code(client.job_stdout(&id).await.map(drop)), Code::NotFound);
+    assert_eq!(code(client.job_report(&id, Which::Final).await), Code::NotFound);
+    assert_eq!(code(client.job_stdout(&id, Which::Final).await.map(drop)), Code::NotFound);
     assert_eq!(code(client.job_events(&id).await.map(drop)), Code::NotFound);
 }
 
@@ -174,30 +175,57 @@ async fn the_event_stream_ends_with_the_final_snapshot() {
 #[tokio::test]
 async fn an_output_is_streamed_whole() {
     let running = Running::start();
-    let bytes = read(running.client.job_stdout("020202").await.expect("a stream")).await.expect("read");
+    let bytes = read(running.client.job_stdout("020202", Which::Final).await.expect("a stream")).await.expect("read");
     assert_eq!(bytes, (0..100u8).flat_map(|n| vec![n; 100_000]).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn held_results_come_only_when_they_are_asked_for() {
+    let Running { client, .. } = &Running::start();
+    let bytes = read(client.job_stdout("020202", Which::Provisional).await.expect("a stream")).await.expect("read");
+    assert_eq!(bytes, b"held");
+}
+
+#[tokio::test]
+async fn what_was_seen_of_others_is_told() {
+    let Running { client, .. } = &Running::start();
+    assert_eq!(client.reputation().await.expect("a list"), [reputation()]);
+}
+
+#[test]
+fn a_job_that_says_nothing_about_it_is_audited_with_the_default_target() {
+    let job: SubmitJob =
+        serde_json::from_str(&format!(r#"{{ "name": "a", "program": "{}" }}"#, "0".repeat(64))).expect("a job");
+    assert_eq!(
+        job.verification,
+        Verification::Audits(Audits { error_ppb: 1_000_000, saboteurs_ppm: 200_000, by: Auditors::Auto })
+    );
+    let written: Verification = serde_json::from_str(r#"{ "audits": { "by": "own" } }"#).expect("audits");
+    assert_eq!(written, Verification::Audits(Audits { by: Auditors::Own, ..Audits::default() }));
+    assert!(serde_json::from_str::<Verification>(r#"{ "audits": { "confidence": 1 } }"#).is_err());
+    assert_eq!(serde_json::to_string(&Verification::Replicas(3)).expect("JSON"), r#"{"replicas":3}"#);
 }
 
 #[tokio::test]
 async fn an_output_that_breaks_off_is_not_taken_for_a_whole_one() {
     let running = Running::with(Fake { broken_disk: true, ..Fake::default() });
-    let chunks = running.client.job_stdout("020202").await.expect("a stream");
+    let chunks = running.client.job_stdout("020202", Which::Final).await.expect("a stream");
     assert!(read(chunks).await.is_err());
 }
 
 #[tokio::test]
 async fn files_are_listed_a_task_at_a_time() {
     let running = Running::start();
-    let lists = running.client.job_files("020202").await.expect("a stream");
+    let lists = running.client.job_files("020202", Which::Final).await.expect("a stream");
     let lists: Vec<_> = lists.try_collect().await.expect("whole");
     assert_eq!(lists, [100, 101, 102].map(task_files));
-    assert_eq!(code(running.client.job_files(&"e".repeat(64)).await.map(drop)), Code::NotFound);
+    assert_eq!(code(running.client.job_files(&"e".repeat(64), Which::Final).await.map(drop)), Code::NotFound);
 }
 
 #[tokio::test]
 async fn a_list_of_files_that_breaks_off_is_not_taken_for_a_whole_one() {
     let running = Running::with(Fake { broken_disk: true, ..Fake::default() });
-    let lists = running.client.job_files("020202").await.expect("a stream");
+    let lists = running.client.job_files("020202", Which::Final).await.expect("a stream");
     assert!(lists.try_collect::<Vec<_>>().await.is_err());
 }
 

@@ -2,7 +2,10 @@
 //!
 //! Their bytes pass as blobs and are not touched here: a list says which blob lies where.
 
-use crate::{results::Results, trees};
+use crate::{
+    results::{Results, Shown},
+    trees,
+};
 use futures::{StreamExt, stream};
 use pocketmesh_api::{Answer, Failure, FileLists, InputFile, OutputFile, Refusal, TaskFiles};
 use pocketmesh_blobs::Store;
@@ -67,12 +70,19 @@ fn tree_of(store: &Store, files: Vec<InputFile>) -> Result<Tree, Refusal> {
 }
 
 /// What the tasks of a finished job left, in task order, read as it is sent.
-pub fn lists(results: Results, store: Store, id: JobId, tasks: TaskIndex, first_index: u64) -> FileLists {
+pub fn lists(
+    (results, shown): (Results, Shown),
+    store: Store,
+    id: JobId,
+    tasks: TaskIndex,
+    first_index: u64,
+) -> FileLists {
     let batches = stream::iter((0..tasks).step_by(TASKS_AT_ONCE as usize));
     let lists = batches.then(move |start| {
-        let (results, store) = (results.clone(), store.clone());
+        let (results, shown, store) = (results.clone(), shown.clone(), store.clone());
         let end = start.saturating_add(TASKS_AT_ONCE).min(tasks);
-        let read = move || (start..end).filter_map(|task| list(&results, &store, &id, task, first_index)).collect();
+        let read =
+            move || (start..end).filter_map(|task| list((&results, &shown), &store, &id, task, first_index)).collect();
         async { tokio::task::spawn_blocking(read).await.unwrap_or_else(|error| vec![Err(io::Error::other(error))]) }
     });
     lists.flat_map(stream::iter).boxed()
@@ -80,13 +90,13 @@ pub fn lists(results: Results, store: Store, id: JobId, tasks: TaskIndex, first_
 
 /// One task's files, if it left any.
 fn list(
-    results: &Results,
+    (results, shown): (&Results, &Shown),
     store: &Store,
     id: &JobId,
     task: TaskIndex,
     first_index: u64,
 ) -> Option<io::Result<TaskFiles>> {
-    let files = match results.get(id, task) {
+    let files = match results.shown(id, task, shown) {
         Ok(done) => done?.outcome?.files,
         Err(error) => return Some(Err(io::Error::other(error))),
     };
@@ -100,12 +110,17 @@ fn list(
 }
 
 /// How many files the tasks of a job left; nothing if they are too many to be looked at in passing.
-pub async fn count(results: Results, store: Store, id: JobId, tasks: TaskIndex) -> Answer<Option<u64>> {
+pub async fn count(
+    (results, shown): (Results, Shown),
+    store: Store,
+    id: JobId,
+    tasks: TaskIndex,
+) -> Answer<Option<u64>> {
     if tasks > COUNTED_MAX {
         return Ok(None);
     }
     let counted = tokio::task::spawn_blocking(move || {
-        results.of_job(&id).try_fold(0, |sum, task| {
+        results.of_job(&id, shown).try_fold(0, |sum, task| {
             let outcome = task.map_err(io::Error::other)?.outcome;
             let tree = outcome.map(|outcome| trees::read(&store, outcome.files)).transpose();
             io::Result::Ok(sum + tree.map_err(io::Error::other)?.map_or(0, |tree| tree.files().len() as u64))

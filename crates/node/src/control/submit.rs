@@ -1,11 +1,11 @@
 //! Taking on a job: checked, split, signed, on disk.
 
 use super::{Desk, files::InputFiles, stopping};
-use crate::{journal::Entry, reduce::Plan, split, trees};
+use crate::{journal::Entry, promise, reduce::Plan, split, trees};
 use pocketmesh_api::{Answer, Code, Failure, Input, Refusal, SubmitJob, Submitted};
 use pocketmesh_protocol::{Command, Inputs, Reply};
 use pocketmesh_sandbox::{LoadError, ProgramError};
-use pocketmesh_types::{BlobId, Job, JobId, Policy, Price, TaskInput, job::TaskLimits, limits};
+use pocketmesh_types::{BlobId, Job, JobId, Price, TaskInput, job::TaskLimits, limits};
 use pocketmesh_wire::{cbor, envelope};
 use std::sync::Arc;
 
@@ -38,7 +38,7 @@ pub async fn submit(desk: &Desk, request: SubmitJob) -> Answer<Submitted> {
         tasks,
         first_index,
         limits,
-        policy: Policy::Replicas(request.replicas),
+        policy: request.verification.into(),
         max_price: request.max_price.unwrap_or(DEFAULT_CEILING),
         profile: desk.executor.profile(),
         epoch: crate::clock::wall(),
@@ -60,7 +60,10 @@ pub async fn submit(desk: &Desk, request: SubmitJob) -> Answer<Submitted> {
         })
         .await?;
     match reply.await.map_err(|_| stopping())? {
-        Reply::Submitted(id) => Ok(Submitted { id, tasks }),
+        Reply::Submitted(id) => {
+            let promise = desk.ask(move |driver| Some(promise::promise(driver, driver.peer.jobs().get(&id)?))).await?;
+            Ok(Submitted { id, tasks, promise: promise.ok_or_else(|| Failure::no_job(&id))? })
+        }
         Reply::Refused(reason) => {
             desk.store.unpin_all(id.0);
             Err(Failure::new(Code::Invalid, reason))

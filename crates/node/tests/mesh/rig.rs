@@ -1,8 +1,8 @@
 //! A mesh of daemons in this process, each with a data folder of its own.
 
 use futures::StreamExt;
-use pocketmesh_api::{Chunk, Client, Input, JobSummary, Limits, SubmitJob, Update};
-use pocketmesh_node::{Home, Options, Ready, RunError, home::InitOptions, run};
+use pocketmesh_api::{Chunk, Client, Input, JobSummary, Limits, SubmitJob, Update, Verification, Which};
+use pocketmesh_node::{Home, Options, Ready, RunError, home::InitOptions, run, sabotage::Sabotage};
 use pocketmesh_types::{BlobId, PeerId};
 use std::{path::PathBuf, time::Duration};
 use tempfile::TempDir;
@@ -28,7 +28,7 @@ pub fn job(program: BlobId, input: Input, args: &[&str]) -> SubmitJob {
         files: vec![],
         input_name: String::new(),
         reduce: None,
-        replicas: 2,
+        verification: Verification::Replicas(2),
         max_price: None,
         limits: Limits::default(),
     }
@@ -58,7 +58,13 @@ pub async fn start(folder: TempDir, bootstrap: Vec<String>, sabotage: bool) -> D
         Err(_) => Home::init(&dir, InitOptions { network: Some("test".into()) }).expect("a data folder"),
     };
     let home = in_process(&home);
-    let options = Options { home, listen: vec!["/ip4/127.0.0.1/tcp/0".into()], bootstrap, mdns: false, sabotage };
+    let options = Options {
+        home,
+        listen: vec!["/ip4/127.0.0.1/tcp/0".into()],
+        bootstrap,
+        mdns: false,
+        sabotage: sabotage.then_some(Sabotage::Wrong),
+    };
     let (stop, stopped) = oneshot::channel();
     let (tell, ready) = oneshot::channel();
     let on_ready = move |ready: &Ready| drop(tell.send(ready.clone()));
@@ -134,7 +140,7 @@ impl Mesh {
         let client = self.client(number);
         let id = client.submit(&job).await.expect("taken on").id.to_string();
         let summary = finish(&client, &id).await;
-        let chunks = client.job_stdout(&id).await.expect("a result");
+        let chunks = client.job_stdout(&id, Which::Final).await.expect("a result");
         let stdout = chunks.map(|chunk| chunk.expect("bytes").to_vec()).collect::<Vec<_>>().await.concat();
         (summary, stdout)
     }

@@ -355,6 +355,7 @@ impl Active {
                 let owed = granted.owed.checked_add(granted.price.cost(*fuel));
                 granted.owed = owed.unwrap_or(granted.owed);
             }
+            context.reputation.accepted(granted.worker, seats.len() as u64, late);
             let tasks: Vec<TaskIndex> = seats.into_iter().map(|(task, _)| task).collect();
             for chunk in tasks.chunks(limits::TASKS_PER_MESSAGE_MAX) {
                 let verdicts = Verdicts { job: self.id, lease, accepted: chunk.to_vec(), owed: granted.owed };

@@ -11,6 +11,7 @@ use crate::{
         judging::{OWN_FAILURES_MAX, Refutation, UNDONE_MAX},
     },
     record::{FinalTask, Record},
+    reputation::Windows,
     verification::{
         Audit, Ballot, Regime, Step,
         sizing::{self, Ppb, Ppm},
@@ -25,7 +26,7 @@ use core::time::Duration;
 use pocketmesh_types::{Auditors, ClaimId, Fuel, Instant, LeaseId, Outcome, PeerId, Target, TaskIndex, limits};
 
 /// So many tasks for each worker, and audits alone reach the target. specs/verification.md §4.
-const BIG_TASKS_PER_WORKER: usize = 1_000;
+pub const BIG_TASKS_PER_WORKER: usize = 1_000;
 /// What the requester runs in this time is small enough to be run here in full.
 const SMALL_MAX: Duration = Duration::from_secs(60);
 /// Own runs, or time spent on them, after which it is known how long the rest will take.
@@ -221,6 +222,7 @@ impl Active {
         };
         let is_handed_out = self.wanting.is_empty() && self.peek_new(context).is_none();
         let size = self.window_size();
+        let (seen, workers) = (context.reputation.windows(), self.live.len());
         let is_due = |window: &Window| {
             let len = window.results().len();
             len >= size || (len > 0 && is_handed_out && self.has_delivered(&window.owner()))
@@ -233,7 +235,7 @@ impl Active {
             .collect();
         let mut records = Vec::new();
         for (window, len) in due {
-            let (count, own) = self.audits_of(context, len, target);
+            let (count, own) = self.audits_of(seen, workers, len, target);
             let below = |bound: u32| u32::try_from(context.below(bound as usize)).expect("below a u32");
             let audits = self.windows.draw(window, count, below);
             self.counts.audits += audits.len() as u64;
@@ -247,10 +249,15 @@ impl Active {
     /// left for the next one must be worth its audits.
     fn window_size(&self) -> u32 {
         let workers = u32::try_from(self.live.len().max(1)).unwrap_or(u32::MAX);
-        let most = (HELD_MAX / workers).clamp(1, limits::WINDOW_RESULTS_MAX);
-        let each = (self.job.tasks / workers).clamp(1, most);
+        let (each, most) = self.audit_window(workers);
         let left = (self.job.tasks - self.next) / workers;
         if left < each / 2 { most } else { each }
+    }
+
+    /// How many results a window has if so many workers share the job, and how many it may have.
+    pub fn audit_window(&self, workers: u32) -> (u32, u32) {
+        let most = (HELD_MAX / workers.max(1)).clamp(1, limits::WINDOW_RESULTS_MAX);
+        ((self.job.tasks / workers.max(1)).clamp(1, most), most)
     }
 
     /// Whether a worker has no task of which a first result is still to come.
@@ -260,29 +267,22 @@ impl Active {
         seats.all(|task| self.held.contains_key(task) || self.finals.contains(*task))
     }
 
-    /// How many of so many results are drawn, and whether we audit them ourselves.
-    fn audits_of(&self, context: &Context, results: u32, target: Target) -> (u32, bool) {
+    /// How many of so many results are drawn if so many workers share the job, and whether we audit them ourselves.
+    pub fn audits_of(&self, seen: Windows, workers: usize, results: u32, target: Target) -> (u32, bool) {
         if self.regime == Regime::Middle {
             return (AUDITS_BESIDE_TWO.min(results), true);
         }
-        let aim = self.aim(context, target);
+        let aim = aim(seen, target);
         let others = match target.by {
             Auditors::Own => false,
             Auditors::Mesh => true,
-            Auditors::Auto => self.live.len() >= AUDITORS_MIN,
+            Auditors::Auto => workers >= AUDITORS_MIN,
         };
         let size = |by| sizing::audits(results, aim, by);
         match size(sizing::By::Seats).filter(|_| others) {
             Some(count) => (count, false),
             None => (size(sizing::By::Own).unwrap_or(results), true),
         }
-    }
-
-    /// The target, for the share of saboteurs that was assumed, or for a larger one that was seen.
-    fn aim(&self, context: &Context, target: Target) -> sizing::Target {
-        let seen = context.reputation.windows();
-        let saboteurs = sizing::observed(Ppm(target.saboteurs_ppm), seen.voided, seen.ended);
-        sizing::Target { error: Ppb(target.error_ppb), saboteurs }
     }
 
     /// What was drawn is on disk: now it may be executed once more.
@@ -353,7 +353,7 @@ impl Active {
                 continue;
             }
             self.counts.voided_windows += 1;
-            context.reputation.window_over(true);
+            context.reputation.window_over(*worker, true);
             for task in window.results().iter() {
                 let Some(held) = self.held.remove(&task) else { continue };
                 self.counts.dropped += 1;
@@ -394,7 +394,7 @@ impl Active {
                 accepted.entry(lease).or_default().push((*task, held.outcome.fuel));
             }
         }
-        context.reputation.window_over(false);
+        context.reputation.window_over(window.owner(), false);
         self.tell_accepted(context, accepted, false);
         let audited: Vec<TaskIndex> =
             tasks.iter().map(|(task, _)| *task).filter(|task| self.ballots.contains_key(task)).collect();
@@ -445,6 +445,12 @@ impl Active {
     }
 }
 
+/// The target, for the share of saboteurs that was assumed, or for a larger one that was seen.
+pub fn aim(seen: Windows, target: Target) -> sizing::Target {
+    let saboteurs = sizing::observed(Ppm(target.saboteurs_ppm), seen.voided, seen.ended);
+    sizing::Target { error: Ppb(target.error_ppb), saboteurs }
+}
+
 /// What was before a restart.
 impl Active {
     /// A result was delivered. The last word on a task counts.
@@ -465,11 +471,10 @@ impl Active {
         self.restored.push((window, own));
     }
 
-    /// A window was final.
-    pub(super) fn restore_window_final(&mut self, window: WindowId) {
-        if let Some(window) = self.windows.remove(window) {
-            self.make_final(&window);
-        }
+    /// A window was final; whose it was, and how many results it had.
+    pub(super) fn restore_window_final(&mut self, window: WindowId) -> Option<(PeerId, usize)> {
+        let window = self.windows.remove(window)?;
+        Some((window.owner(), self.make_final(&window).len()))
     }
 
     /// Goes on with the audits that were under way: the same, and only those that had not agreed.

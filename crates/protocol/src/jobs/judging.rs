@@ -161,7 +161,9 @@ impl Active {
         for task in tasks {
             granted.running.remove(task);
             if let Some(seat) = self.ballots.get(task).and_then(|ballot| ballot.seats.get(&lease)) {
-                self.durations.add(context.now.since(seat.assigned));
+                let took = context.now.since(seat.assigned);
+                self.durations.add(took);
+                context.reputation.claimed(granted.worker, took);
             }
         }
         granted.done += tasks.len() as u64;

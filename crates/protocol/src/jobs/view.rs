@@ -1,8 +1,11 @@
 //! What people see of a job: numbers, taken at one moment.
 
 use crate::jobs::active::{Active, Auctioned, Counts, Phase};
-use alloc::{collections::BTreeMap, vec::Vec};
-use pocketmesh_types::{Credits, PeerId, Price, TaskIndex};
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    vec::Vec,
+};
+use pocketmesh_types::{ClaimId, Credits, PeerId, Price, TaskIndex};
 
 /// A job's progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +16,8 @@ pub struct Progress {
     pub tasks: TaskIndex,
     /// Tasks that are final.
     pub done: TaskIndex,
+    /// Tasks whose result is here, and held until its audits agree.
+    pub held: TaskIndex,
     /// Tasks that somebody is at work on.
     pub running: usize,
     /// Workers with a lease.
@@ -53,10 +58,27 @@ impl Active {
             phase: self.phase,
             tasks: self.job.tasks,
             done: self.finals.len(),
+            held: TaskIndex::try_from(self.held.len()).unwrap_or(TaskIndex::MAX),
             running: self.ballots.values().filter(|ballot| ballot.decided.is_none()).count(),
             workers: self.live().count(),
             counts: self.counts,
         }
+    }
+
+    /// The claims that may still be refuted.
+    pub fn claims_open(&self) -> BTreeSet<ClaimId> {
+        let stated = self.ballots.values().flat_map(|ballot| ballot.claims().map(|(_, claim, _)| claim));
+        self.held.values().map(|held| held.claim).chain(stated).collect()
+    }
+
+    /// Whether this claim is about one of these tasks, and open.
+    pub fn is_open(&self, claim: ClaimId, tasks: impl IntoIterator<Item = TaskIndex>) -> bool {
+        let states = |task: &TaskIndex| {
+            let ballot = self.ballots.get(task);
+            self.held.get(task).is_some_and(|held| held.claim == claim)
+                || ballot.is_some_and(|ballot| ballot.claims().any(|(_, stated, _)| stated == claim))
+        };
+        tasks.into_iter().any(|task| states(&task))
     }
 
     /// What each worker did, all its leases together.

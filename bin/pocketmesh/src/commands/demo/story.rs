@@ -48,53 +48,96 @@ fn name(mesh: &Mesh, peer: &PeerId) -> String {
     index.map_or_else(|| format!("…{}", peer.short()), |index| format!("peer-{index}"))
 }
 
-/// How the job was shared out.
+/// How the job was shared out, and what that cost.
 pub fn market(detail: &JobDetail, took: Duration) -> String {
     let (bids, leases) =
         detail.offers.iter().fold((0, 0), |(bids, leases), offer| (bids + offer.bids, leases + offer.leases));
+    let JobDetail { summary, cost, .. } = detail;
     format!(
-        "   {} bids, {leases} leases; {} executions for {} tiles in {}\n",
-        bids,
-        detail.summary.executions,
-        detail.summary.tasks,
+        "   {bids} bids, {leases} leases; {} executions by workers and {} here for {} tiles in {}: {:.2} per result paid, {:.2} \
+         in all\n",
+        cost.executions,
+        cost.own_runs,
+        summary.tasks,
         quantity::span(took),
+        cost.paid_per_result,
+        cost.all_per_result,
     )
 }
 
+/// Whether a saboteur has had no task yet, in any of the rounds so far; before the first, somebody always has.
+pub fn unseated_saboteur(mesh: &Mesh, details: &[JobDetail]) -> bool {
+    let mut cheats = mesh.peers().iter().filter(|child| child.sabotage.is_some());
+    details.is_empty() || cheats.any(|child| row_of(details, &child.peer).is_none_or(|row| row.done == 0))
+}
+
+/// What a worker did in all rounds.
+pub fn row_of(details: &[JobDetail], peer: &PeerId) -> Option<WorkerRow> {
+    let rows = details.iter().flat_map(|detail| &detail.workers).filter(|row| row.peer == *peer).cloned();
+    rows.reduce(|sum, row| WorkerRow {
+        done: sum.done + row.done,
+        accepted: sum.accepted + row.accepted,
+        voided: sum.voided + row.voided,
+        late: sum.late + row.late,
+        owed: sum.owed.checked_add(row.owed).unwrap_or(row.owed),
+        note: sum.note.or(row.note.clone()),
+        ..row
+    })
+}
+
 /// Who did what, and what came of it: the answer of the command.
-pub fn table(context: &Context, mesh: &Mesh, detail: &JobDetail) -> Result<(), Error> {
+pub fn table(context: &Context, mesh: &Mesh, details: &[JobDetail], proofs: &[(PeerId, bool)]) -> Result<(), Error> {
     if context.json {
         let peers = mesh.peers().iter().map(|child| {
-            let row = detail.workers.iter().find(|row| row.peer == child.peer);
-            json!({ "peer": child.peer, "saboteur": child.saboteur, "work": row })
+            json!({
+                "peer": child.peer, "saboteur": child.sabotage.is_some(),
+                "sabotage": child.sabotage.as_ref().map(ToString::to_string), "data_dir": child.dir,
+                "work": row_of(details, &child.peer), "proved": is_proved(proofs, &child.peer),
+            })
         });
-        return output::json(&json!({ "job": detail.summary, "peers": peers.collect::<Vec<_>>() }));
+        let jobs: Vec<_> = details.iter().map(|detail| json!({ "job": detail.summary, "cost": detail.cost })).collect();
+        return output::json(&json!({ "jobs": jobs, "peers": peers.collect::<Vec<_>>() }));
     }
     let mut table = Table::new(&["", "peer", ">tiles done", ">accepted", ">voided", ">owed, nano", "verdict"]);
     for (index, child) in mesh.peers().iter().enumerate() {
-        let row = detail.workers.iter().find(|row| row.peer == child.peer);
-        let count = |of: fn(&WorkerRow) -> u32| row.map_or(String::from("–"), |row| of(row).to_string());
+        let row = row_of(details, &child.peer);
+        let count = |of: fn(&WorkerRow) -> u32| row.as_ref().map_or(String::from("–"), |row| of(row).to_string());
+        let sabotage = child.sabotage.as_ref().map(ToString::to_string);
+        let proved = if is_proved(proofs, &child.peer) { ", proved" } else { "" };
         table.row([
             format!("peer-{index}"),
             child.peer.to_string(),
             count(|row| row.done),
             count(|row| row.accepted),
             count(|row| row.voided),
-            row.map(|row| quantity::nano(row.owed)).unwrap_or_default(),
-            judgement(index == super::REQUESTER, child.saboteur, row),
+            row.as_ref().map(|row| quantity::nano(row.owed)).unwrap_or_default(),
+            format!("{}{proved}", judgement(index == super::REQUESTER, sabotage, row.as_ref())),
         ]);
     }
-    output::text(table.to_string())
+    output::text(table.to_string())?;
+    if !proofs.is_empty() {
+        let held = proofs.iter().filter(|(_, holds)| *holds).count();
+        let proofs = quantity::count(proofs.len() as u64, "proof");
+        context.note(format!(
+            "   {proofs} of fraud, replayed as a stranger would, without any daemon: {held} confirmed\n"
+        ));
+    }
+    Ok(())
 }
 
-fn judgement(is_requester: bool, is_saboteur: bool, row: Option<&WorkerRow>) -> String {
+fn is_proved(proofs: &[(PeerId, bool)], peer: &PeerId) -> bool {
+    proofs.contains(&(*peer, true))
+}
+
+fn judgement(is_requester: bool, sabotage: Option<String>, row: Option<&WorkerRow>) -> String {
     let note = row.and_then(|row| row.note.as_deref()).map(|note| format!(": {}", one_line(note))).unwrap_or_default();
-    match (row.map_or(0, |row| row.voided), is_saboteur) {
+    match (row.map_or(0, |row| row.voided), sabotage) {
         _ if is_requester => "the job's owner".into(),
-        (0, false) => "honest".into(),
-        (0, true) => "saboteur, NOT CAUGHT".into(),
-        (_, true) => format!("saboteur, CAUGHT{note}"),
-        (_, false) => format!("honest, BLAMED{note}"),
+        (0, None) => "honest".into(),
+        (0, Some(kind)) if row.is_none_or(|row| row.done == 0) => format!("saboteur ({kind}), had no seat"),
+        (0, Some(kind)) => format!("saboteur ({kind}), NOT CAUGHT"),
+        (_, Some(kind)) => format!("saboteur ({kind}), CAUGHT{note}"),
+        (_, None) => format!("honest, BLAMED{note}"),
     }
 }
 

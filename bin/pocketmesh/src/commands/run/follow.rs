@@ -4,7 +4,7 @@ use super::progress::Progress;
 use crate::context::Context;
 use crate::exit::Error;
 use futures::StreamExt;
-use pocketmesh_api::{Client, ClientError, JobSummary, Update};
+use pocketmesh_api::{Client, ClientError, JobSummary, Regime, Update, Which};
 use pocketmesh_types::UnixTime;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -14,9 +14,10 @@ const RETURN_WITHIN: Duration = Duration::from_secs(60);
 /// Between two looks at whether it is back.
 const RETRY: Duration = Duration::from_millis(300);
 
-/// Shows a job's progress until it is final; the last snapshot.
-pub async fn follow(context: &Context, client: &Client, id: &str) -> Result<JobSummary, Error> {
-    let mut view = View { progress: Progress::new(context), verbose: context.verbose > 0, told: UnixTime(0) };
+/// Shows a job's progress until it is final, or, if that is enough, until every task has a result; the last snapshot.
+pub async fn follow(context: &Context, client: &Client, id: &str, which: Which) -> Result<JobSummary, Error> {
+    let (progress, verbose) = (Progress::new(context), context.verbose > 0);
+    let mut view = View { progress, verbose, which, told: UnixTime(0), regime: Regime::Unknown };
     let mut gone: Option<Instant> = None;
     loop {
         let error = match view.watch(client, id, &mut gone).await {
@@ -40,6 +41,9 @@ struct View {
     verbose: bool,
     /// The time of the last event shown: a new stream begins with the old ones.
     told: UnixTime,
+    which: Which,
+    /// By what means results are checked, as far as it was told.
+    regime: Regime,
 }
 
 impl View {
@@ -57,7 +61,12 @@ impl View {
             match update? {
                 Update::Progress(job) => {
                     self.progress.update(&job);
-                    if job.state.is_final() {
+                    if job.regime != self.regime {
+                        self.regime = job.regime;
+                        self.tell_promise(client, id).await?;
+                    }
+                    let is_enough = self.which == Which::Provisional && job.done + job.held == job.tasks;
+                    if job.state.is_final() || is_enough {
                         return Ok(job);
                     }
                 }
@@ -69,5 +78,14 @@ impl View {
             }
         }
         Err(ClientError::BrokeOff("it ended the event stream before the job was final".into()))
+    }
+
+    /// It is known now how many workers there are, or how long the job takes: says what holds from here on.
+    async fn tell_promise(&self, client: &Client, id: &str) -> Result<(), ClientError> {
+        if matches!(self.regime, Regime::Small | Regime::Middle | Regime::Big) {
+            let promise = client.job(id).await?.promise;
+            self.progress.line(&format!("audits: {}", promise.text));
+        }
+        Ok(())
     }
 }

@@ -8,7 +8,7 @@ use crate::input_files::InputFiles;
 use crate::inputs::{Inputs, Named};
 use crate::sources::{self, Program, Source};
 use crate::uploads::Uploads;
-use pocketmesh_api::{self as api, Client, Input, Limits, Reduce, Split, SubmitJob, Submitted};
+use pocketmesh_api::{self as api, Client, Input, Limits, Reduce, Split, SubmitJob, Submitted, Verification};
 use pocketmesh_node::home::Size;
 use pocketmesh_types::Price;
 use pocketmesh_types::limits::TASKS_PER_JOB_MAX;
@@ -26,7 +26,7 @@ pub struct Plan {
     work: Work,
     files: InputFiles,
     input_name: String,
-    replicas: u8,
+    verification: Verification,
     max_price: Option<u64>,
     limits: Limits,
 }
@@ -63,7 +63,7 @@ impl Plan {
             work,
             files,
             input_name: name,
-            replicas: args.replicas,
+            verification: args.trust.verification(),
             max_price: args.max_price,
             limits,
         })
@@ -93,7 +93,7 @@ impl Plan {
             files: self.files.upload(client, &uploads).await?,
             input_name: self.input_name.clone(),
             reduce,
-            replicas: self.replicas,
+            verification: self.verification,
             max_price: self.max_price.map(Price),
             limits: self.limits,
         };
@@ -126,7 +126,7 @@ impl Plan {
             inputs,
             split,
             input_name: &self.input_name,
-            replicas: self.replicas,
+            trust: trust(self.verification),
             max_price: self.max_price,
             limits: self.limits,
             files: self.files.files().iter().map(|file| (&*file.place, file.path.display().to_string())).collect(),
@@ -189,6 +189,38 @@ fn split_text(split: Split) -> String {
     }
 }
 
+/// How results are checked, in the words of the flags: a target and who audits, or a number of replicas.
+#[derive(Serialize)]
+struct Trust {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    confidence: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    assume_saboteurs: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    audit: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replicas: Option<u8>,
+}
+
+fn trust(verification: Verification) -> Trust {
+    // As texts: a binary fraction would be another number.
+    let decimal = |scaled: u32, places: usize| {
+        let text = format!("0.{scaled:0places$}");
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    };
+    match verification {
+        Verification::Replicas(count) => {
+            Trust { confidence: None, assume_saboteurs: None, audit: None, replicas: Some(count) }
+        }
+        Verification::Audits(audits) => Trust {
+            confidence: Some(decimal(1_000_000_000 - audits.error_ppb, 9)),
+            assume_saboteurs: Some(decimal(audits.saboteurs_ppm, 6)),
+            audit: Some(audits.by.name()),
+            replicas: None,
+        },
+    }
+}
+
 /// The TOML of a job: the same words as the flags.
 #[derive(Serialize)]
 struct Written<'a> {
@@ -208,7 +240,8 @@ struct Written<'a> {
     /// What the task's input is called under `/in`.
     #[serde(skip_serializing_if = "str::is_empty")]
     input_name: &'a str,
-    replicas: u8,
+    #[serde(flatten)]
+    trust: Trust,
     #[serde(skip_serializing_if = "Option::is_none")]
     max_price: Option<u64>,
     limits: Limits,

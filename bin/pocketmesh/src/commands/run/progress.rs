@@ -39,16 +39,17 @@ impl Progress {
     /// Shows a snapshot.
     pub fn update(&mut self, job: &JobSummary) {
         let now = Instant::now();
-        self.pace.see(now, job.done);
+        let here = job.done + job.held;
+        self.pace.see(now, here);
         match &mut self.shape {
             Shape::Bar(bar) => {
                 bar.set_length(u64::from(job.tasks));
-                bar.set_position(u64::from(job.done));
+                bar.set_position(u64::from(here));
                 bar.set_message(words(job, &self.pace, now));
             }
             Shape::Lines { last } if now.duration_since(*last) >= LINE_EVERY && !job.state.is_final() => {
                 *last = now;
-                crate::output::note(format!("{}/{} tasks, {}", job.done, job.tasks, words(job, &self.pace, now)));
+                crate::output::note(format!("{here}/{} tasks, {}", job.tasks, words(job, &self.pace, now)));
             }
             Shape::Lines { .. } | Shape::Nothing => {}
         }
@@ -83,16 +84,19 @@ fn bar() -> ProgressBar {
 }
 
 fn words(job: &JobSummary, pace: &Pace, now: Instant) -> String {
-    let mut parts = Vec::new();
+    let (mut parts, here) = (Vec::new(), job.done + job.held);
+    if job.held > 0 {
+        parts.push(format!("{} final and {} held for audits", job.done, job.held));
+    }
     if job.running > 0 {
         parts.push(format!("{} running", job.running));
     }
     if job.voided > 0 {
         parts.push(format!("{} voided", job.voided));
     }
-    if let Some(rate) = pace.rate(now, job.done) {
+    if let Some(rate) = pace.rate(now, here) {
         parts.push(format!("{rate:.1}/s"));
-        let left = f64::from(job.tasks.saturating_sub(job.done)) / rate;
+        let left = f64::from(job.tasks.saturating_sub(here)) / rate;
         if job.state == JobState::Running {
             parts.push(format!("{} left", quantity::span(Duration::from_secs(left.ceil() as u64))));
         }
@@ -133,6 +137,7 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use pocketmesh_api::Regime;
     use pocketmesh_types::{JobId, UnixTime};
 
     fn job(state: JobState, done: u32) -> JobSummary {
@@ -142,10 +147,13 @@ mod tests {
             state,
             tasks: 100,
             done,
+            held: 0,
             running: 7,
             voided: 1,
             failed_tasks: 0,
             executions: 0,
+            own_runs: 0,
+            regime: Regime::Unknown,
             created: UnixTime(0),
             finished: None,
             message: "waiting for bids: 3 peers heard\nthe offer".into(),
@@ -169,6 +177,13 @@ mod tests {
         let later = start + Duration::from_secs(4);
         pace.see(later, 20);
         assert_eq!(words(&job(JobState::Running, 20), &pace, later), "7 running, 1 voided, 5.0/s, 16 s left");
+    }
+
+    #[test]
+    fn held_results_are_not_taken_for_final_ones() {
+        let job = JobSummary { held: 30, ..job(JobState::Running, 20) };
+        let said = words(&job, &Pace::default(), Instant::now());
+        assert_eq!(said, "20 final and 30 held for audits, 7 running, 1 voided");
     }
 
     #[test]

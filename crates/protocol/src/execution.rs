@@ -406,3 +406,21 @@ fn next_after(id: LeaseId) -> LeaseId {
     }
     LeaseId(pocketmesh_types::Hash(bytes))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::next_after;
+    use pocketmesh_types::{Hash, LeaseId};
+
+    #[test]
+    fn after_the_last_lease_comes_the_first_again() {
+        let lease = |last: u8, before: u8| {
+            let mut bytes = [0; 32];
+            (bytes[31], bytes[30]) = (last, before);
+            LeaseId(Hash(bytes))
+        };
+        assert_eq!(next_after(lease(7, 0)), lease(8, 0));
+        assert_eq!(next_after(lease(255, 3)), lease(0, 4));
+        assert_eq!(next_after(LeaseId(Hash([255; 32]))), lease(0, 0));
+    }
+}

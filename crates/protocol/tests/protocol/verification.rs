@@ -257,3 +257,8 @@ fn a_late_commitment_is_asked_for_whatever_was_decided() {
     (ballot.own, ballot.decided) = (Some(outcome), Some(outcome));
     assert_eq!(Rule::replicas(3).step(&ballot), Step::Ask(vec![lease]));
 }
+
+#[test]
+fn one_seat_alone_has_nothing_to_hide() {
+    assert!(!Rule::replicas(1).commits_first && Rule::replicas(2).commits_first);
+}

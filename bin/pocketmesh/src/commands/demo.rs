@@ -90,7 +90,7 @@ async fn show(context: &Context, mesh: &Mesh, native: Native, out: &Path) -> Out
 async fn round(context: &Context, requester: &Child) -> Result<(Vec<u16>, JobDetail), Error> {
     let start = Instant::now();
     let submitted = submit(&requester.client).await?;
-    context.note(format!("   promised: {}", submitted.promise.text));
+    context.note(format!("promised: {}", submitted.promise.text));
     let id = submitted.id.to_string();
     let last = follow::follow(context, &requester.client, &id, Which::Final).await?;
     if !last.state.has_result() {

@@ -139,12 +139,15 @@ impl Reputation {
         self.of(peer).refuted > 0
     }
 
-    /// The chance that `peer` delivers, in parts per million.
+    /// The chance that `peer` delivers, in parts per million. It counts in whole tenths: an unknown peer stands beside the
+    /// reliable ones, and where all ask the same price it is drawn as often as they. Else those who had work once would have it for
+    /// ever, by a thousandth of a point.
     pub fn delivery_ppm(&self, peer: &PeerId) -> u32 {
         let seen = self.of(peer);
         let good = u64::from(seen.served) + PRIOR.0;
         let all = u64::from(seen.served) + u64::from(seen.failed) + PRIOR.1;
-        u32::try_from(good * 1_000_000 / all).expect("a share of a million")
+        let tenths = (good * 10 / all).clamp(1, 9);
+        u32::try_from(tenths * 100_000).expect("a share of a million")
     }
 
     fn change(&mut self, peer: PeerId, change: impl FnOnce(&mut Seen)) {
@@ -152,5 +155,21 @@ impl Reputation {
             self.peers.pop_first();
         }
         change(self.peers.entry(peer).or_default());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_newcomer_stands_beside_the_reliable_and_before_those_who_fail() {
+        let (mut reputation, [old, faulty, new]) = (Reputation::default(), [1, 2, 3].map(|name| PeerId([name; 32])));
+        (0..100).for_each(|_| reputation.served(old));
+        reputation.failed(faulty);
+        assert_eq!(reputation.delivery_ppm(&new), reputation.delivery_ppm(&old));
+        assert!(reputation.delivery_ppm(&faulty) < reputation.delivery_ppm(&new));
+        (0..1_000).for_each(|_| reputation.failed(faulty));
+        assert_eq!(reputation.delivery_ppm(&faulty), 100_000, "never nothing: a price is divided by it");
     }
 }

@@ -1,6 +1,7 @@
 //! What a worker does about a void: it runs the task again, and believes itself. specs/verification.md §6.
 //!
-//! No evidence, no void: it must be about the input that we ran the task on, and say something else than we claimed. If our second run stands by the claim, the requester is not served any more.
+//! No evidence, no void: it must be about the input that we ran the task on, and say something else than we claimed. If
+//! our second run stands by the claim, the requester is not served any more.
 
 use crate::{
     context::Context,
@@ -105,7 +106,7 @@ impl Defences {
 }
 
 /// This requester is not served any more, not after a restart either.
-pub fn contest(context: &mut Context, requester: PeerId, job: JobId, task: TaskIndex) {
+fn contest(context: &mut Context, requester: PeerId, job: JobId, task: TaskIndex) {
     context.reputation.contested(requester);
     context.store(Record::Contested { requester, job, task });
     context.notify(Event::Contested { requester, job, task });

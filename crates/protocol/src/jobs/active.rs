@@ -231,12 +231,8 @@ impl Active {
         self.release(task.task);
         self.forget(task.task);
         if self.finals.insert(task.task) {
-            self.count_final(task);
+            self.count_outcome(task.outcome.as_ref());
         }
-    }
-
-    pub(super) fn count_final(&mut self, task: &FinalTask) {
-        self.count_outcome(task.outcome.as_ref());
     }
 
     pub(super) fn count_outcome(&mut self, outcome: Option<&Outcome>) {
@@ -291,7 +287,7 @@ impl Active {
         let tasks = core::mem::take(&mut self.decided);
         let indices: Vec<TaskIndex> = tasks.iter().map(|task| task.task).collect();
         indices.iter().for_each(|&task| *self.on_disk_soon.entry(task).or_default() += 1);
-        tasks.iter().for_each(|task| self.count_final(task));
+        tasks.iter().for_each(|task| self.count_outcome(task.outcome.as_ref()));
         Some((Record::Final { job: self.id, tasks }, indices))
     }
 

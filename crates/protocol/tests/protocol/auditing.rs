@@ -1,5 +1,6 @@
 //! Audits after delivery: what becomes final, what is void, who is asked. specs/verification.md §4.
 
+use crate::verification::refuted;
 use crate::world::{Crash, World, audited, job, millis, model::Behaviour, seconds};
 use pocketmesh_protocol::{End, Event, Inputs, Record, jobs::active::Counts, verification::Regime};
 use pocketmesh_types::{Arch, Auditors, Job, JobId, PeerId, Target, TaskIndex};
@@ -27,13 +28,6 @@ fn run(world: &mut World, requester: PeerId, job: &Job) -> (JobId, Counts) {
     assert_eq!(world.finish(requester, id, seconds(600)), End::Complete);
     world.assert_right(requester, job, &Inputs::None);
     (id, world.peer(requester).jobs().get(&id).unwrap().counts)
-}
-
-fn refuted(world: &World, requester: PeerId) -> BTreeSet<PeerId> {
-    let records = world.node(requester).disk.iter();
-    records
-        .filter_map(|record| if let Record::Refuted { worker, .. } = record { Some(*worker) } else { None })
-        .collect()
 }
 
 fn drawn(world: &World, requester: PeerId) -> BTreeMap<u32, (BTreeSet<TaskIndex>, bool)> {

@@ -11,7 +11,7 @@ use pocketmesh_wire::message::EndReason;
 use std::collections::BTreeSet;
 
 /// Whom the requester has refuted, by its journal.
-fn refuted(world: &World, requester: PeerId) -> BTreeSet<PeerId> {
+pub fn refuted(world: &World, requester: PeerId) -> BTreeSet<PeerId> {
     let records = world.node(requester).disk.iter();
     records
         .filter_map(|record| if let Record::Refuted { worker, .. } = record { Some(*worker) } else { None })

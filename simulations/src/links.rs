@@ -258,7 +258,7 @@ mod tests {
 
     #[test]
     fn sizes_and_ids_are_those_of_the_wire() {
-        let closed: Message = OfferClosed { offer: OfferId::default(), expires: UnixTime(1 << 40) }.into();
+        let closed: Message = OfferClosed { offer: OfferId::default(), depth: 0, expires: UnixTime(1 << 40) }.into();
         let decline: Message = Decline { lease: LeaseId::default(), reason: DeclineReason::Busy }.into();
         for message in [closed, decline] {
             let attached = vec![Bytes(vec![1; 40])];

@@ -5,7 +5,7 @@
 use crate::{
     auction,
     context::Context,
-    effect::Event,
+    effect::{Effect, Event},
     lottery,
     offers::{Board, Held, OfferOf},
     timers::Timer,
@@ -19,6 +19,8 @@ use pocketmesh_wire::{
 
 /// How many busy leases and bids a slot may carry: enough that a lost bid costs no idle time. Guess.
 const COMMITMENTS_PER_SLOT: usize = 4;
+/// How long a connection with a requester may take.
+const REACH_WITHIN: Duration = Duration::from_secs(5);
 /// How long bids are taken, at most, before a bid that was not answered is given up; a requester could say years.
 const CLOSES_MAX: Duration = Duration::from_secs(10);
 /// Beyond that, how long the answer and the lease may take.
@@ -83,7 +85,7 @@ impl Bidding {
 
     /// Why this peer would not bid for such an offer now, if it would not.
     pub fn pass(&self, context: &Context, author: &PeerId, offer: &Offer, busy: usize) -> Option<Pass> {
-        let commitments = busy + self.board.bids_out();
+        let commitments = busy + self.board.committed();
         if !context.reputation.is_served(author) {
             Some(Pass::Unjust)
         } else if context.slots == 0 {
@@ -103,16 +105,37 @@ impl Bidding {
         }
     }
 
-    /// An offer that is held has waited: for its turn in the lottery, or in vain for an answer to our bid.
+    /// An offer that is held has waited: for its turn in the lottery, or in vain for a connection or for an answer to our bid.
     pub fn on_waited(&mut self, context: &mut Context, id: OfferOf, busy: usize) {
-        let Some(Held { offer, bid: None, .. }) = self.board.get(&id) else {
+        let Some(Held { offer, reaching: false, bid: None, .. }) = self.board.get(&id) else {
             self.board.take(&id);
             return;
         };
-        if !context.peers.contains_key(&id.1) || self.pass(context, &id.1, offer, busy).is_some() {
+        if self.pass(context, &id.1, offer, busy).is_some() {
             self.board.take(&id);
-            return;
+        } else if context.peers.contains_key(&id.1) {
+            self.bid(context, id);
+        } else {
+            let contacts = offer.contacts.clone();
+            self.board.on_reach(&id);
+            context.timers.set(Timer::Offer(id.0, id.1), context.now + REACH_WITHIN);
+            context.emit(Effect::Reach { peer: id.1, contacts });
         }
+    }
+
+    /// A peer is connected: bids that wait for it are sent.
+    pub fn on_connected(&mut self, context: &mut Context, peer: PeerId) {
+        for id in self.board.reaching(&peer) {
+            if context.slots > 0 {
+                self.bid(context, id);
+            } else {
+                self.let_go(context, &id);
+            }
+        }
+    }
+
+    fn bid(&mut self, context: &mut Context, id: OfferOf) {
+        let Some(Held { offer, .. }) = self.board.get(&id) else { return };
         let answer_within = closes(offer).min(CLOSES_MAX) + ANSWER_WITHIN;
         let bid = Message::from(Bid {
             offer: id.0,

@@ -9,7 +9,7 @@ use crate::{
 };
 use alloc::{collections::BTreeMap, vec::Vec};
 use core::time::Duration;
-use pocketmesh_types::{Arch, BlobId, Bytes, Hash, Instant, Output, PeerId, Price, ProfileId, UnixTime};
+use pocketmesh_types::{Arch, BlobId, Bytes, Hash, Instant, Output, PeerId, Price, ProfileId, UnixTime, limits};
 use pocketmesh_wire::Message;
 use rand_chacha::{
     ChaCha20Rng,
@@ -50,6 +50,10 @@ pub struct Context {
     pub reputation: Reputation,
     /// Connected peers, with their public prefixes.
     pub peers: BTreeMap<PeerId, Option<Prefix>>,
+    /// How many peers there are besides this one, about, if the network has said so.
+    pub mesh: usize,
+    /// Where this peer can be reached.
+    pub contacts: Vec<Bytes>,
     /// How many tasks this device runs at once, now.
     pub slots: u16,
     /// Peers whose claims were just refuted: they lose their leases in all jobs.
@@ -72,6 +76,8 @@ impl Context {
             timers: Timers::default(),
             reputation: Reputation::default(),
             peers: BTreeMap::new(),
+            mesh: 0,
+            contacts: Vec::new(),
             outcasts: Vec::new(),
             effects: Vec::new(),
             wall_at_zero: 0,
@@ -137,6 +143,20 @@ impl Context {
         Hash(bytes)
     }
 
+    /// Learns what the network knows of the mesh.
+    pub fn set_mesh(&mut self, peers: usize, contacts: Vec<Bytes>) {
+        let fits = |contact: &Bytes| contact.len() <= limits::CONTACT_BYTES_MAX;
+        self.mesh = peers;
+        self.contacts = contacts.into_iter().filter(fits).take(limits::CONTACTS_MAX).collect();
+    }
+
+    /// How many peers there are that this one is not connected to, as far as that can be told: the network's estimate is
+    /// believed only where it says that they are the most.
+    pub fn strangers(&self) -> usize {
+        let strangers = self.mesh.saturating_sub(self.peers.len());
+        if strangers > self.peers.len() { strangers } else { 0 }
+    }
+
     /// Learns what the wall clock shows now.
     pub fn set_wall_clock(&mut self, wall: UnixTime) {
         self.wall_at_zero = wall.0.saturating_sub(self.now.0 / 1000);
@@ -149,7 +169,7 @@ impl Context {
 
     /// Whether a statement that expires then is still good, and not from a clock far ahead of ours.
     pub fn is_current(&self, expires: UnixTime, life_max: Duration) -> bool {
-        let skew = pocketmesh_types::limits::CLOCK_SKEW;
+        let skew = limits::CLOCK_SKEW;
         expires + skew >= self.wall() && expires <= self.wall() + life_max + skew
     }
 

@@ -24,8 +24,22 @@ pub enum Effect {
         /// Small blobs to send along.
         attached: Vec<Bytes>,
     },
-    /// Gossip this.
-    Publish(Message),
+    /// Gossip this to the 2^-depth of the mesh that is nearest to `near`.
+    Publish {
+        /// What.
+        message: Message,
+        /// The offer that it is about.
+        near: OfferId,
+        /// How deep: 0 is everybody.
+        depth: u8,
+    },
+    /// Connect to this peer, if that is possible.
+    Reach {
+        /// Whom.
+        peer: PeerId,
+        /// Where it says that it can be reached, in the transport's own form.
+        contacts: Vec<Bytes>,
+    },
     /// Pass gossip on, drop it, or hold it against whoever sent it.
     Judge {
         /// The network's handle.
@@ -135,7 +149,7 @@ pub enum Event {
         offer: OfferId,
         /// For how many leases.
         seats: u16,
-        /// To how many connected peers.
+        /// To how many peers, about.
         peers: usize,
     },
     /// Its auction was closed.

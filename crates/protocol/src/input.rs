@@ -54,6 +54,8 @@ pub enum Input {
     GossipHeard {
         /// The network's handle for it.
         token: u64,
+        /// How deep the topic lies on which it came, which the offer's id and our own name share.
+        depth: u8,
         /// What its author said.
         message: Verified<Message>,
     },
@@ -70,6 +72,13 @@ pub enum Input {
         item: Item,
         /// Whether all of it is here now.
         found: bool,
+    },
+    /// What the network knows of the mesh, told at the start and now and then.
+    Mesh {
+        /// How many peers there are besides this one, about.
+        peers: usize,
+        /// Where this peer can be reached, in the transport's own form: the first few count.
+        contacts: Vec<Bytes>,
     },
     /// A record is on the disk to stay.
     Stored {

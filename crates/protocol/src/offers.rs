@@ -1,13 +1,13 @@
 //! Gossip in: which offers are passed on, which are held, which are held against their sender. specs/offers.md.
 
-use crate::{context::Context, effect::Judgement};
+use crate::{context::Context, effect::Judgement, lottery::Reach};
 use alloc::{
     collections::{BTreeMap, BTreeSet},
     vec::Vec,
 };
 use core::time::Duration;
-use pocketmesh_types::{Hash, Instant, JobId, OfferId, PeerId, Price, UnixTime, limits};
-use pocketmesh_wire::message::Offer;
+use pocketmesh_types::{Hash, Instant, JobId, OfferId, PeerId, Price, limits};
+use pocketmesh_wire::{Message, Verified, message::Offer};
 
 /// Offers and notices of one requester that are passed on in one [`WINDOW`]. Guess: ten jobs that look for workers as
 /// often as they may.
@@ -28,9 +28,23 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// Judges a gossiped statement by its age, its novelty and how much its author says.
-    pub fn judge(&mut self, context: &Context, id: Hash, author: PeerId, expires: UnixTime) -> Judgement {
-        let statement = (author, id);
+    /// Judges a gossiped statement by where it came, its age, its novelty and how much its author says.
+    pub fn judge(&mut self, context: &Context, heard_at: u8, message: &Verified<Message>) -> Judgement {
+        let (statement, author) = ((message.signer, message.id), message.signer);
+        let (depth, expires, is_thrifty) = match &message.content {
+            Message::Offer(Offer { depth, fraction, expires, .. }) => {
+                (*depth, *expires, Reach { depth: *depth, fraction: *fraction }.is_thrifty())
+            }
+            Message::OfferClosed(closed) => (closed.depth, closed.expires, true),
+            _ => return Judgement::Reject,
+        };
+        // Its author has signed how far it may go: somebody else has brought it before more peers, or to others.
+        if depth != heard_at {
+            return Judgement::Reject;
+        }
+        if !is_thrifty {
+            return Judgement::Drop;
+        }
         let is_known = self.seen.contains(&statement) || self.seen_before.contains(&statement);
         if is_known || !context.is_current(expires, limits::OFFER_LIFE_MAX) || self.is_too_much(context.now, author) {
             return Judgement::Drop;
@@ -64,17 +78,25 @@ pub type OfferOf = (OfferId, PeerId);
 pub struct Held {
     /// The offer.
     pub offer: Offer,
+    /// Whether our bid waits for a connection with the requester.
+    pub reaching: bool,
     /// The id of our bid, once it is sent.
     pub bid: Option<Hash>,
     /// What the auction says that we are to be paid, once it is closed.
     pub due: Option<Price>,
 }
 
+impl Held {
+    fn is_committed(&self) -> bool {
+        self.reaching || self.bid.is_some()
+    }
+}
+
 /// Offers held, at most [`limits::OFFERS_HELD_MAX`]. Each has a timer, by which it is let go.
 #[derive(Debug, Default)]
 pub struct Board {
     held: BTreeMap<OfferOf, Held>,
-    bids_out: usize,
+    committed: usize,
 }
 
 impl Board {
@@ -82,7 +104,7 @@ impl Board {
     pub fn hold(&mut self, id: OfferOf, offer: Offer) -> bool {
         let room = self.held.len() < limits::OFFERS_HELD_MAX;
         if room {
-            self.held.entry(id).or_insert(Held { offer, bid: None, due: None });
+            self.held.entry(id).or_insert(Held { offer, reaching: false, bid: None, due: None });
         }
         room
     }
@@ -92,11 +114,20 @@ impl Board {
         self.held.get(id)
     }
 
-    /// Takes note of our bid for an offer that had none.
+    /// Takes note that we want to bid for an offer, and wait for a connection.
+    pub fn on_reach(&mut self, id: &OfferOf) {
+        self.commit(id, |held| held.reaching = true);
+    }
+
+    /// Takes note of our bid for an offer.
     pub fn on_bid(&mut self, id: &OfferOf, bid: Hash) {
-        if let Some(held) = self.held.get_mut(id).filter(|held| held.bid.is_none()) {
-            held.bid = Some(bid);
-            self.bids_out += 1;
+        self.commit(id, |held| held.bid = Some(bid));
+    }
+
+    fn commit(&mut self, id: &OfferOf, change: impl FnOnce(&mut Held)) {
+        if let Some(held) = self.held.get_mut(id) {
+            self.committed += usize::from(!held.is_committed());
+            change(held);
         }
     }
 
@@ -110,7 +141,7 @@ impl Board {
     /// Lets an offer go.
     pub fn take(&mut self, id: &OfferOf) -> Option<Held> {
         let held = self.held.remove(id)?;
-        self.bids_out -= usize::from(held.bid.is_some());
+        self.committed -= usize::from(held.is_committed());
         Some(held)
     }
 
@@ -119,8 +150,14 @@ impl Board {
         self.held.iter().filter(|(_, held)| held.offer.job == *job).map(|(&id, _)| id).collect()
     }
 
-    /// How many bids are out that were not answered yet.
-    pub fn bids_out(&self) -> usize {
-        self.bids_out
+    /// The offers of a requester that wait for a connection with it.
+    pub fn reaching(&self, requester: &PeerId) -> Vec<OfferOf> {
+        let waits = |(id, held): &(&OfferOf, &Held)| id.1 == *requester && held.reaching && held.bid.is_none();
+        self.held.iter().filter(waits).map(|(&id, _)| id).collect()
+    }
+
+    /// How many bids are out, or about to be sent, that were not answered yet.
+    pub fn committed(&self) -> usize {
+        self.committed
     }
 }

@@ -62,7 +62,7 @@ impl Peer {
             Input::PeerConnected { peer, prefix } => self.on_connected(peer, prefix),
             Input::PeerDisconnected { peer } => self.on_disconnected(peer),
             Input::MessageReceived { from, message } => self.on_message(from, message),
-            Input::GossipHeard { token, message } => self.on_gossip(token, message),
+            Input::GossipHeard { token, depth, message } => self.on_gossip(token, depth, message),
             Input::ExecutionFinished { run, result } => {
                 if !self.execution.on_finished(&mut self.context, run, &result) {
                     self.jobs.on_finished(&mut self.context, run, result);
@@ -72,6 +72,7 @@ impl Peer {
                 self.execution.on_fetched(&mut self.context, item, found);
                 self.jobs.on_fetched(&mut self.context, item, found);
             }
+            Input::Mesh { peers, contacts } => self.context.set_mesh(peers, contacts),
             Input::Stored { record } => self.jobs.on_stored(&mut self.context, record),
             Input::DeviceChanged { slots } => {
                 self.context.slots = slots;
@@ -124,6 +125,7 @@ impl Peer {
 
     fn on_connected(&mut self, peer: PeerId, prefix: Option<crate::input::Prefix>) {
         self.context.peers.insert(peer, prefix);
+        self.bidding.on_connected(&mut self.context, peer);
         self.execution.on_connected(&mut self.context, peer);
         self.jobs.on_connected(&mut self.context, peer);
     }
@@ -134,21 +136,16 @@ impl Peer {
         self.jobs.on_disconnected(&mut self.context, peer);
     }
 
-    fn on_gossip(&mut self, token: u64, message: Verified<Message>) {
-        let (id, author) = (message.id, message.signer);
-        let expires = match &message.content {
-            Message::Offer(offer) => offer.expires,
-            Message::OfferClosed(closed) => closed.expires,
-            _ => return self.context.emit(Effect::Judge { token, judgement: Judgement::Reject }),
-        };
-        let judgement = self.gate.judge(&self.context, id, author, expires);
+    fn on_gossip(&mut self, token: u64, depth: u8, message: Verified<Message>) {
+        let author = message.signer;
+        let judgement = self.gate.judge(&self.context, depth, &message);
         self.context.emit(Effect::Judge { token, judgement });
         if judgement != Judgement::PassOn || author == self.context.config.me {
             return;
         }
         match message.content {
             Message::Offer(offer) if !self.execution.serves(&offer.job) => {
-                let offer = Verified { signer: author, id, content: offer, attached: message.attached };
+                let offer = Verified { signer: author, id: message.id, content: offer, attached: message.attached };
                 self.bidding.on_offer(&mut self.context, offer, self.execution.busy());
             }
             Message::OfferClosed(closed) => self.bidding.on_closed(&mut self.context, author, &closed),

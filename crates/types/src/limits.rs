@@ -42,6 +42,12 @@ pub const ERROR_PPB_MAX: u32 = 100_000_000;
 pub const SABOTEURS_PPM_MAX: u32 = 490_000;
 /// Results of one worker that share their fate: what may be lost with one wrong one, and what is kept until it is final.
 pub const WINDOW_RESULTS_MAX: u32 = 10_000;
+/// How deep an offer's topic may lie: at 2⁻¹⁶ of the mesh, some hundred peers hear it where 30 million are.
+pub const OFFER_DEPTH_MAX: u8 = 16;
+/// Addresses under which an offer says that its requester can be reached: IPv4 and IPv6, at home and outside.
+pub const CONTACTS_MAX: usize = 4;
+/// One of them: the longest that is dialled is `/ip6/…/tcp/…`, 21 bytes; the rest is for what comes.
+pub const CONTACT_BYTES_MAX: usize = 64;
 /// Offers held by a worker while it waits for its round.
 pub const OFFERS_HELD_MAX: usize = 10_000;
 /// Bids that one auction takes.

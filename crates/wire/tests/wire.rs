@@ -60,7 +60,9 @@ fn offered() -> Offer {
         ceiling: Price(1_000),
         seats: 4,
         bids_wanted: 64,
+        depth: 3,
         fraction: u64::MAX,
+        contacts: vec![Bytes(vec![4, 192, 0, 2, 1, 6, 15, 161])],
         nonce_hash: hash("nonce"),
         closes_ms: 400,
         expires: UnixTime(1_700_000_060_000),
@@ -81,7 +83,7 @@ fn samples(worker: PeerId) -> Vec<Message> {
     vec![
         job().into(),
         offered().into(),
-        OfferClosed { offer, expires: UnixTime(1_700_000_060_000) }.into(),
+        OfferClosed { offer, depth: 3, expires: UnixTime(1_700_000_060_000) }.into(),
         Bid {
             offer,
             price: Price(900),

@@ -102,6 +102,15 @@ pub struct Offering {
     pub opened: Instant,
 }
 
+impl Offering {
+    /// Tells those who heard the offer that bids are no longer taken.
+    pub(super) fn closed(&self) -> Effect {
+        let depth = self.turnout.reach().depth;
+        let closed = OfferClosed { offer: self.offer, depth, expires: self.expires };
+        Effect::Publish { message: closed.into(), near: self.offer, depth }
+    }
+}
+
 /// What one offer came to, for people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Auctioned {
@@ -299,7 +308,7 @@ impl Active {
         let Phase::Closing(end) = self.phase else { return None };
         self.phase = Phase::Storing(end);
         if let Some(offering) = self.offering.take() {
-            context.emit(Effect::Publish(OfferClosed { offer: offering.offer, expires: offering.expires }.into()));
+            context.emit(offering.closed());
         }
         context.timers.cancel(Timer::OfferAgain(self.id));
         context.timers.cancel(Timer::AuctionCloses(self.id));

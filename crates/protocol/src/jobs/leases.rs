@@ -248,7 +248,10 @@ impl Active {
             self.assign_again(context, lease);
             self.ask_again(context, lease);
         }
-        self.want_workers(context);
+        // Where most peers are strangers there is always somebody: one who comes is no news.
+        if context.strangers() == 0 {
+            self.want_workers(context);
+        }
     }
 
     fn ask_again(&self, context: &mut Context, lease: LeaseId) {

@@ -8,7 +8,7 @@ use crate::{
         active::{Active, Auctioned, Device, Offering, Phase},
         leases::{Granted, HEARTBEAT},
     },
-    lottery::{self, Turnout},
+    lottery::{self, Reach, Turnout},
     timers::Timer,
 };
 use alloc::collections::BTreeMap;
@@ -16,7 +16,7 @@ use core::time::Duration;
 use pocketmesh_types::{Hash, Instant, LeaseId, OfferId, PeerId, Price, limits};
 use pocketmesh_wire::{
     Message, envelope,
-    message::{Bid, Ext, Lease, Offer, OfferClosed, Standing},
+    message::{Bid, Ext, Lease, Offer, Standing},
 };
 
 /// How long an offer is good for: it must cross the mesh, and its lease must be answered.
@@ -27,6 +27,9 @@ const OFFER_AGAIN_MIN: Duration = Duration::from_secs(1);
 const OFFER_AGAIN_MAX: Duration = Duration::from_secs(30);
 /// Somebody has come or gone: a new offer may come sooner than planned, but not sooner than this after the last.
 const OFFER_GAP: Duration = Duration::from_secs(5);
+/// How much longer bids are taken where most peers are strangers: those whom an offer is for have to be found, and who bids
+/// has to connect. An auction closes by its bids before that, as a rule.
+const SEEK: Duration = Duration::from_secs(3);
 /// Auctions kept for people to see.
 const AUCTIONS_KEPT_MAX: usize = 256;
 
@@ -57,35 +60,41 @@ impl Active {
         if self.offering.is_some() || seats == 0 {
             return;
         }
-        let free = context.peers.keys().filter(|peer| !self.employs(peer) && !self.distrusts(context, peer)).count();
+        let here = context.peers.keys().filter(|peer| !self.employs(peer) && !self.distrusts(context, peer)).count();
+        let free = here + context.strangers();
         self.schedule_next_offer(context);
         if free == 0 {
             return;
         }
         let bids_wanted = u16::try_from(free.min(limits::BIDS_WANTED as usize)).expect("at most BIDS_WANTED");
-        let fraction = match &self.closed {
-            Some(last) => last.turnout.next_fraction(),
-            None => lottery::first_fraction(bids_wanted, context.peers.len()),
+        let peers = context.peers.len() + context.strangers();
+        let share = match &self.closed {
+            Some(last) => last.turnout.next_share(),
+            None => lottery::first_share(bids_wanted, peers),
         };
         let nonce = context.secret();
-        let window = lottery::window(fraction);
+        let reach = Reach::of(share, nonce.to_u64());
+        let window = lottery::window(reach.fraction);
+        // A topic whose peers have to be looked up first, by us and by those who bid, takes its time.
+        let window = if context.strangers() > 0 { window + SEEK } else { window };
         let offer = Offer {
             seats: u16::try_from(seats).expect("at most LEASES_PER_JOB_MAX"),
             bids_wanted,
-            fraction,
+            depth: reach.depth,
+            fraction: reach.fraction,
             nonce_hash: auction::nonce_hash(&nonce),
-            closes_ms: u32::try_from(window.as_millis()).expect("four rounds at most"),
+            closes_ms: u32::try_from(window.as_millis()).expect("some seconds at most"),
             ..self.make_offer(context)
         };
         self.attempts = self.attempts.saturating_add(1);
-        let (peers, expires) = (context.peers.len(), offer.expires);
+        let expires = offer.expires;
         let message = Message::from(offer.clone());
         let id = OfferId(envelope::id(&message));
         let book = Book::new(nonce, Terms::of(id, &offer), context.now, window);
         context.timers.set(Timer::AuctionCloses(self.id), book.deadline());
-        context.emit(Effect::Publish(message));
+        context.emit(Effect::Publish { message, near: id, depth: reach.depth });
         context.notify(Event::Offered { job: self.id, offer: id, seats: offer.seats, peers });
-        let turnout = Turnout::new(id, fraction, bids_wanted);
+        let turnout = Turnout::new(id, reach, bids_wanted);
         let (devices, opened) = (BTreeMap::new(), context.now);
         self.offering = Some(Offering { offer: id, book, turnout, devices, expires, opened });
     }
@@ -103,7 +112,9 @@ impl Active {
             ceiling: self.job.max_price,
             seats: 0,
             bids_wanted: 0,
+            depth: 0,
             fraction: 0,
+            contacts: context.contacts.clone(),
             nonce_hash: Hash::default(),
             closes_ms: 0,
             expires: context.wall() + OFFER_LIFE,
@@ -164,7 +175,7 @@ impl Active {
         let Some(mut offering) = self.offering.take() else { return };
         context.timers.cancel(Timer::AuctionCloses(self.id));
         let clearing = offering.book.close();
-        context.emit(Effect::Publish(OfferClosed { offer: offering.offer, expires: offering.expires }.into()));
+        context.emit(offering.closed());
         Self::disclose(context, &offering);
         self.choose_regime(clearing.winners.len());
         for seat in &clearing.winners {

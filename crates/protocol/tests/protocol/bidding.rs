@@ -1,6 +1,6 @@
 //! The worker's side of the market: for what it bids, and when. specs/bidding.md.
 
-use crate::world::{World, job, millis, model::Behaviour, seconds};
+use crate::world::{World, contact_of, job, millis, model::Behaviour, seconds};
 use pocketmesh_protocol::{End, Event, Input, Inputs};
 use pocketmesh_types::{Job, PeerId, Price, job::TaskLimits};
 use pocketmesh_wire::{
@@ -132,4 +132,52 @@ fn one_public_prefix_has_one_lease_a_job() {
     for task in world.finals(requester, id).values() {
         assert!(task.workers.contains(&other), "no task has two seats behind one prefix");
     }
+}
+
+/// A mesh of so many peers of which the requester is connected to the first few and the others to nobody.
+fn sparse(seed: u64, peers: usize, connected: usize) -> (World, PeerId, Vec<PeerId>) {
+    let mut world = World::new(seed);
+    let requester = world.add(Behaviour::Honest, 0);
+    let workers: Vec<PeerId> = (0..peers).map(|_| world.add(Behaviour::Honest, 2)).collect();
+    workers[..connected].iter().for_each(|&worker| world.connect(requester, worker));
+    world.tell(requester, Input::Mesh { peers, contacts: vec![contact_of(requester)] });
+    (world, requester, workers)
+}
+
+#[test]
+fn strangers_connect_in_order_to_bid() {
+    let (mut world, requester, workers) = sparse(86, 40, 2);
+    let id = world.submit(requester, &job("count", 400, 2), Inputs::None);
+    assert_eq!(world.finish(requester, id, seconds(120)), End::Complete);
+    let worked = |worker: &&PeerId| world.node(**worker).ran.values().sum::<u32>() > 0;
+    assert!(workers[2..].iter().filter(worked).count() > 10, "most of the work is done by strangers");
+}
+
+#[test]
+fn in_a_large_mesh_an_offer_goes_to_a_part_of_it_and_brings_as_many_bids_as_wanted() {
+    let (mut world, requester, workers) = sparse(87, 4_000, 10);
+    let id = world.submit(requester, &job("count", 40, 2), Inputs::None);
+    world.run_until(world.now + seconds(8), |world| {
+        world.node(requester).events.iter().any(|(_, event)| matches!(event, Event::AuctionClosed { .. }))
+    });
+    let heard = workers.iter().filter(|&&worker| world.peer(worker).bidding().heard > 0).count();
+    let bid = workers.iter().filter(|&&worker| bids(&world, worker) > 0).count();
+    assert!((100..1_000).contains(&heard), "{heard} of 4,000 heard the offer");
+    assert!((40..160).contains(&bid), "{bid} bid for it");
+    assert_eq!(world.finish(requester, id, seconds(120)), End::Complete);
+}
+
+#[test]
+fn a_requester_that_cannot_be_reached_does_not_keep_a_worker_from_bidding() {
+    let (mut world, requester, workers) = World::mesh(88, 1);
+    let far = world.add(Behaviour::Honest, 0);
+    world.tell(far, Input::Mesh { peers: 40, contacts: vec![contact_of(requester)] });
+    for name in ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"] {
+        world.submit(far, &job(name, 50, 1), Inputs::None);
+    }
+    world.run_for(seconds(1));
+    let id = world.submit(requester, &job("busy", 10, 1), Inputs::None);
+    world.run_for(millis(500));
+    assert_eq!(bids(&world, workers[0]), 0, "it is waiting for others");
+    assert_eq!(world.finish(requester, id, seconds(30)), End::Complete, "and not for long");
 }

@@ -4,7 +4,7 @@ use crate::world::{World, profile, seconds};
 use pocketmesh_protocol::Judgement;
 use pocketmesh_types::{BlobId, Hash, JobId, OfferId, PeerId, Price, UnixTime, job::TaskLimits};
 use pocketmesh_wire::{
-    Message,
+    Message, Verified,
     message::{EndReason, LeaseEnd, Offer, OfferClosed},
 };
 
@@ -20,7 +20,9 @@ fn offer(number: u64, expires: UnixTime) -> Message {
         ceiling: Price(1_000),
         seats: 1,
         bids_wanted: 1,
+        depth: 0,
         fraction: u64::MAX,
+        contacts: Vec::new(),
         nonce_hash: Hash::of(b"nonce"),
         closes_ms: u32::MAX,
         expires,
@@ -110,18 +112,44 @@ fn repeating_anothers_words_does_not_get_in_their_way() {
 }
 
 #[test]
+fn an_offer_is_passed_on_only_where_its_author_meant_it_to_go() {
+    let (mut world, peer, _) = World::mesh(98, 1);
+    let expires = world.wall() + seconds(60);
+    let said = |content: Message| Verified {
+        signer: stranger(1),
+        id: pocketmesh_wire::envelope::id(&content),
+        content,
+        attached: Vec::new(),
+    };
+    let closed = OfferClosed { offer: OfferId::default(), depth: 2, expires };
+    assert_eq!(world.gossip_at(0, peer, said(closed.clone().into())), Judgement::Reject, "to more peers");
+    assert_eq!(world.gossip_at(1, peer, said(offer(1, expires))), Judgement::Reject, "to others");
+    assert_eq!(world.gossip_at(2, peer, said(closed.into())), Judgement::PassOn);
+}
+
+#[test]
+fn an_offer_to_many_for_the_sake_of_few_is_not_passed_on() {
+    let (mut world, peer, _) = World::mesh(99, 1);
+    let mut wasteful = offer(1, world.wall() + seconds(60));
+    if let Message::Offer(offer) = &mut wasteful {
+        offer.fraction = u64::MAX / 20;
+    }
+    assert_eq!(world.gossip(stranger(1), peer, wasteful), Judgement::Drop);
+}
+
+#[test]
 fn a_closed_notice_stops_only_its_own_requesters_offer() {
     let (mut world, _, workers) = World::mesh(96, 1);
     let expires = world.wall() + seconds(60);
     let mut waiting = offer(1, expires);
     if let Message::Offer(offer) = &mut waiting {
-        offer.fraction = 1;
+        (offer.depth, offer.fraction) = (16, 1);
     }
     let id = OfferId(pocketmesh_wire::envelope::id(&waiting));
     world.gossip(stranger(1), workers[0], waiting);
     assert!(world.peer(workers[0]).next_deadline().is_some(), "it waits for its turn");
-    world.gossip(stranger(2), workers[0], OfferClosed { offer: id, expires }.into());
+    world.gossip(stranger(2), workers[0], OfferClosed { offer: id, depth: 16, expires }.into());
     assert!(world.peer(workers[0]).next_deadline().is_some(), "a stranger cannot close it");
-    world.gossip(stranger(1), workers[0], OfferClosed { offer: id, expires }.into());
+    world.gossip(stranger(1), workers[0], OfferClosed { offer: id, depth: 16, expires }.into());
     assert_eq!(world.peer(workers[0]).next_deadline(), None);
 }

@@ -72,7 +72,12 @@ fn forge(kind: u8, dice: &mut Dice, names: &Names) -> Message {
     let job = if dice.below(4) == 0 { JobId::default() } else { id_of(&names.job) };
     match kind % 16 {
         0 => forge_offer(dice, names),
-        1 => OfferClosed { offer: dice.one_of(&names.offers), expires: names.wall + seconds(dice.below(900)) }.into(),
+        1 => OfferClosed {
+            offer: dice.one_of(&names.offers),
+            depth: dice.below(3) as u8,
+            expires: names.wall + seconds(dice.below(900)),
+        }
+        .into(),
         2 => Bid {
             offer: dice.one_of(&names.offers),
             price: Price(dice.below(2_000)),
@@ -136,7 +141,9 @@ fn forge_offer(dice: &mut Dice, names: &Names) -> Message {
         ceiling: Price(dice.below(1_000)),
         seats: 1 + dice.below(60) as u16,
         bids_wanted: 1 + dice.below(200) as u16,
+        depth: dice.below(3) as u8,
         fraction: dice.below(u64::MAX),
+        contacts: vec![Bytes(vec![1; 8]); dice.below(4) as usize],
         nonce_hash: dice.hash(),
         closes_ms: dice.below(u64::from(u32::MAX)) as u32,
         expires: names.wall + seconds(dice.below(900)),
@@ -294,7 +301,7 @@ fn any_input(what: u8, kind: u8, dice: &mut Dice, names: &Names, stranger: PeerI
     match what % 12 {
         0 => Input::PeerConnected { peer: stranger, prefix: None },
         1 => Input::PeerDisconnected { peer: stranger },
-        2 => Input::GossipHeard { token: 1, message: verified(forge(kind, dice, names)) },
+        2 => Input::GossipHeard { token: 1, depth: dice.below(3) as u8, message: verified(forge(kind, dice, names)) },
         3 => Input::ExecutionFinished { run: RunId(dice.below(20)), result: Err(NoOutcome::HostFailed) },
         4 => {
             let executed = Executed { outcome: dice.outcome(), inline: vec![Bytes(vec![1])] };

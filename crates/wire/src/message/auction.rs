@@ -3,11 +3,11 @@
 use super::{BoundError, Check, Ext, bounded};
 use alloc::vec::Vec;
 use pocketmesh_types::{
-    Arch, BlobId, Hash, JobId, OfferId, PeerId, Price, ProfileId, UnixTime, job::TaskLimits, limits,
+    Arch, BlobId, Bytes, Hash, JobId, OfferId, PeerId, Price, ProfileId, UnixTime, job::TaskLimits, limits,
 };
 use serde::{Deserialize, Serialize};
 
-/// Work is to be had. Gossiped to everybody, so it carries numbers and names, never data.
+/// Work is to be had. Gossiped to many, so it carries numbers and names, never data.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Offer {
     /// The job.
@@ -30,8 +30,12 @@ pub struct Offer {
     pub seats: u16,
     /// How many bids are waited for.
     pub bids_wanted: u16,
-    /// The share of all peers that may bid in round 0, as a fraction of 2⁶⁴.
+    /// It goes to the 2^-depth of the mesh that is nearest to its id.
+    pub depth: u8,
+    /// The share of these that may bid in round 0, as a fraction of 2⁶⁴.
     pub fraction: u64,
+    /// Where its requester can be reached, in the transport's own form.
+    pub contacts: Vec<Bytes>,
     /// The hash of the nonce that will draw the seats.
     pub nonce_hash: Hash,
     /// How long after publication bids are taken, in milliseconds.
@@ -49,7 +53,10 @@ impl Check for Offer {
         bounded("the number of tasks", (1..=limits::TASKS_PER_JOB_MAX).contains(&self.tasks))?;
         bounded("the program's length", (1..=limits::PROGRAM_BYTES_MAX).contains(&self.program_len))?;
         bounded("the number of seats", (1..=limits::LEASES_PER_JOB_MAX).contains(&usize::from(self.seats)))?;
-        bounded("the number of bids", (1..=limits::BIDS_PER_OFFER_MAX).contains(&usize::from(self.bids_wanted)))
+        bounded("the number of bids", (1..=limits::BIDS_PER_OFFER_MAX).contains(&usize::from(self.bids_wanted)))?;
+        bounded("the depth of its topic", self.depth <= limits::OFFER_DEPTH_MAX)?;
+        bounded("the number of contacts", self.contacts.len() <= limits::CONTACTS_MAX)?;
+        bounded("a contact", self.contacts.iter().all(|contact| contact.len() <= limits::CONTACT_BYTES_MAX))
     }
 }
 
@@ -58,13 +65,15 @@ impl Check for Offer {
 pub struct OfferClosed {
     /// Which offer.
     pub offer: OfferId,
+    /// How deep the offer went: the notice goes to the same peers.
+    pub depth: u8,
     /// When the offer would have become stale; the notice is stale then too.
     pub expires: UnixTime,
 }
 
 impl Check for OfferClosed {
     fn check(&self) -> Result<(), BoundError> {
-        Ok(())
+        bounded("the depth of its topic", self.depth <= limits::OFFER_DEPTH_MAX)
     }
 }
 

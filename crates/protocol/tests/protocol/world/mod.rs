@@ -11,8 +11,8 @@ use pocketmesh_protocol::{
     Peer, Record, RecordId, Reply, Run, RunId, input::Prefix, verification::windows::WindowId,
 };
 use pocketmesh_types::{
-    Arch, BlobId, Bytes, Credits, Fuel, Hash, Instant, Job, JobId, Output, PeerId, Policy, Price, ProfileId, Target,
-    TaskIndex, UnixTime, job::TaskLimits,
+    Arch, BlobId, Bytes, Credits, Fuel, Hash, Instant, Job, JobId, OfferId, Output, PeerId, Policy, Price, ProfileId,
+    Target, TaskIndex, UnixTime, job::TaskLimits,
 };
 use pocketmesh_wire::{Message, Verified, envelope};
 use rand_chacha::{
@@ -158,9 +158,28 @@ impl Finals {
     }
 }
 
+/// Where a peer can be reached, as its offers say.
+pub fn contact_of(peer: PeerId) -> Bytes {
+    Bytes(peer.0[..8].to_vec())
+}
+
+/// In how many bits from the first on an offer and a peer agree.
+pub fn agreement(offer: OfferId, peer: &PeerId) -> u32 {
+    let bits = offer.as_bytes().iter().zip(&peer.0).map(|(one, other)| one ^ other);
+    let mut zeros = 0;
+    for byte in bits {
+        zeros += byte.leading_zeros();
+        if byte != 0 {
+            break;
+        }
+    }
+    zeros
+}
+
 enum What {
+    Connected { a: PeerId, b: PeerId },
     Say { to: PeerId, from: PeerId, message: Box<Verified<Message>> },
-    Gossip { to: PeerId, message: Box<Verified<Message>> },
+    Gossip { to: PeerId, depth: u8, message: Box<Verified<Message>> },
     Stored { at: PeerId, life: u32, id: RecordId, record: Box<Record> },
     Finished { at: PeerId, life: u32, run: RunId, result: Box<Result<Executed, NoOutcome>> },
     Fetched { at: PeerId, life: u32, item: Item, found: bool },
@@ -386,8 +405,18 @@ impl World {
     pub fn gossip(&mut self, author: PeerId, to: PeerId, message: Message) -> Judgement {
         let id = envelope::id(&message);
         let message = Verified { signer: author, id, content: message, attached: Vec::new() };
+        let depth = match &message.content {
+            Message::Offer(offer) => offer.depth,
+            Message::OfferClosed(closed) => closed.depth,
+            _ => 0,
+        };
+        self.gossip_at(depth, to, message)
+    }
+
+    /// The same, on a topic of that depth.
+    pub fn gossip_at(&mut self, depth: u8, to: PeerId, message: Verified<Message>) -> Judgement {
         self.tokens += 1;
-        self.tell(to, Input::GossipHeard { token: self.tokens, message });
+        self.tell(to, Input::GossipHeard { token: self.tokens, depth, message });
         *self.node(to).judgements.last().unwrap()
     }
 
@@ -485,7 +514,8 @@ impl World {
             }
             match effect {
                 Effect::Send { to, message, attached } => self.send(id, to, message, attached),
-                Effect::Publish(message) => self.publish(id, &message),
+                Effect::Publish { message, near, depth } => self.publish(id, &message, near, depth),
+                Effect::Reach { peer, contacts } => self.reach(id, peer, contacts),
                 Effect::Judge { judgement, .. } => self.node_mut(id).judgements.push(judgement),
                 Effect::Execute(run) => self.execute(id, run),
                 Effect::Cancel(run) => {
@@ -542,15 +572,25 @@ impl World {
         }
     }
 
-    fn publish(&mut self, from: PeerId, message: &Message) {
+    /// Gossip reaches those whose name agrees with the offer's in the first bits, connected or not.
+    fn publish(&mut self, from: PeerId, message: &Message, near: OfferId, depth: u8) {
         self.assert_durable(from, message);
         check(message, &[]);
         let verified =
             Verified { signer: from, id: envelope::id(message), content: message.clone(), attached: Vec::new() };
-        let others: Vec<PeerId> = self.nodes.keys().copied().filter(|&other| other != from).collect();
+        let hears = |other: &PeerId| *other != from && agreement(near, other) >= u32::from(depth);
+        let others: Vec<PeerId> = self.nodes.keys().copied().filter(hears).collect();
         for to in others {
             let span = self.latency();
-            self.later(span, What::Gossip { to, message: Box::new(verified.clone()) });
+            self.later(span, What::Gossip { to, depth, message: Box::new(verified.clone()) });
+        }
+    }
+
+    /// A peer connects to another, if it is told where that is.
+    fn reach(&mut self, from: PeerId, to: PeerId, contacts: Vec<Bytes>) {
+        let span = self.latency();
+        if contacts == [contact_of(to)] {
+            self.later(span, What::Connected { a: from, b: to });
         }
     }
 
@@ -622,10 +662,11 @@ impl World {
                 self.note_verdicts(to, from, &message.content);
                 self.tell(to, Input::MessageReceived { from, message: *message });
             }
-            What::Gossip { to, message } => {
+            What::Gossip { to, depth, message } => {
                 self.tokens += 1;
-                self.tell(to, Input::GossipHeard { token: self.tokens, message: *message });
+                self.tell(to, Input::GossipHeard { token: self.tokens, depth, message: *message });
             }
+            What::Connected { a, b } => self.connect(a, b),
             What::Stored { at, life, id, record } if self.nodes[&at].life == life => self.stored(at, id, *record),
             What::Finished { at, life, run, result } if self.nodes[&at].life == life => {
                 self.node_mut(at).running -= 1;

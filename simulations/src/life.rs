@@ -8,7 +8,7 @@ use crate::{
     world::{MS, SECOND, What, World},
 };
 use pocketmesh_protocol::{Config, Input, Peer};
-use pocketmesh_types::{Hash, Price, ProfileId};
+use pocketmesh_types::{Bytes, Hash, Price, ProfileId};
 
 /// How long others take to notice that a peer is gone without a word, at the least and the most.
 const NOTICED: (u64, u64) = (5 * SECOND, 20 * SECOND);
@@ -50,6 +50,7 @@ impl World {
         }));
         self.journal_of(at).into_iter().for_each(|record| peer.restore(record));
         let mut effects = peer.handle(Default::default(), Input::WallClock(wall));
+        effects.extend(peer.handle(Default::default(), self.mesh_as_seen(at)));
         effects.extend(peer.resume(Default::default()));
         let name = self.nodes[at as usize].id;
         let disk = std::mem::take(&mut self.nodes[at as usize].disk);
@@ -61,6 +62,15 @@ impl World {
             let (b, wait) = (self.edges[at as usize][edge], self.dice.churn.below(CONNECT_WITHIN));
             self.later(wait, What::Connect { a: at, b });
         }
+    }
+
+    /// What the network of a peer knows of the mesh. The daemon estimates the number of peers by the distance of the twenty nearest
+    /// (specs/network.md §4).
+    fn mesh_as_seen(&mut self, at: u32) -> Input {
+        let others = self.nodes.len() - 1;
+        let error = self.dice.churn.spread(1.0, 1.7);
+        let peers = if others <= 20 { others } else { (others as f64 * error) as usize };
+        Input::Mesh { peers, contacts: vec![Bytes(at.to_le_bytes().to_vec())] }
     }
 
     /// A peer is gone from one moment to the next; others notice at once, or after a while.

@@ -31,6 +31,10 @@ const REPLAYED_WITHIN: u64 = 10 * SECOND;
 const LATE_BY: u64 = 500 * MS;
 /// How long a peer that broke the rules is refused: the daemon's default.
 const REFUSED_FOR: u64 = 600 * SECOND;
+/// A connection that was made for a bid is closed when nothing has passed for so long: the daemon's default.
+const IDLE: u64 = 60 * SECOND;
+/// What it takes to set up a connection: handshakes, and what both say of themselves. Guess.
+pub(crate) const CONNECT_BYTES: u64 = 6_000;
 /// The epoch of messages that come again: any connection will do.
 const ANY_EPOCH: u32 = 0;
 /// What an envelope and a seal add to a body. Measured: the test of `sized` below.
@@ -191,6 +195,34 @@ impl World {
         }
     }
 
+    /// A peer wants to be connected to another, in order to bid: where that is stood in its offer.
+    pub(crate) fn reach(&mut self, at: u32, peer: &PeerId) {
+        let other = truth::index_of(peer);
+        if self.nodes[other as usize].id != *peer {
+            return;
+        }
+        self.meter.on_overhead(CONNECT_BYTES);
+        let wait = connecting(&self.links, &mut self.dice.links);
+        self.later(wait, What::Connect { a: at, b: other });
+        self.later(wait + IDLE, What::Idle { a: at, b: other, epoch: ANY_EPOCH });
+    }
+
+    /// Closes a connection that was made for a bid, once nothing has passed for a while.
+    pub(crate) fn close_if_idle(&mut self, a: u32, b: u32, epoch: u32) {
+        let ends = (self.nodes[a as usize].link(b).copied(), self.nodes[b as usize].link(a).copied());
+        let (Some(one), Some(other)) = ends else { return };
+        if self.edges[a as usize].contains(&b) || (epoch != ANY_EPOCH && one.epoch != epoch) {
+            return;
+        }
+        let quiet_from = one.last.max(other.last);
+        if quiet_from + IDLE <= self.now {
+            self.notice_gone(a, b, one.epoch);
+            self.notice_gone(b, a, other.epoch);
+        } else {
+            self.queue.push(quiet_from + IDLE, What::Idle { a, b, epoch: one.epoch });
+        }
+    }
+
     /// One end notices that a connection is gone.
     pub(crate) fn notice_gone(&mut self, at: u32, gone: u32, epoch: u32) {
         if self.nodes[at as usize].cut_link(gone, Some(epoch)) {
@@ -230,6 +262,12 @@ impl World {
             until.is_some_and(|&until| self.now < until)
         })
     }
+}
+
+/// How long setting up a connection takes, in microseconds: TCP, encryption, multiplexing, introduction, a stream.
+pub(crate) fn connecting(links: &crate::scenario::Links, dice: &mut Dice) -> u64 {
+    const ROUND_TRIPS: u64 = 5;
+    2 * ROUND_TRIPS * latency(links, dice)
 }
 
 /// One way, in microseconds.

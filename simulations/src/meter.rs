@@ -65,6 +65,8 @@ pub struct Meter {
     pub own_runs: u64,
     /// Bytes fetched.
     pub fetched_bytes: u64,
+    /// Bytes of look-ups and of connections that were made for a bid.
+    pub overhead_bytes: u64,
     /// Direct messages by kind: how many, how many bytes.
     pub sent: [(u64, u64); KINDS],
     /// Gossip by kind: published, heard, bytes heard.
@@ -102,6 +104,12 @@ impl Meter {
         count.1 += bytes as u64;
         self.now.messages += 1;
         self.now.direct_bytes += bytes as u64;
+    }
+
+    /// Look-ups and new connections take bytes that carry no message.
+    pub fn on_overhead(&mut self, bytes: u64) {
+        self.overhead_bytes += bytes;
+        self.now.direct_bytes += bytes;
     }
 
     /// Gossip is published.
@@ -207,6 +215,8 @@ impl Meter {
             ("peer_hours", up / 3_600.0),
             ("direct_messages_per_peer_s", direct.0 as f64 / up),
             ("direct_bytes_per_peer_s", direct.1 as f64 / up),
+            ("lookup_and_connect_bytes_per_peer_s", self.overhead_bytes as f64 / up),
+            ("bytes_per_peer_s", (direct.1 + self.overhead_bytes + heard.1) as f64 / up),
             ("gossip_messages_per_peer_s", heard.0 as f64 / up),
             ("gossip_bytes_per_peer_s", heard.1 as f64 / up),
             ("gossip_bytes_per_peer_s_with_copies", heard.1 as f64 * copies / up),

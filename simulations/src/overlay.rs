@@ -3,6 +3,7 @@
 //! A test in `crates/network` measures the same numbers on real swarms. Nothing here decides anything: it draws.
 
 use crate::dice::Dice;
+use pocketmesh_types::Hash;
 use serde::Deserialize;
 
 /// The numbers that are assumed of discovery and gossip.
@@ -52,48 +53,56 @@ impl Overlay {
     }
 }
 
-/// A random graph: every peer has about so many neighbours, all of its own shard. Neighbours are mutual.
-pub fn graph(peers: u32, shards: u32, degree: u32, dice: &mut Dice) -> Vec<Vec<u32>> {
+/// A random graph: a ring, so that nobody is alone, and chords until every peer has about so many neighbours. Neighbours are
+/// mutual.
+pub fn graph(peers: u32, degree: u32, dice: &mut Dice) -> Vec<Vec<u32>> {
+    if peers <= degree + 1 {
+        return (0..peers).map(|one| (0..peers).filter(|&other| other != one).collect()).collect();
+    }
     let mut edges: Vec<Vec<u32>> = vec![Vec::with_capacity(degree as usize); peers as usize];
-    for shard in 0..shards {
-        let members: Vec<u32> = (shard..peers).step_by(shards as usize).collect();
-        wire(&members, degree, dice, &mut edges);
+    for one in 0..peers {
+        link(one, (one + 1) % peers, &mut edges);
     }
-    edges
-}
-
-/// A ring, so that nobody is alone, and random chords.
-fn wire(members: &[u32], degree: u32, dice: &mut Dice, edges: &mut [Vec<u32>]) {
-    let len = members.len();
-    if len < 2 {
-        return;
-    }
-    if len <= degree as usize + 1 {
-        for &one in members {
-            edges[one as usize].extend(members.iter().copied().filter(|&other| other != one));
-        }
-        return;
-    }
-    for (at, &one) in members.iter().enumerate() {
-        let next = members[(at + 1) % len];
-        link(one, next, edges);
-    }
-    for &one in members {
+    for one in 0..peers {
         let mut tries = 4 * degree;
         while edges[one as usize].len() < degree as usize && tries > 0 {
             tries -= 1;
-            let other = members[dice.index(len)];
+            let other = dice.index(peers as usize) as u32;
             let full = edges[other as usize].len() >= 2 * degree as usize;
             if other != one && !full && !edges[one as usize].contains(&other) {
-                link(one, other, edges);
+                link(one, other, &mut edges);
             }
         }
     }
+    edges
 }
 
 fn link(one: u32, other: u32, edges: &mut [Vec<u32>]) {
     edges[one as usize].push(other);
     edges[other as usize].push(one);
+}
+
+/// Where peers are in the key space in which an offer looks for the nearest: Kademlia's, in the daemon.
+#[derive(Debug, Default)]
+pub struct Places(Vec<(u64, u32)>);
+
+impl Places {
+    /// A place for each of so many peers.
+    pub fn new(seed: u64, peers: u32) -> Self {
+        let place = |peer: u32| Hash::of_parts("simulated place", &[&seed.to_le_bytes(), &peer.to_le_bytes()]).to_u64();
+        let mut places: Vec<_> = (0..peers).map(|peer| (place(peer), peer)).collect();
+        places.sort_unstable();
+        Self(places)
+    }
+
+    /// The 2^-depth of the peers that are nearest to a key: those whose place begins with the same bits.
+    pub fn near(&self, key: u64, depth: u8) -> Vec<u32> {
+        let shift = 64 - u32::from(depth);
+        let prefix = |place: u64| place.checked_shr(shift).unwrap_or_default();
+        let first = self.0.partition_point(|&(place, _)| prefix(place) < prefix(key));
+        let near = self.0[first..].iter().take_while(|&&(place, _)| prefix(place) == prefix(key));
+        near.map(|&(_, peer)| peer).collect()
+    }
 }
 
 /// When gossip that `origin` publishes now reaches each of the `audience`: microseconds from now, earliest first. Hops
@@ -122,13 +131,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn everybody_has_neighbours_of_its_shard_and_they_are_mutual() {
-        let edges = graph(1_000, 4, 12, &mut Dice::new(3, "graph"));
+    fn everybody_has_neighbours_and_they_are_mutual() {
+        let edges = graph(1_000, 12, &mut Dice::new(3, "graph"));
         for (one, others) in edges.iter().enumerate() {
             assert!((12..=24).contains(&others.len()), "{}", others.len());
-            assert!(others.iter().all(|&other| other % 4 == one as u32 % 4));
             assert!(others.iter().all(|&other| edges[other as usize].contains(&(one as u32))));
         }
+    }
+
+    #[test]
+    fn an_offer_goes_to_the_part_of_the_mesh_that_is_nearest() {
+        let places = Places::new(1, 10_000);
+        assert_eq!(places.near(7, 0).len(), 10_000);
+        let parts: Vec<usize> = (0..8).map(|part| places.near(part << 61 | 9, 3).len()).collect();
+        assert_eq!(parts.iter().sum::<usize>(), 10_000, "every peer is in one part");
+        assert!(parts.iter().all(|part| (1_100..1_400).contains(part)), "{parts:?}");
     }
 
     #[test]

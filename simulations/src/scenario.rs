@@ -295,10 +295,6 @@ impl Default for Links {
 pub struct Mesh {
     /// Connections of a peer, at least.
     pub degree: u32,
-    /// Topics that offers are spread over; a peer listens to one, and so do its neighbours.
-    pub shards: u32,
-    /// Whether a peer that hears an offer connects to its requester in order to bid. The daemon does not.
-    pub dial: bool,
     /// Connect all peers of this group to everybody.
     pub hub: Option<u32>,
 }
@@ -306,7 +302,7 @@ pub struct Mesh {
 impl Default for Mesh {
     fn default() -> Self {
         // Guess: the daemon dials 32 where so many are to be had; most peers are behind a NAT.
-        Self { degree: 12, shards: 1, dial: false, hub: None }
+        Self { degree: 12, hub: None }
     }
 }
 

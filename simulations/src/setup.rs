@@ -8,7 +8,7 @@ use crate::{
     life,
     meter::Meter,
     node::Node,
-    overlay::{self, Overlay},
+    overlay::{self, Overlay, Places},
     plant::Plant,
     queue::Queue,
     scenario::{Arch, Behaviour, Faults, Scenario, Work},
@@ -48,7 +48,7 @@ impl World {
             mesh: plan.overlay,
             overlay: Overlay::assumed(),
             edges: Vec::new(),
-            audiences: Vec::new(),
+            places: Places::default(),
             faults: Faults::default(),
             phase: 0,
             sides: None,
@@ -108,8 +108,7 @@ impl World {
 
     fn wire(&mut self, seed: u64) {
         let peers = self.nodes.len() as u32;
-        let shards = self.mesh.shards.clamp(1, peers);
-        self.edges = overlay::graph(peers, shards, self.mesh.degree, &mut Dice::new(seed, "graph"));
+        self.edges = overlay::graph(peers, self.mesh.degree, &mut Dice::new(seed, "graph"));
         if let Some(hub) = self.mesh.hub {
             let hubs: Vec<u32> =
                 (0..peers).filter(|&at| u32::from(self.truth.peers[at as usize].group) == hub).collect();
@@ -123,7 +122,7 @@ impl World {
                 }
             }
         }
-        self.audiences = (0..shards).map(|shard| (shard..peers).step_by(shards as usize).collect()).collect();
+        self.places = Places::new(seed, peers);
     }
 
     fn plan_starts(&mut self) {

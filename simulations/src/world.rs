@@ -10,7 +10,7 @@ use crate::{
     journal::Journal,
     meter::Meter,
     node::{Node, Task},
-    overlay::Overlay,
+    overlay::{Overlay, Places},
     plant::Plant,
     queue::Queue,
     scenario::{Faults, Links, Mesh},
@@ -37,6 +37,8 @@ pub struct Spread {
     pub message: Verified<Message>,
     /// What it takes on the wire.
     pub bytes: u32,
+    /// How deep its topic lies.
+    pub depth: u8,
     /// When it was published.
     pub began: u64,
     /// After how long it reaches whom.
@@ -63,6 +65,8 @@ pub enum What {
     Deadline { at: u32, life: u32 },
     /// Two peers that want to be connected try to.
     Connect { a: u32, b: u32 },
+    /// A connection that was made for a bid is closed if nothing has passed for a while.
+    Idle { a: u32, b: u32, epoch: u32 },
     /// A connection breaks.
     Break { a: u32, b: u32, epoch: u32 },
     /// One end notices that a connection is gone.
@@ -135,8 +139,8 @@ pub struct World {
     pub overlay: Overlay,
     /// Those who want to be connected.
     pub edges: Vec<Vec<u32>>,
-    /// Who listens to which topic.
-    pub audiences: Vec<Vec<u32>>,
+    /// Where everybody is in the key space: who hears which offers.
+    pub places: Places,
     /// What goes wrong now.
     pub faults: Faults,
     /// Which phase it is.
@@ -192,6 +196,7 @@ impl World {
             What::Fetched { at, life, item, found } if self.lives(at, life) => self.fetched(at, item, found),
             What::Deadline { at, life } if self.lives(at, life) => self.deadline(at),
             What::Connect { a, b } => self.connect(a, b),
+            What::Idle { a, b, epoch } => self.close_if_idle(a, b, epoch),
             What::Break { a, b, epoch } => self.break_link(a, b, epoch),
             What::Notice { at, gone, epoch } => self.notice_gone(at, gone, epoch),
             What::Start { at } => self.start(at),
@@ -243,7 +248,8 @@ impl World {
             }
             match effect {
                 Effect::Send { to, message, attached } => self.send(at, to, message, attached),
-                Effect::Publish(message) => self.publish(at, message),
+                Effect::Publish { message, near, depth } => self.publish(at, message, near, depth),
+                Effect::Reach { peer, .. } => self.reach(at, &peer),
                 Effect::Judge { judgement, .. } => self.meter.on_judgement(judgement),
                 Effect::Execute(run) => self.execute(at, &run),
                 Effect::Cancel(run) => self.cancel(at, run),

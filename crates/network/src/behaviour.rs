@@ -53,7 +53,7 @@ impl Behaviour {
             identify: identify::Behaviour::new(identify),
             ping: ping::Behaviour::new(ping::Config::new()),
             kademlia: kademlia::Behaviour::new(me, names.kademlia(), config.dht),
-            gossip: gossip::build(names, config.shards)?,
+            gossip: gossip::build(names, me)?,
             mdns: config.mdns.then(|| multicast(me)).flatten().into(),
             streams: streams::Behaviour::new(accepted),
         })

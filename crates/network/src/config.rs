@@ -24,8 +24,6 @@ pub struct Config {
     pub mdns: bool,
     /// Whether others may store and look up records here. Only directly reachable peers should be servers.
     pub dht: DhtRole,
-    /// Offers are gossiped on this many topics; all are subscribed to.
-    pub shards: u16,
     /// Names of bulk protocols for which inbound streams are accepted.
     pub streams: Vec<&'static str>,
     /// What this peer calls its software, shown to others.
@@ -45,7 +43,6 @@ impl Config {
             known: Vec::new(),
             mdns: false,
             dht: DhtRole::Server,
-            shards: 1,
             streams: Vec::new(),
             agent: concat!("pocketmesh/", env!("CARGO_PKG_VERSION")).into(),
             limits: Limits::default(),
@@ -71,6 +68,8 @@ pub struct Limits {
     pub connections_pending: u32,
     /// Connections of one public /24 or /48: one household or office, not one attacker's whole rack.
     pub connections_per_prefix: usize,
+    /// A connection that was made for one bid or one offer is closed when nothing has passed for so long.
+    pub passing_idle: Duration,
     /// We dial discovered peers until so many of our own connections stand. Guess: gossip needs 12, the rest is for bids.
     pub outbound_target: usize,
     /// Messages waiting for one peer.
@@ -91,6 +90,7 @@ impl Default for Limits {
             connections: limits::CONNECTIONS_MAX,
             connections_pending: limits::CONNECTIONS_PENDING_MAX,
             connections_per_prefix: 8,
+            passing_idle: Duration::from_secs(60),
             outbound_target: 32,
             send_queue_messages: limits::SEND_QUEUE_MESSAGES_MAX,
             send_queue_bytes: 16 * limits::MESSAGE_BYTES_MAX,

@@ -3,11 +3,12 @@
 //! Candidates come from answers, the local network, earlier runs and the user; nobody is believed further than that a
 //! dial may be tried. Everything is bounded, and peers that never answered make room first.
 
-use crate::{address::ADDRESSES_PER_PEER_MAX, event::Via};
+use crate::{address::ADDRESSES_PER_PEER_MAX, event::Via, identity, place::Place};
 use libp2p::Multiaddr;
-use pocketmesh_types::PeerId;
+use pocketmesh_types::{PeerId, limits::OFFER_DEPTH_MAX};
 use std::{
     collections::HashMap,
+    hash::{BuildHasher, RandomState},
     time::{Duration, Instant},
 };
 
@@ -56,12 +57,51 @@ pub(crate) struct Discovery {
     /// None until there is somebody to ask.
     next_ask: Option<Instant>,
     asked: u32,
+    order: RandomState,
+}
+
+/// How many peers we are connected to at each distance: by the bits in which their place agrees with ours.
+#[derive(Debug)]
+pub(crate) struct Crowd {
+    me: Place,
+    peers: [usize; OFFER_DEPTH_MAX as usize + 1],
+}
+
+impl Crowd {
+    /// Nobody is connected.
+    pub(crate) fn new(me: PeerId) -> Self {
+        Self { me: place_of(&me), peers: [0; _] }
+    }
+
+    /// `peer` is connected, or soon will be.
+    pub(crate) fn add(&mut self, peer: &PeerId) {
+        self.peers[self.distance(peer)] += 1;
+    }
+
+    fn around(&self, peer: &PeerId) -> usize {
+        self.peers[self.distance(peer)]
+    }
+
+    fn distance(&self, peer: &PeerId) -> usize {
+        usize::from(self.me.agreement(&place_of(peer)))
+    }
+}
+
+fn place_of(peer: &PeerId) -> Place {
+    Place::of_peer(identity::libp2p_of(*peer))
 }
 
 impl Discovery {
     /// Knows nobody yet.
     pub(crate) fn new(me: PeerId) -> Self {
-        Self { me, candidates: HashMap::new(), learned: HashMap::new(), next_ask: None, asked: 0 }
+        Self {
+            me,
+            candidates: HashMap::new(),
+            learned: HashMap::new(),
+            next_ask: None,
+            asked: 0,
+            order: RandomState::new(),
+        }
     }
 
     /// `peer` was heard of. True the first time.
@@ -107,19 +147,28 @@ impl Discovery {
         worst.is_some_and(|worst| self.candidates.remove(&worst).is_some())
     }
 
-    /// Who should be dialled now, at most `room` of them, who failed least first. Each is then given time to answer.
+    /// Who should be dialled now, at most `room` of them: who failed least first, and of these who is at a distance at which we
+    /// have the fewest connections, so that there are some on every topic that we listen to. Each is then given time to answer.
     /// `busy` are being talked to already.
     pub(crate) fn due(
         &mut self,
         now: Instant,
         room: usize,
         busy: impl Fn(&PeerId) -> bool,
+        mut crowd: Crowd,
     ) -> Vec<(PeerId, Vec<Multiaddr>)> {
         let due = self.candidates.iter().filter(|(peer, c)| !c.connected && c.next_dial <= now && !busy(peer));
-        let mut due: Vec<_> = due.map(|(peer, c)| (c.failures, *peer)).collect();
+        // Among equals everybody has an order of its own, or those first in a common one would be dialled by all.
+        let mut due: Vec<_> = due.map(|(peer, c)| (c.failures, self.order.hash_one(peer), *peer)).collect();
         due.sort_unstable();
-        due.truncate(room);
-        let due = due.into_iter().map(|(_, peer)| peer);
+        let mut chosen = Vec::new();
+        while chosen.len() < room && !due.is_empty() {
+            let best = (0..due.len()).min_by_key(|&at| (due[at].0, crowd.around(&due[at].2))).unwrap_or_default();
+            let (_, _, peer) = due.remove(best);
+            crowd.add(&peer);
+            chosen.push(peer);
+        }
+        let due = chosen.into_iter();
         due.filter_map(|peer| {
             let candidate = self.candidates.get_mut(&peer)?;
             candidate.next_dial = now + backoff(RETRY_FIRST, candidate.failures + 5, RETRY_LAST);
@@ -247,6 +296,20 @@ mod tests {
         vec![format!("/ip4/8.8.8.8/tcp/{port}").parse().expect("an address")]
     }
 
+    fn nobody() -> Crowd {
+        Crowd::new(ME)
+    }
+
+    #[test]
+    fn those_are_dialled_first_who_are_where_we_know_the_fewest() {
+        let (mut discovery, now) = (Discovery::new(ME), Instant::now());
+        (1..1_000).for_each(|n| discovery.suggest(peer(n), at(n), now));
+        let mut crowd = nobody();
+        discovery.due(now, 32, |_| false, nobody()).iter().for_each(|(peer, _)| crowd.add(peer));
+        // Half of all peers are at distance 0, a quarter at 1: the nearest seven distances have all that there are.
+        assert!(crowd.peers[..7].iter().all(|&count| (3..=6).contains(&count)), "{crowd:?}");
+    }
+
     #[test]
     fn a_peer_is_learned_once_and_we_are_not_a_peer() {
         let mut discovery = Discovery::new(ME);
@@ -260,15 +323,15 @@ mod tests {
     fn a_candidate_is_dialled_once_until_it_fails_or_parts() {
         let (mut discovery, now) = (Discovery::new(ME), Instant::now());
         discovery.suggest(peer(1), at(1), now);
-        assert_eq!(discovery.due(now, 9, |_| false), vec![(peer(1), at(1))]);
-        assert_eq!(discovery.due(now, 9, |_| false), vec![]);
+        assert_eq!(discovery.due(now, 9, |_| false, nobody()), vec![(peer(1), at(1))]);
+        assert_eq!(discovery.due(now, 9, |_| false, nobody()), vec![]);
         discovery.failed(&peer(1), now);
-        assert_eq!(discovery.due(now + RETRY_FIRST, 9, |_| false), vec![]);
-        assert_eq!(discovery.due(now + 2 * RETRY_FIRST, 9, |_| false).len(), 1);
+        assert_eq!(discovery.due(now + RETRY_FIRST, 9, |_| false, nobody()), vec![]);
+        assert_eq!(discovery.due(now + 2 * RETRY_FIRST, 9, |_| false, nobody()).len(), 1);
         discovery.met(&peer(1), now);
-        assert_eq!(discovery.due(now + RETRY_LAST, 9, |_| false), vec![]);
+        assert_eq!(discovery.due(now + RETRY_LAST, 9, |_| false, nobody()), vec![]);
         discovery.parted(&peer(1), now, Duration::ZERO);
-        assert_eq!(discovery.due(now + RETRY_FIRST, 9, |_| false).len(), 1);
+        assert_eq!(discovery.due(now + RETRY_FIRST, 9, |_| false, nobody()).len(), 1);
     }
 
     #[test]

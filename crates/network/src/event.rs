@@ -42,8 +42,8 @@ pub enum Event {
         token: GossipToken,
         /// The neighbour it came from, not its author.
         source: PeerId,
-        /// The shard on whose topic it came.
-        shard: u16,
+        /// How deep the topic lies on which it came.
+        depth: u8,
         /// The payload.
         bytes: Vec<u8>,
     },

@@ -2,13 +2,16 @@
 //!
 //! Payloads carry their own signature, so GossipSub's is off. A message is named by the hash of its bytes.
 
-use crate::names::Names;
+use crate::{names::Names, place::Place};
 use libp2p::gossipsub::{
     self, Behaviour, ConfigBuilder, MaxCountSubscriptionFilter, MessageAuthenticity, MessageId, PeerScoreParams,
-    PeerScoreThresholds, TopicHash, TopicScoreParams, ValidationMode, WhitelistSubscriptionFilter,
+    PeerScoreThresholds, TopicHash, TopicScoreParams, TopicSubscriptionFilter, ValidationMode,
 };
-use pocketmesh_types::limits::OFFER_BYTES_MAX;
-use std::{collections::VecDeque, time::Duration};
+use pocketmesh_types::limits::{OFFER_BYTES_MAX, OFFER_DEPTH_MAX};
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
 /// Room for GossipSub's own fields around an offer.
 const ENVELOPE_BYTES_MAX: usize = 1 << 10;
@@ -28,18 +31,30 @@ const UNSENT_MAX: usize = 64;
 /// The score at which a peer is ignored altogether; one that breaks the rules is put below it at once.
 pub(crate) const GRAYLIST: f64 = -2500.0;
 
-/// Topics other than ours are not kept account of.
-type Filter = MaxCountSubscriptionFilter<WhitelistSubscriptionFilter>;
-/// GossipSub with our filter.
-pub(crate) type Gossip = Behaviour<gossipsub::IdentityTransform, Filter>;
+/// Topics that a peer listens to: one for each depth.
+const TOPICS: usize = OFFER_DEPTH_MAX as usize + 1;
 
-/// GossipSub subscribed to all shards of the network.
-pub(crate) fn build(names: &Names, shards: u16) -> Result<Gossip, String> {
-    let topics: Vec<_> = (0..shards).map(|shard| names.offers(shard)).collect();
+/// Topics of other forms than ours are not kept account of. Those of others are: we may have something to say there.
+#[derive(Debug)]
+pub(crate) struct OurTopics(Names);
+
+impl TopicSubscriptionFilter for OurTopics {
+    fn can_subscribe(&mut self, topic: &TopicHash) -> bool {
+        self.0.is_offers(topic.as_str())
+    }
+}
+
+/// GossipSub with our filter.
+pub(crate) type Gossip = Behaviour<gossipsub::IdentityTransform, MaxCountSubscriptionFilter<OurTopics>>;
+
+/// GossipSub, listening at every depth to what is for the peers around `me`.
+pub(crate) fn build(names: &Names, me: libp2p::PeerId) -> Result<Gossip, String> {
+    let place = Place::of_peer(me);
+    let topics: Vec<_> = (0..=OFFER_DEPTH_MAX).map(|depth| names.offers(&place, depth)).collect();
     let filter = MaxCountSubscriptionFilter {
-        filter: WhitelistSubscriptionFilter(topics.iter().map(|topic| topic.hash()).collect()),
-        max_subscribed_topics: topics.len().max(1),
-        max_subscriptions_per_request: topics.len().max(1),
+        filter: OurTopics(names.clone()),
+        max_subscribed_topics: TOPICS,
+        max_subscriptions_per_request: TOPICS,
     };
     let config = config(names)?;
     let mut gossip = Gossip::new_with_subscription_filter(MessageAuthenticity::Anonymous, config, filter)?;
@@ -114,22 +129,47 @@ fn thresholds() -> PeerScoreThresholds {
     }
 }
 
-/// Own messages that nobody was there to hear; they go out when the first neighbour subscribes.
+/// An own message that not enough peers are there to hear.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    /// Where the peers are that it is for.
+    pub(crate) place: Place,
+    /// How deep.
+    pub(crate) depth: u8,
+    /// The message.
+    pub(crate) bytes: Vec<u8>,
+    /// Until when listeners are looked for; none if the first that comes will do.
+    pub(crate) until: Option<Instant>,
+    /// Peers that may listen and that we were told of.
+    pub(crate) tried: usize,
+}
+
+/// Own messages that wait for listeners.
 #[derive(Debug, Default)]
-pub(crate) struct Unsent(VecDeque<(u16, Vec<u8>)>);
+pub(crate) struct Unsent(VecDeque<Waiting>);
 
 impl Unsent {
     /// Keeps a message; the oldest makes room.
-    pub(crate) fn keep(&mut self, shard: u16, bytes: Vec<u8>) {
+    pub(crate) fn keep(&mut self, waiting: Waiting) {
         if self.0.len() == UNSENT_MAX {
             self.0.pop_front();
         }
-        self.0.push_back((shard, bytes));
+        self.0.push_back(waiting);
     }
 
     /// Takes all that wait.
-    pub(crate) fn take(&mut self) -> VecDeque<(u16, Vec<u8>)> {
+    pub(crate) fn take(&mut self) -> VecDeque<Waiting> {
         std::mem::take(&mut self.0)
+    }
+
+    /// Whether listeners are looked for.
+    pub(crate) fn is_seeking(&self) -> bool {
+        self.0.iter().any(|waiting| waiting.until.is_some())
+    }
+
+    /// Those for which listeners are looked for.
+    pub(crate) fn seeking(&mut self) -> impl Iterator<Item = &mut Waiting> {
+        self.0.iter_mut().filter(|waiting| waiting.until.is_some())
     }
 }
 
@@ -139,7 +179,7 @@ mod tests {
 
     #[test]
     fn the_parameters_are_consistent() {
-        assert!(build(&Names::new("test"), 4).is_ok());
+        assert!(build(&Names::new("test"), libp2p::PeerId::random()).is_ok());
     }
 
     #[test]
@@ -162,9 +202,10 @@ mod tests {
     #[test]
     fn unsent_messages_are_bounded_and_the_newest_stay() {
         let mut unsent = Unsent::default();
-        (0..100u8).for_each(|n| unsent.keep(0, vec![n]));
+        let place = Place::of_key(&[1; 32]);
+        (0..100u8).for_each(|n| unsent.keep(Waiting { place, depth: 0, bytes: vec![n], until: None, tried: 0 }));
         let kept = unsent.take();
         assert_eq!(kept.len(), UNSENT_MAX);
-        assert_eq!(kept.back(), Some(&(0, vec![99])));
+        assert_eq!(kept.back().map(|waiting| &waiting.bytes), Some(&vec![99]));
     }
 }

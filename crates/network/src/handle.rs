@@ -2,13 +2,17 @@
 //! anywhere. [`Handle::send`] never waits; the others wait for the driver, which waits for nobody.
 
 use crate::{
+    address::{self, Prefix},
     dial::DialError,
     event::{GossipToken, Via},
     outbox::{Outboxes, SendError},
     streams::{self, OpenError},
 };
 use libp2p::{Multiaddr, Stream, multiaddr::Protocol};
-use pocketmesh_types::{PeerId, limits::OFFER_BYTES_MAX};
+use pocketmesh_types::{
+    PeerId,
+    limits::{CONTACT_BYTES_MAX, CONTACTS_MAX, OFFER_BYTES_MAX, OFFER_DEPTH_MAX},
+};
 use std::{
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
@@ -23,9 +27,9 @@ pub struct Stopped;
 /// Why a message was not gossiped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PublishError {
-    /// The network has fewer shards.
-    #[error("the network has no shard {0}")]
-    NoSuchShard(u16),
+    /// There are no topics so deep.
+    #[error("there is no topic at depth {0}; {OFFER_DEPTH_MAX} is the deepest")]
+    TooDeep(u8),
     /// Everybody would have to forward it.
     #[error("a message of {0} bytes is larger than the {OFFER_BYTES_MAX} that are gossiped")]
     TooLarge(usize),
@@ -90,15 +94,14 @@ pub struct PeerInfo {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) me: PeerId,
-    pub(crate) shards: u16,
     pub(crate) streams: Vec<&'static str>,
     pub(crate) outboxes: Outboxes,
     listening: RwLock<Vec<Multiaddr>>,
 }
 
 impl Shared {
-    pub(crate) fn new(me: PeerId, shards: u16, streams: Vec<&'static str>) -> Self {
-        Self { me, shards, streams, outboxes: Outboxes::default(), listening: RwLock::default() }
+    pub(crate) fn new(me: PeerId, streams: Vec<&'static str>) -> Self {
+        Self { me, streams, outboxes: Outboxes::default(), listening: RwLock::default() }
     }
 
     /// `address` with our own name at its end.
@@ -129,7 +132,9 @@ impl Shared {
 /// What the driver is asked.
 #[derive(Debug)]
 pub(crate) enum Command {
-    Publish { shard: u16, bytes: Vec<u8> },
+    Publish { key: [u8; 32], depth: u8, bytes: Vec<u8> },
+    Reach { peer: PeerId, contacts: Vec<Vec<u8>> },
+    MeshSize { reply: oneshot::Sender<usize> },
     Report { token: GossipToken, verdict: Verdict },
     Dial { address: Multiaddr, reply: oneshot::Sender<Result<PeerId, DialError>> },
     Disconnect { peer: PeerId, reason: DisconnectReason },
@@ -163,16 +168,17 @@ impl Handle {
         self.shared.outboxes.send(peer, bytes)
     }
 
-    /// Gossips to everybody on `shard`. With no neighbour yet, it goes out when the first one comes. The same bytes are
-    /// gossiped once only.
-    pub async fn publish(&self, shard: u16, bytes: Vec<u8>) -> Result<(), PublishError> {
-        if shard >= self.shared.shards {
-            return Err(PublishError::NoSuchShard(shard));
+    /// Gossips to the 2^-depth of the mesh that is nearest to `key`; depth 0 is everybody. To everybody it goes out when the
+    /// first neighbour is there; deeper, peers that listen are looked for and connected to, for three seconds, and it
+    /// goes nowhere if there are none. The same bytes are gossiped once only.
+    pub async fn publish(&self, key: [u8; 32], depth: u8, bytes: Vec<u8>) -> Result<(), PublishError> {
+        if depth > OFFER_DEPTH_MAX {
+            return Err(PublishError::TooDeep(depth));
         }
         if bytes.len() > OFFER_BYTES_MAX {
             return Err(PublishError::TooLarge(bytes.len()));
         }
-        self.command(Command::Publish { shard, bytes }).await.map_err(|Stopped| PublishError::Stopped)
+        self.command(Command::Publish { key, depth, bytes }).await.map_err(|Stopped| PublishError::Stopped)
     }
 
     /// Says what became of a gossiped message. Without it the message is not forwarded.
@@ -183,6 +189,25 @@ impl Handle {
     /// Connects to the peer at `address`, with or without `/p2p/…`; returns its name once messages can be sent to it.
     pub async fn dial(&self, address: Multiaddr) -> Result<PeerId, DialError> {
         self.ask(|reply| Command::Dial { address, reply }).await.unwrap_or(Err(DialError::Stopped))
+    }
+
+    /// Connects to a peer of which another says that it can be reached at these addresses, as [`Self::contacts`] gives them; also by
+    /// what is known of it already. It is `Connected`, or nothing. The connection is closed again when it is not used.
+    pub async fn reach(&self, peer: PeerId, contacts: Vec<Vec<u8>>) -> Result<(), Stopped> {
+        self.command(Command::Reach { peer, contacts }).await
+    }
+
+    /// Where others can reach us, for [`Self::reach`]: public addresses first, in few bytes.
+    pub fn contacts(&self) -> Vec<Vec<u8>> {
+        let mut addresses = self.shared.listening();
+        addresses.sort_by_key(|address| address::ip_of(address).and_then(Prefix::of).is_none());
+        let bytes = addresses.iter().map(Multiaddr::to_vec).filter(|bytes| bytes.len() <= CONTACT_BYTES_MAX);
+        bytes.take(CONTACTS_MAX).collect()
+    }
+
+    /// How many peers the mesh has besides us, about: exact while there are few.
+    pub async fn mesh_size(&self) -> Result<usize, Stopped> {
+        self.ask(|reply| Command::MeshSize { reply }).await
     }
 
     /// Disconnects a peer.

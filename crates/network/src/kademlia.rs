@@ -4,7 +4,7 @@
 //! libp2p reports what a query found but not who said it. Every answer passes through the behaviour, though, so this
 //! wrapper reads it on the way. It never changes how a query goes.
 
-use crate::{address::Reach, config::DhtRole};
+use crate::{address::Reach, config::DhtRole, place::Place};
 use libp2p::{
     Multiaddr, PeerId, StreamProtocol,
     core::{Endpoint, transport::PortUse},
@@ -83,6 +83,29 @@ impl Behaviour {
             // An error means that there is nobody to ask yet.
             let _ = self.inner.bootstrap();
         }
+    }
+
+    /// Peers of our own table that are for a message about a place, so deep, the nearest first.
+    pub(crate) fn listeners(&mut self, key: &[u8; 32], depth: u8) -> Vec<PeerId> {
+        let place = Place::of_key(key);
+        let key = kad::KBucketKey::new(key.to_vec());
+        let near = self.inner.get_closest_local_peers(&key).map(|key| *key.preimage()).take(kad::K_VALUE.get());
+        near.filter(|peer| Place::of_peer(*peer).agreement(&place) >= depth).collect()
+    }
+
+    /// Looks up the peers that are nearest to a key, unless enough questions are under way.
+    pub(crate) fn look_up(&mut self, key: &[u8; 32]) {
+        if self.inner.iter_queries().count() < QUERIES_MAX {
+            self.inner.get_closest_peers(key.to_vec());
+        }
+    }
+
+    /// How many peers there are besides us, about: as far as our table reaches, those in it.
+    pub(crate) fn population(&mut self) -> usize {
+        let me = kad::KBucketKey::from(self.me);
+        let near = self.inner.get_closest_local_peers(&me).map(|key| Place::of_peer(*key.preimage()));
+        let near: Vec<Place> = near.take(kad::K_VALUE.get()).collect();
+        if near.len() < kad::K_VALUE.get() { near.len() } else { Place::of_peer(self.me).population(&near) }
     }
 
     fn report(&mut self, from: PeerId, peers: &[KadPeer]) {

@@ -1,5 +1,6 @@
 //! The names that this network's protocols carry on the wire: `/pocketmesh/<network>/<protocol>/1`.
 
+use crate::place::{self, Place};
 use libp2p::{StreamProtocol, gossipsub::IdentTopic};
 
 /// The software's name in front of every protocol.
@@ -47,9 +48,16 @@ impl Names {
         self.protocol("kad")
     }
 
-    /// The topic on which the offers of a shard are gossiped.
-    pub(crate) fn offers(&self, shard: u16) -> IdentTopic {
-        IdentTopic::new(format!("{ROOT}{}/offers/{shard}/1", self.network))
+    /// The topic on which offers are gossiped that are for the peers around `place`, so deep.
+    pub(crate) fn offers(&self, place: &Place, depth: u8) -> IdentTopic {
+        IdentTopic::new(format!("{ROOT}{}/offers/{}/1", self.network, place.prefix(depth)))
+    }
+
+    /// Whether a topic of that name could be one of ours.
+    pub(crate) fn is_offers(&self, topic: &str) -> bool {
+        let rest = topic.strip_prefix(ROOT).and_then(|rest| rest.strip_prefix(&self.network));
+        let prefix = rest.and_then(|rest| rest.strip_prefix("/offers/")).and_then(|rest| rest.strip_suffix("/1"));
+        prefix.is_some_and(place::is_prefix)
     }
 }
 
@@ -67,7 +75,13 @@ mod tests {
     fn names_carry_network_and_version() {
         let names = Names::new("test");
         assert_eq!(names.direct().as_ref(), "/pocketmesh/test/direct/1");
-        assert_eq!(names.offers(3).to_string(), "/pocketmesh/test/offers/3/1");
+        let place = Place::of_key(&[7; 32]);
+        for depth in 0..3 {
+            let topic = names.offers(&place, depth).to_string();
+            assert_eq!(topic, format!("/pocketmesh/test/offers/{}/1", place.prefix(depth)));
+            assert!(names.is_offers(&topic) && !Names::new("other").is_offers(&topic));
+        }
+        assert!(!names.is_offers("/pocketmesh/test/offers/2/1"));
         assert_eq!(network_of(&names.identity()), Some("test"));
     }
 

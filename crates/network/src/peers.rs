@@ -5,6 +5,7 @@ use libp2p::{Multiaddr, Stream, swarm::ConnectionId};
 use pocketmesh_types::PeerId;
 use std::{
     collections::BTreeMap,
+    sync::{Arc, atomic::AtomicU64},
     time::{Duration, Instant},
 };
 use tokio::sync::oneshot;
@@ -42,6 +43,15 @@ pub(crate) struct Live {
     /// Ends the session when dropped.
     pub(crate) stop: Option<oneshot::Sender<()>>,
     pub(crate) since: Instant,
+    /// Messages that have passed, both ways.
+    pub(crate) messages: Arc<AtomicU64>,
+}
+
+/// How much had passed with a peer when that was last found to have changed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Passing {
+    pub(crate) messages: u64,
+    pub(crate) since: Instant,
 }
 
 /// See the module.
@@ -59,6 +69,9 @@ pub(crate) struct Peer {
     pub(crate) dialled: Vec<DialReply>,
     /// What they will be told if it comes to nothing.
     pub(crate) verdict: DialError,
+    /// Since when nothing has passed, of a peer that we connected to for a bid or an offer; such a connection does not
+    /// stay for its own sake.
+    pub(crate) passing: Option<Passing>,
     /// How long it is left alone after its connections have closed.
     pub(crate) pause: Duration,
 }
@@ -75,6 +88,7 @@ impl Peer {
             round_trip: None,
             dialled: Vec::new(),
             verdict: DialError::Closed,
+            passing: None,
             pause: Duration::ZERO,
         }
     }
@@ -87,6 +101,11 @@ impl Peer {
     /// Whether the session, if any, has told its last.
     pub(crate) fn is_over(&self) -> bool {
         self.links.is_empty() && !matches!(self.phase, Phase::Live(_))
+    }
+
+    /// Whether we keep a connection with it for its own sake.
+    pub(crate) fn is_chosen(&self) -> bool {
+        self.is_outbound() && self.passing.is_none()
     }
 
     /// Whether one of its connections is our own doing.

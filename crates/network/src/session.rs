@@ -14,7 +14,14 @@ use crate::{
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use libp2p::{Multiaddr, Stream};
 use pocketmesh_types::PeerId;
-use std::{io, time::Duration};
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 use tokio::{
     pin, select,
     sync::oneshot,
@@ -44,6 +51,8 @@ pub(crate) struct Session {
     /// Ends the session at once.
     pub(crate) stop: oneshot::Receiver<()>,
     pub(crate) write_stall: Duration,
+    /// Counts messages, both ways.
+    pub(crate) messages: Arc<AtomicU64>,
 }
 
 /// Why a session ended.
@@ -78,8 +87,8 @@ impl Session {
 
     async fn exchange(self) -> End {
         let gauge = self.queue.gauge.clone();
-        let reading = read_all(self.peer, self.inbound, &self.events);
-        let writing = write_all(self.outbound, self.queue, self.write_stall);
+        let reading = read_all(self.peer, self.inbound, &self.events, &self.messages);
+        let writing = write_all(self.outbound, self.queue, self.write_stall, &self.messages);
         pin!(reading, writing);
         select! {
             end = &mut reading => end,
@@ -95,15 +104,20 @@ impl Session {
 }
 
 /// Reads messages until the stream ends.
-async fn read_all(peer: PeerId, inbound: oneshot::Receiver<Stream>, events: &event::Sender) -> End {
+async fn read_all(peer: PeerId, inbound: oneshot::Receiver<Stream>, events: &event::Sender, count: &AtomicU64) -> End {
     match inbound.await {
-        Ok(stream) => read_stream(peer, stream, events).await,
+        Ok(stream) => read_stream(peer, stream, events, count).await,
         // The peer has no connection any more and never opened its stream.
         Err(_) => End::Broken,
     }
 }
 
-async fn read_stream(peer: PeerId, mut stream: impl AsyncRead + Unpin, events: &event::Sender) -> End {
+async fn read_stream(
+    peer: PeerId,
+    mut stream: impl AsyncRead + Unpin,
+    events: &event::Sender,
+    count: &AtomicU64,
+) -> End {
     let mut decoder = frame::Decoder::default();
     let mut buffer = vec![0; READ_BYTES];
     loop {
@@ -115,6 +129,7 @@ async fn read_stream(peer: PeerId, mut stream: impl AsyncRead + Unpin, events: &
             match decoder.feed(&mut input) {
                 Ok(None) => {}
                 Ok(Some(message)) => {
+                    count.fetch_add(1, Ordering::Relaxed);
                     if events.message(peer, message).await.is_err() {
                         return End::Unheard;
                     }
@@ -126,12 +141,13 @@ async fn read_stream(peer: PeerId, mut stream: impl AsyncRead + Unpin, events: &
 }
 
 /// Writes messages until the queue is closed and empty.
-async fn write_all(mut stream: impl AsyncWrite + Unpin, mut queue: Queue, stall: Duration) -> End {
+async fn write_all(mut stream: impl AsyncWrite + Unpin, mut queue: Queue, stall: Duration, count: &AtomicU64) -> End {
     let mut batch = Vec::with_capacity(BATCH_MESSAGES);
     let mut buffer = Vec::new();
     while queue.messages.recv_many(&mut batch, BATCH_MESSAGES).await > 0 {
         let deadline = tokio::time::Instant::now() + stall;
         let idle = queue.messages.is_empty();
+        count.fetch_add(batch.len() as u64, Ordering::Relaxed);
         match timeout_at(deadline, write_batch(&mut stream, &mut batch, &mut buffer, &queue, idle)).await {
             Ok(Ok(())) => {}
             Ok(Err(_)) => return End::Broken,

@@ -67,7 +67,7 @@ pub async fn start(mut config: Config) -> Result<(Handle, Events), StartError> {
     let names = Names::new(&config.network);
     let mut swarm = behaviour::build_swarm(&mut config, &names).map_err(StartError::Setup)?;
     let me = identity::ours_of(swarm.local_peer_id()).expect("our key is ed25519");
-    let shared = Arc::new(Shared::new(me, config.shards, config.streams.clone()));
+    let shared = Arc::new(Shared::new(me, config.streams.clone()));
     let early = listen(&mut swarm, &config.listen, &shared).await?;
 
     let (commands, asked) = mpsc::channel(COMMANDS_MAX);

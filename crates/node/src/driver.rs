@@ -20,8 +20,8 @@ use pocketmesh_protocol::jobs::active::{Active, Phase};
 use pocketmesh_protocol::{Command, CommandId, Effect, End, Event as Notice, Input, Peer, Record, Reply};
 use pocketmesh_sandbox::Executor;
 use pocketmesh_store::{Index, journal};
-use pocketmesh_types::{ClaimId, Hash, JobId, PeerId, TaskIndex, outcome::Outcome};
-use pocketmesh_wire::{Envelope, Key, Message, OpenError, Verified, message::Void};
+use pocketmesh_types::{Bytes, ClaimId, Hash, JobId, OfferId, PeerId, TaskIndex, outcome::Outcome};
+use pocketmesh_wire::{Envelope, Key, Message, OpenError, Signer, Verified, message::Void};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -116,6 +116,7 @@ impl Driver {
     pub async fn run(&mut self, sources: &mut Sources, mut stop: BoxFuture<'_, ()>) -> Result<(), LoopError> {
         let effects = self.peer.handle(self.clock.now(), Input::WallClock(wall()));
         self.perform(effects).await?;
+        self.look_around().await?;
         let effects = self.peer.resume(self.clock.now());
         self.perform(effects).await?;
         self.resume_reductions();
@@ -160,7 +161,12 @@ impl Driver {
                         tracing::debug!(peer = %to, %error, "a message was not sent");
                     }
                 }
-                Effect::Publish(message) => self.publish(&message).await,
+                Effect::Publish { message, near, depth } => self.publish(&message, near, depth).await,
+                Effect::Reach { peer, contacts } => {
+                    let contacts = contacts.into_iter().map(|contact| contact.0).collect();
+                    // It fails only when the network has ended, which the loop sees by itself.
+                    let _ = self.network.reach(peer, contacts).await;
+                }
                 Effect::Judge { token, judgement } => {
                     if let Some(token) = self.pending.take(token) {
                         // It fails only when the network has ended, which the loop sees by itself.
@@ -184,9 +190,9 @@ impl Driver {
         Ok(())
     }
 
-    async fn publish(&self, message: &Message) {
+    async fn publish(&self, message: &Message, near: OfferId, depth: u8) {
         let bytes = Envelope::seal(message, Vec::new(), &self.key).encode();
-        if let Err(error) = self.network.publish(gossip::SHARD, bytes).await {
+        if let Err(error) = self.network.publish(near.0.0, depth, bytes).await {
             tracing::warn!(%error, "an offer was not gossiped");
         }
     }
@@ -224,13 +230,13 @@ impl Driver {
                     Ok(())
                 }
             },
-            Event::Gossip { token, bytes, .. } => match gossip::open_gossip(&bytes) {
-                Ok(message) => {
+            Event::Gossip { token, depth, bytes, .. } => match gossip::open_gossip(&bytes) {
+                Ok(message) if gossip::is_for(self.key.peer(), depth, &message) => {
                     let token = self.pending.put(token);
-                    self.tell(Input::GossipHeard { token, message }).await
+                    self.tell(Input::GossipHeard { token, depth, message }).await
                 }
-                Err(error) => {
-                    tracing::debug!(%error, "gossip was rejected");
+                unfit => {
+                    tracing::debug!(error = ?unfit.err(), depth, "gossip was rejected");
                     let _ = self.network.report(token, pocketmesh_network::Verdict::Reject).await;
                     Ok(())
                 }
@@ -348,7 +354,15 @@ impl Driver {
     async fn keep_house(&mut self) -> Result<(), LoopError> {
         tokio::spawn(peers::save(self.network.clone(), Arc::clone(&self.index)));
         self.claims.sweep(self.peer.jobs());
-        self.tell(Input::WallClock(wall())).await
+        self.tell(Input::WallClock(wall())).await?;
+        self.look_around().await
+    }
+
+    /// Tells the protocol how large the mesh is and where we can be reached.
+    async fn look_around(&mut self) -> Result<(), LoopError> {
+        let peers = self.network.mesh_size().await.unwrap_or_default();
+        let contacts = self.network.contacts().into_iter().map(Bytes).collect();
+        self.tell(Input::Mesh { peers, contacts }).await
     }
 
     /// Keeps a claim under one of our leases as it was received; which, and about which tasks.

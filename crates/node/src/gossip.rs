@@ -5,9 +5,6 @@ use pocketmesh_protocol::Judgement;
 use pocketmesh_types::PeerId;
 use pocketmesh_wire::{Envelope, Message, OpenError, Strict, Verified};
 
-/// The one shard of offers so far.
-pub const SHARD: u16 = 0;
-
 /// Opens a direct message.
 pub fn open_direct(from: PeerId, bytes: &[u8]) -> Result<Verified<Message>, OpenError> {
     Envelope::decode(bytes)?.open_direct(from, &Strict)
@@ -16,6 +13,15 @@ pub fn open_direct(from: PeerId, bytes: &[u8]) -> Result<Verified<Message>, Open
 /// Opens something gossiped.
 pub fn open_gossip(bytes: &[u8]) -> Result<Verified<Message>, OpenError> {
     Envelope::decode(bytes)?.open_sealed(&Strict)
+}
+
+/// Whether gossip that came on our topic of that depth is meant for it: else somebody repeats it where its author did not want it.
+pub fn is_for(me: PeerId, depth: u8, message: &Verified<Message>) -> bool {
+    let offer = match &message.content {
+        Message::OfferClosed(closed) => closed.offer.0,
+        _ => message.id,
+    };
+    pocketmesh_network::deepest(&offer.0, me) >= depth
 }
 
 /// What the network is to do with gossip.

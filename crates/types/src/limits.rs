@@ -52,8 +52,10 @@ pub const CONTACT_BYTES_MAX: usize = 64;
 pub const OFFERS_HELD_MAX: usize = 10_000;
 /// Bids that one auction takes.
 pub const BIDS_PER_OFFER_MAX: usize = 256;
-/// Bids that an auction waits for when so many peers are known.
-pub const BIDS_WANTED: u32 = 64;
+/// Bids that an auction waits for, if there are so many peers and it has seats for two thirds of so many.
+pub const BIDS_WANTED: usize = 64;
+/// Bids that an auction of few seats waits for: enough that the draw is one.
+pub const BIDS_WANTED_MIN: usize = 16;
 /// Leases that a worker holds at once.
 pub const LEASES_PER_WORKER_MAX: usize = 64;
 /// Leases that a job has at once: each is a connection and a window of results. Guess.

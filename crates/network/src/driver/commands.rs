@@ -7,6 +7,7 @@ use crate::{
     identity,
     peers::{Peer, Phase},
 };
+use libp2p::Multiaddr;
 use pocketmesh_types::PeerId;
 use std::time::Duration;
 
@@ -16,7 +17,16 @@ const DISMISSAL_PAUSE: Duration = Duration::from_secs(60);
 impl Driver {
     pub(super) fn on_command(&mut self, command: Command) {
         match command {
-            Command::Publish { shard, bytes } => self.publish(shard, bytes),
+            Command::Publish { key, depth, bytes } => self.publish(&key, depth, bytes),
+            Command::Reach { peer, contacts } => {
+                let addresses = contacts.into_iter().filter_map(|contact| Multiaddr::try_from(contact).ok()).collect();
+                self.reach(peer, addresses);
+            }
+            Command::MeshSize { reply } => {
+                let met = self.live();
+                let estimate = self.swarm.behaviour_mut().kademlia.population();
+                let _ = reply.send(estimate.max(met));
+            }
             Command::Report { token, verdict } => self.report(&token, verdict),
             Command::Dial { address, reply } => self.dial(Origin::User(reply), address),
             Command::Disconnect { peer, reason } => self.on_disconnect(peer, reason),

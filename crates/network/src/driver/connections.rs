@@ -10,7 +10,7 @@ use crate::{
     gossip,
     handle::Direction,
     identity, names,
-    peers::{self, Link, Peer, Phase},
+    peers::{self, Link, Passing, Peer, Phase},
 };
 use libp2p::{
     Multiaddr,
@@ -34,12 +34,21 @@ impl Driver {
         let direction = if endpoint.is_dialer() { Direction::Outbound } else { Direction::Inbound };
         let address = dials::bare(endpoint.get_remote_address());
         let entry = self.peers.entry(peer).or_insert_with(|| Peer::new(Instant::now() + self.limits.identify_within));
+        let is_new = entry.links.is_empty();
         entry.links.insert(connection, Link { address, direction });
+        match origin {
+            Some(Origin::Passing(_)) if is_new => {
+                entry.passing = Some(Passing { messages: 0, since: Instant::now() });
+            }
+            Some(Origin::Passing(_)) | None => {}
+            // Somebody wants it for its own sake.
+            Some(_) => entry.passing = None,
+        }
         match origin {
             Some(Origin::User(reply)) if entry.is_live() => drop(reply.send(Ok(peer))),
             Some(Origin::User(reply)) => entry.dialled.push(reply),
             Some(Origin::Introducer(index)) => self.introducers[index].answered(peer, Instant::now()),
-            Some(Origin::Candidate(_)) | None => {}
+            Some(Origin::Candidate(_) | Origin::Passing(_)) | None => {}
         }
     }
 

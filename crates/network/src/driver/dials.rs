@@ -4,7 +4,7 @@ use super::{Driver, Finished};
 use crate::{
     address,
     dial::{self, DialError, Target},
-    discovery::DIALLING_MAX,
+    discovery::{Crowd, DIALLING_MAX},
     identity,
     peers::DialReply,
 };
@@ -27,6 +27,8 @@ pub(crate) enum Origin {
     Introducer(usize),
     /// Discovery.
     Candidate(PeerId),
+    /// A bid, or an offer of ours that is to get into its topic.
+    Passing(PeerId),
 }
 
 /// A dial under way.
@@ -125,7 +127,7 @@ impl Driver {
             // Who asked may have given up meanwhile.
             Origin::User(reply) => drop(reply.send(Ok(peer))),
             Origin::Introducer(index) => self.introducers[index].answered(peer, Instant::now()),
-            Origin::Candidate(_) => {}
+            Origin::Candidate(_) | Origin::Passing(_) => {}
         }
     }
 
@@ -134,7 +136,7 @@ impl Driver {
         match origin {
             Origin::User(reply) => drop(reply.send(Err(error))),
             Origin::Introducer(index) => self.on_introducer_failed(index, &error, now),
-            Origin::Candidate(peer) => self.discovery.failed(&peer, now),
+            Origin::Candidate(peer) | Origin::Passing(peer) => self.discovery.failed(&peer, now),
         }
     }
 
@@ -164,7 +166,7 @@ impl Driver {
 
     /// Dials discovered peers until enough of our own connections stand.
     pub(super) fn dial_candidates(&mut self, now: Instant) {
-        let outbound = self.peers.values().filter(|peer| peer.is_outbound()).count();
+        let outbound = self.peers.values().filter(|peer| peer.is_chosen()).count();
         let dialling = self.dials.values().filter(|attempt| matches!(attempt.origin, Origin::Candidate(_))).count();
         let wanted = self.limits.outbound_target.saturating_sub(outbound + dialling);
         let room = wanted.min(DIALLING_MAX.saturating_sub(dialling));
@@ -172,18 +174,39 @@ impl Driver {
             return;
         }
         let peers = &self.peers;
-        for (peer, addresses) in self.discovery.due(now, room, |peer| peers.contains_key(peer)) {
-            let given = addresses.first().cloned().unwrap_or_else(Multiaddr::empty);
-            let expected = identity::libp2p_of(peer);
-            let opts = DialOpts::peer_id(expected).addresses(addresses).allocate_new_port().build();
-            let attempt = Attempt {
-                origin: Origin::Candidate(peer),
-                expected: Some(expected),
-                addresses: VecDeque::from([given.clone()]),
-                given,
-            };
-            self.begin(attempt, opts);
+        let mut crowd = Crowd::new(self.shared.me);
+        let dialled = self.dials.values().filter_map(|attempt| match attempt.origin {
+            Origin::Candidate(peer) => Some(peer),
+            _ => None,
+        });
+        let chosen = peers.iter().filter(|(_, entry)| entry.passing.is_none()).map(|(peer, _)| *peer);
+        chosen.chain(dialled).for_each(|peer| crowd.add(&peer));
+        for (peer, addresses) in self.discovery.due(now, room, |peer| peers.contains_key(peer), crowd) {
+            self.dial_peer(Origin::Candidate(peer), peer, addresses);
         }
+    }
+
+    /// Connects to a peer for a bid or an offer, at the addresses that another names or by what is known of it.
+    pub(super) fn reach(&mut self, peer: PeerId, addresses: Vec<Multiaddr>) {
+        let under_way = |attempt: &Attempt| matches!(attempt.origin, Origin::Passing(to) if to == peer);
+        let is_known = peer == self.shared.me || self.peers.contains_key(&peer) || self.dials.values().any(under_way);
+        if !is_known && self.dials.len() < ATTEMPTS_MAX {
+            let addresses = self.swarm.behaviour().kademlia.reach().filter(addresses);
+            self.dial_peer(Origin::Passing(peer), peer, addresses);
+        }
+    }
+
+    /// Dials a peer at all of these addresses and at those that Kademlia knows.
+    fn dial_peer(&mut self, origin: Origin, peer: PeerId, addresses: Vec<Multiaddr>) {
+        let given = addresses.first().cloned().unwrap_or_else(Multiaddr::empty);
+        let expected = identity::libp2p_of(peer);
+        let opts = DialOpts::peer_id(expected)
+            .addresses(addresses)
+            .extend_addresses_through_behaviour()
+            .allocate_new_port()
+            .build();
+        let addresses = VecDeque::from([given.clone()]);
+        self.begin(Attempt { origin, expected: Some(expected), addresses, given }, opts);
     }
 }
 

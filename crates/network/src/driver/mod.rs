@@ -20,6 +20,7 @@ use crate::{
     identity, kademlia,
     names::Names,
     peers::Peer,
+    place::Place,
     session::End,
     streams,
 };
@@ -31,7 +32,7 @@ use libp2p::{
     identify, mdns, ping,
     swarm::{ConnectionId, SwarmEvent},
 };
-use pocketmesh_types::PeerId;
+use pocketmesh_types::{PeerId, limits::OFFER_DEPTH_MAX};
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
@@ -74,8 +75,8 @@ pub(crate) struct Driver {
     introducers: Vec<Introducer>,
     dials: HashMap<ConnectionId, Attempt>,
     tasks: JoinSet<Finished>,
-    /// The shard behind each topic.
-    topics: HashMap<TopicHash, u16>,
+    /// How deep each of our topics lies.
+    topics: HashMap<TopicHash, u8>,
     unsent: Unsent,
     complaints: HashSet<(PeerId, &'static str)>,
 }
@@ -91,6 +92,7 @@ impl Driver {
         events: event::Sender,
     ) -> Self {
         let now = Instant::now();
+        let place = Place::of_peer(*swarm.local_peer_id());
         let mut driver = Self {
             swarm,
             limits: config.limits,
@@ -102,7 +104,7 @@ impl Driver {
             introducers: config.bootstrap.into_iter().map(|address| Introducer::new(address, now)).collect(),
             dials: HashMap::new(),
             tasks: JoinSet::new(),
-            topics: (0..config.shards).map(|shard| (names.offers(shard).hash(), shard)).collect(),
+            topics: (0..=OFFER_DEPTH_MAX).map(|depth| (names.offers(&place, depth).hash(), depth)).collect(),
             unsent: Unsent::default(),
             complaints: HashSet::new(),
             names,
@@ -207,13 +209,17 @@ impl Driver {
         self.dial_introducers(now);
         self.dial_candidates(now);
         self.advance_all(now);
+        self.close_idle(now);
+        self.publish_waiting(now);
         if self.discovery.ask_now(now, self.live()) {
             self.swarm.behaviour_mut().kademlia.bootstrap();
         }
     }
 
     fn is_busy(&self) -> bool {
-        self.peers.values().any(|peer| !peer.is_live()) || self.discovery.asks_soon(Instant::now())
+        self.peers.values().any(|peer| !peer.is_live())
+            || self.unsent.is_seeking()
+            || self.discovery.asks_soon(Instant::now())
     }
 
     fn on_listening(&mut self, address: Multiaddr) {
@@ -226,7 +232,8 @@ impl Driver {
         let via = Via::Kademlia { from: identity::ours_of(from) };
         for (peer, addresses) in peers {
             if let Some(peer) = identity::ours_of(&peer) {
-                self.heard_of(peer, via, addresses);
+                self.heard_of(peer, via, addresses.clone());
+                self.try_listener(peer, addresses);
             }
         }
         self.dial_candidates(Instant::now());

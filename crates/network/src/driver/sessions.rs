@@ -6,13 +6,19 @@ use crate::{
     discovery::backoff,
     event::Event,
     identity, outbox,
-    peers::{Live, Phase},
+    peers::{Live, Passing, Phase},
     session::{End, Session},
     streams::{self, OpenError},
 };
 use libp2p::Stream;
 use pocketmesh_types::PeerId;
-use std::time::{Duration, Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
 use tokio::sync::oneshot;
 
 /// A stream that broke while its connection lives is opened again after this, doubled each time.
@@ -45,6 +51,24 @@ impl Driver {
                 self.disconnect(peer, Duration::ZERO);
             }
             _ => {}
+        }
+    }
+
+    /// Closes connections that were made for a bid or an offer, and over which nothing has passed for a while.
+    pub(super) fn close_idle(&mut self, now: Instant) {
+        let mut idle = Vec::new();
+        for (peer, entry) in &mut self.peers {
+            let (Phase::Live(live), Some(passing)) = (&entry.phase, &mut entry.passing) else { continue };
+            let messages = live.messages.load(Ordering::Relaxed);
+            if messages != passing.messages {
+                *passing = Passing { messages, since: now };
+            } else if passing.since + self.limits.passing_idle <= now {
+                idle.push(*peer);
+            }
+        }
+        for peer in idle {
+            tracing::debug!(%peer, "a connection is not needed any more");
+            self.disconnect(peer, Duration::ZERO);
         }
     }
 
@@ -88,6 +112,7 @@ impl Driver {
         let (outbox, queue) = outbox::outbox(&self.limits);
         let (inbound_sender, inbound) = oneshot::channel();
         let (stop_sender, stop) = oneshot::channel();
+        let messages = Arc::<AtomicU64>::default();
         let session = Session {
             peer,
             address: link.address.clone(),
@@ -98,8 +123,9 @@ impl Driver {
             events: self.events.clone(),
             stop,
             write_stall: self.limits.write_stall,
+            messages: Arc::clone(&messages),
         };
-        let live = Live { inbound: Some(inbound_sender), stop: Some(stop_sender), since: Instant::now() };
+        let live = Live { inbound: Some(inbound_sender), stop: Some(stop_sender), since: Instant::now(), messages };
         entry.phase = Phase::Live(live);
         entry.answer(&Ok(peer));
         let early = entry.early.take();

@@ -5,16 +5,19 @@ use futures::future::join_all;
 use pocketmesh_network::{DhtRole, Event, PublishError, Verdict};
 use pocketmesh_types::{PeerId, limits::OFFER_BYTES_MAX};
 
+/// What is gossiped here is about this.
+const KEY: [u8; 32] = [9; 32];
+
 /// Waits for a gossiped message, judges it, and returns it.
-async fn judge(node: &mut Node, verdict: Verdict) -> (PeerId, u16, Vec<u8>) {
-    let (token, source, shard, bytes) = node
+async fn judge(node: &mut Node, verdict: Verdict) -> (PeerId, u8, Vec<u8>) {
+    let (token, source, depth, bytes) = node
         .until(|event| match event {
-            Event::Gossip { token, source, shard, bytes } => Some((token, source, shard, bytes)),
+            Event::Gossip { token, source, depth, bytes } => Some((token, source, depth, bytes)),
             _ => None,
         })
         .await;
     node.handle.report(token, verdict).await.expect("it runs");
-    (source, shard, bytes)
+    (source, depth, bytes)
 }
 
 /// A peer that nobody is told of, so that it stays with those it dials.
@@ -43,17 +46,15 @@ async fn an_offer_reaches_everybody() {
     let mut others = join_all((2..=6).map(|seed| Node::join(config(seed), address.clone()))).await;
     first.until_met(5).await;
     let offer = vec![7; OFFER_BYTES_MAX];
-    first.handle.publish(0, offer.clone()).await.expect("published");
+    first.handle.publish(KEY, 0, offer.clone()).await.expect("published");
     let heard = join_all(others.iter_mut().map(|node| judge(node, Verdict::Accept))).await;
-    assert!(heard.iter().all(|(_, shard, bytes)| *shard == 0 && *bytes == offer));
+    assert!(heard.iter().all(|(_, depth, bytes)| *depth == 0 && *bytes == offer));
 }
 
 #[tokio::test]
 async fn an_offer_made_alone_goes_out_with_the_first_neighbour() {
-    let mut config_of_b = config(2);
-    config_of_b.shards = 1;
-    let (a, mut b) = (Node::start(config(1)).await, Node::start(config_of_b).await);
-    a.handle.publish(0, b"early".to_vec()).await.expect("kept");
+    let (a, mut b) = (Node::start(config(1)).await, Node::start(config(2)).await);
+    a.handle.publish(KEY, 0, b"early".to_vec()).await.expect("kept");
     a.handle.dial(b.address()).await.expect("connected");
     assert_eq!(judge(&mut b, Verdict::Accept).await, (a.id(), 0, b"early".to_vec()));
 }
@@ -66,14 +67,14 @@ async fn only_what_is_accepted_is_forwarded_and_what_is_rejected_lowers_the_scor
         infos.iter().find(|info| info.peer == peer).expect("connected").score
     };
     for (message, verdict) in [("good", Verdict::Accept), ("late", Verdict::Ignore)] {
-        a.handle.publish(0, message.into()).await.expect("published");
+        a.handle.publish(KEY, 0, message.into()).await.expect("published");
         assert_eq!(judge(&mut b, verdict).await, (a.id(), 0, message.into()));
     }
     assert!(score(&b, a.id()).await >= 0.0, "nobody is to blame for a late message");
-    a.handle.publish(0, b"bad".to_vec()).await.expect("published");
+    a.handle.publish(KEY, 0, b"bad".to_vec()).await.expect("published");
     judge(&mut b, Verdict::Reject).await;
     assert!(score(&b, a.id()).await < 0.0);
-    a.handle.publish(0, b"last".to_vec()).await.expect("published");
+    a.handle.publish(KEY, 0, b"last".to_vec()).await.expect("published");
     judge(&mut b, Verdict::Accept).await;
 
     let heard = [judge(&mut c, Verdict::Accept).await, judge(&mut c, Verdict::Accept).await];
@@ -84,6 +85,6 @@ async fn only_what_is_accepted_is_forwarded_and_what_is_rejected_lowers_the_scor
 async fn what_cannot_be_gossiped_is_told() {
     let a = Node::start(config(1)).await;
     let bytes = OFFER_BYTES_MAX + 1;
-    assert_eq!(a.handle.publish(0, vec![0; bytes]).await, Err(PublishError::TooLarge(bytes)));
-    assert_eq!(a.handle.publish(1, vec![0]).await, Err(PublishError::NoSuchShard(1)));
+    assert_eq!(a.handle.publish(KEY, 0, vec![0; bytes]).await, Err(PublishError::TooLarge(bytes)));
+    assert_eq!(a.handle.publish(KEY, 17, vec![0]).await, Err(PublishError::TooDeep(17)));
 }

@@ -141,14 +141,14 @@ impl Book {
     }
 
     /// The disclosure for one peer, once the auction is closed; none for a peer whose bid is not known here (too many
-    /// that did not count are forgotten).
+    /// that did not count are forgotten). Whose bid did not count is not told of the others: they explain nothing to it.
     pub fn closing_for(&self, bidder: &PeerId) -> Option<Closing> {
         let clearing = self.clearing.as_ref()?;
         let position = self.entries.iter().position(|entry| entry.bidder == *bidder);
-        let standing = match position {
-            Some(index) => clearing.outcomes[index].standing,
-            None => *self.turned_away.get(bidder)?,
+        let (standing, bids) = match position {
+            Some(index) => (clearing.outcomes[index].standing, self.entries.clone()),
+            None => (*self.turned_away.get(bidder)?, Vec::new()),
         };
-        Some(Closing { offer: self.terms.offer, nonce: self.nonce, bids: self.entries.clone(), standing })
+        Some(Closing { offer: self.terms.offer, nonce: self.nonce, bids, standing })
     }
 }

@@ -66,7 +66,9 @@ impl Active {
         if free == 0 {
             return;
         }
-        let bids_wanted = u16::try_from(free.min(limits::BIDS_WANTED as usize)).expect("at most BIDS_WANTED");
+        // Two thirds of the bids can win.
+        let enough = (seats + seats / 2).clamp(limits::BIDS_WANTED_MIN, limits::BIDS_WANTED);
+        let bids_wanted = u16::try_from(free.min(enough)).expect("at most BIDS_WANTED");
         let peers = context.peers.len() + context.strangers();
         let share = match &self.closed {
             Some(last) => last.turnout.next_share(),

@@ -125,7 +125,7 @@ impl<'a> Spreading<'a> {
         let way = Way { publisher: publisher.id, published: Instant::now(), heard: BTreeMap::new() };
         self.ways.insert(bytes.clone(), way);
         self.under_way.insert(bytes.clone());
-        publisher.handle.publish(0, bytes).await.expect("published");
+        publisher.handle.publish([0; 32], 0, bytes).await.expect("published");
     }
 
     /// Until at most so many messages are on their way to somebody. Of those that make no progress nothing is hoped.

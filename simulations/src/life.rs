@@ -1,6 +1,7 @@
 //! How peers begin, crash, come and go, and what else goes wrong by itself.
 
 use crate::{
+    dice::Dice,
     node::{Lanes, Link},
     plant::Plant,
     seen::Seen,
@@ -66,9 +67,9 @@ impl World {
 
     /// What the network of a peer knows of the mesh. The daemon estimates the number of peers by the distance of the twenty nearest
     /// (specs/network.md §4).
-    fn mesh_as_seen(&mut self, at: u32) -> Input {
+    fn mesh_as_seen(&self, at: u32) -> Input {
         let others = self.nodes.len() - 1;
-        let error = self.dice.churn.spread(1.0, 1.7);
+        let error = Dice::new(self.seed, &format!("mesh as seen by {at}")).spread(1.0, 1.7);
         let peers = if others <= 20 { others } else { (others as f64 * error) as usize };
         Input::Mesh { peers, contacts: vec![Bytes(at.to_le_bytes().to_vec())] }
     }

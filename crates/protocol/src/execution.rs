@@ -114,7 +114,8 @@ impl Execution {
             context.send(from, Decline { lease: id, reason });
             return None;
         }
-        let work = WorkLease::new(from, lease, context.now);
+        let contacts = held.map_or_else(Vec::new, |held| held.offer.contacts);
+        let work = WorkLease::new(from, contacts, lease, context.now);
         let job = work.job_id;
         context.fetch(work.job.program, work.job.program_len, alloc::vec![from]);
         if work.job.files.len > 0 {
@@ -266,11 +267,18 @@ impl Execution {
         }
     }
 
-    /// A requester is gone: its leases wait for it a while.
+    /// A requester is gone: its leases wait for it a while, and we try to find it.
     pub fn on_disconnected(&mut self, context: &mut Context, peer: PeerId) {
+        self.look_for(context, peer);
         for (&id, lease) in self.leases.iter().filter(|(_, lease)| lease.requester == peer) {
             let wait = (lease.heartbeat * HEARTBEATS_MISSED_MAX).min(GONE_MAX);
             context.timers.set(Timer::RequesterGone(id), context.now + wait);
+        }
+    }
+
+    fn look_for(&self, context: &mut Context, requester: PeerId) {
+        if let Some(lease) = self.leases.values().find(|lease| lease.requester == requester) {
+            context.emit(Effect::Reach { peer: requester, contacts: lease.contacts.clone() });
         }
     }
 
@@ -310,7 +318,11 @@ impl Execution {
             by_requester.entry(lease.requester).or_default().push((id, lease.backlog()));
         }
         for (requester, leases) in by_requester {
-            context.send(requester, Heartbeat { leases });
+            if context.peers.contains_key(&requester) {
+                context.send(requester, Heartbeat { leases });
+            } else {
+                self.look_for(context, requester);
+            }
         }
         if let Some(every) = self.leases.values().map(|lease| lease.heartbeat).min() {
             context.timers.set(Timer::Heartbeat, context.now + every);

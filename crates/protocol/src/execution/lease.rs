@@ -56,6 +56,8 @@ pub struct Stated {
 pub struct WorkLease {
     /// Who granted it.
     pub requester: PeerId,
+    /// Where that can be reached.
+    pub contacts: Vec<Bytes>,
     /// The job.
     pub job: Job,
     /// The job's id.
@@ -94,13 +96,14 @@ pub fn is_as_offered(context: &Context, held: &Held, lease: &Lease) -> bool {
 
 impl WorkLease {
     /// A lease just taken; its program, and the files that it reads, are being fetched.
-    pub fn new(requester: PeerId, lease: Lease, now: Instant) -> Self {
+    pub fn new(requester: PeerId, contacts: Vec<Bytes>, lease: Lease, now: Instant) -> Self {
         let mut missing = BTreeSet::from([Item::Blob(lease.job.program)]);
         if lease.job.files.len > 0 {
             missing.insert(Item::Tree(lease.job.files.id));
         }
         Self {
             requester,
+            contacts,
             job_id: JobId(envelope::id(&lease.job.clone().into())),
             job: lease.job,
             heartbeat: Duration::from_millis(u64::from(lease.heartbeat_ms)),

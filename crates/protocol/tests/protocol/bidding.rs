@@ -181,3 +181,15 @@ fn a_requester_that_cannot_be_reached_does_not_keep_a_worker_from_bidding() {
     assert_eq!(bids(&world, workers[0]), 0, "it is waiting for others");
     assert_eq!(world.finish(requester, id, seconds(30)), End::Complete, "and not for long");
 }
+
+#[test]
+fn a_worker_that_loses_its_requester_looks_for_it_where_the_offer_said() {
+    let (mut world, requester, workers) = sparse(89, 1, 1);
+    let id = world.submit(requester, &job("count", 400, 1), Inputs::None);
+    world.run_for(seconds(2));
+    assert!(world.peer(workers[0]).load().0 > 0, "it has a lease");
+    world.disconnect(requester, workers[0]);
+    assert_eq!(world.finish(requester, id, seconds(60)), End::Complete);
+    let leases = world.node(requester).events.iter().filter(|(_, event)| matches!(event, Event::Leased { .. }));
+    assert_eq!(leases.count(), 1, "the lease has outlived the connection");
+}

@@ -25,6 +25,9 @@ pub fn profile() -> ProfileId {
     ProfileId(Hash::of(b"simulated"))
 }
 
+/// When a peer that has started looks for the first time how large the mesh is: the daemon does when it first keeps house.
+const LOOKS_AROUND_AFTER: u64 = 2 * SECOND;
+
 impl World {
     /// Starts a peer on what is on its disk.
     pub(crate) fn start(&mut self, at: u32) {
@@ -51,13 +54,16 @@ impl World {
         }));
         self.journal_of(at).into_iter().for_each(|record| peer.restore(record));
         let mut effects = peer.handle(Default::default(), Input::WallClock(wall));
-        effects.extend(peer.handle(Default::default(), self.mesh_as_seen(at)));
+        let nobody_yet = Input::Mesh { peers: 0, contacts: vec![Bytes(at.to_le_bytes().to_vec())] };
+        effects.extend(peer.handle(Default::default(), nobody_yet));
         effects.extend(peer.resume(Default::default()));
         let name = self.nodes[at as usize].id;
         let disk = std::mem::take(&mut self.nodes[at as usize].disk);
         self.see(&Seen::Started { at, name, disk: &disk });
         let node = &mut self.nodes[at as usize];
         (node.disk, node.peer) = (disk, Some(peer));
+        let life = node.life;
+        self.later(LOOKS_AROUND_AFTER, What::LookAround { at, life });
         self.perform(at, effects);
         for edge in 0..self.edges[at as usize].len() {
             let (b, wait) = (self.edges[at as usize][edge], self.dice.churn.below(CONNECT_WITHIN));
@@ -65,13 +71,13 @@ impl World {
         }
     }
 
-    /// What the network of a peer knows of the mesh. The daemon estimates the number of peers by the distance of the twenty nearest
+    /// A peer's network tells it how large the mesh is. The daemon estimates that by the distance of the twenty nearest
     /// (specs/network.md §4).
-    fn mesh_as_seen(&self, at: u32) -> Input {
+    pub(crate) fn look_around(&mut self, at: u32) {
         let others = self.nodes.len() - 1;
         let error = Dice::new(self.seed, &format!("mesh as seen by {at}")).spread(1.0, 1.7);
         let peers = if others <= 20 { others } else { (others as f64 * error) as usize };
-        Input::Mesh { peers, contacts: vec![Bytes(at.to_le_bytes().to_vec())] }
+        self.tell(at, Input::Mesh { peers, contacts: vec![Bytes(at.to_le_bytes().to_vec())] });
     }
 
     /// A peer is gone from one moment to the next; others notice at once, or after a while.

@@ -71,6 +71,8 @@ pub enum What {
     Break { a: u32, b: u32, epoch: u32 },
     /// One end notices that a connection is gone.
     Notice { at: u32, gone: u32, epoch: u32 },
+    /// A peer looks how large the mesh is.
+    LookAround { at: u32, life: u32 },
     /// A peer starts.
     Start { at: u32 },
     /// A peer crashes.
@@ -199,6 +201,7 @@ impl World {
             What::Idle { a, b, epoch } => self.close_if_idle(a, b, epoch),
             What::Break { a, b, epoch } => self.break_link(a, b, epoch),
             What::Notice { at, gone, epoch } => self.notice_gone(at, gone, epoch),
+            What::LookAround { at, life } if self.lives(at, life) => self.look_around(at),
             What::Start { at } => self.start(at),
             What::Crash { at, life } if self.lives(at, life) => self.crash(at),
             What::Churn { at, leaves } => self.churn(at, leaves),

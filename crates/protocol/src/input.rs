@@ -80,6 +80,13 @@ pub enum Input {
         /// Where this peer can be reached, in the transport's own form: the first few count.
         contacts: Vec<Bytes>,
     },
+    /// So many bytes of blobs were sent to a peer since the start.
+    Sent {
+        /// To whom.
+        peer: PeerId,
+        /// How many in all.
+        bytes: u64,
+    },
     /// A record is on the disk to stay.
     Stored {
         /// Which.

@@ -73,6 +73,7 @@ impl Peer {
                 self.jobs.on_fetched(&mut self.context, item, found);
             }
             Input::Mesh { peers, contacts } => self.context.set_mesh(peers, contacts),
+            Input::Sent { peer, bytes } => self.context.reputation.sent(peer, bytes),
             Input::Stored { record } => self.jobs.on_stored(&mut self.context, record),
             Input::DeviceChanged { slots } => {
                 self.context.slots = slots;

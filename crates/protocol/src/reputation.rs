@@ -25,6 +25,8 @@ pub struct Seen {
     pub late: u64,
     /// How long all that it has claimed took, from assignment to claim or commitment.
     pub busy: Duration,
+    /// Bytes of programs, inputs and files that this peer itself has sent to it since it started.
+    pub sent: u64,
     /// Audit windows of it that became final.
     pub windows_final: u32,
     /// Audit windows of it that were voided.
@@ -36,6 +38,14 @@ pub struct Seen {
 pub struct Reputation {
     peers: BTreeMap<PeerId, Seen>,
     windows: Windows,
+    all: Totals,
+}
+
+/// What all peers together have claimed and were sent: what is usual.
+#[derive(Debug, Default)]
+struct Totals {
+    claimed: u64,
+    sent: u64,
 }
 
 /// How audit windows ended, whoever's they were.
@@ -80,10 +90,18 @@ impl Reputation {
 
     /// It has claimed, or committed to, an execution that took so long.
     pub fn claimed(&mut self, peer: PeerId, took: Duration) {
+        self.all.claimed = self.all.claimed.saturating_add(1);
         self.change(peer, |seen| {
             seen.claimed = seen.claimed.saturating_add(1);
             seen.busy = seen.busy.saturating_add(took);
         });
+    }
+
+    /// So many bytes in all were sent to it by this peer itself.
+    pub fn sent(&mut self, peer: PeerId, bytes: u64) {
+        let before = self.of(peer).sent;
+        self.all.sent = self.all.sent.saturating_sub(before).saturating_add(bytes);
+        self.change(peer, |seen| seen.sent = bytes);
     }
 
     /// So many of its executions were accepted.
@@ -141,13 +159,22 @@ impl Reputation {
 
     /// The chance that `peer` delivers, in parts per million. It counts in whole tenths: an unknown peer stands beside the
     /// reliable ones, and where all ask the same price it is drawn as often as they. Else those who had work once would have it for
-    /// ever, by a thousandth of a point.
+    /// ever, by a thousandth of a point. Who takes more than twice as many of our own bytes for an execution as is usual counts for less
+    /// in that proportion: it does not get its data from others, and our line is what limits a large job.
     pub fn delivery_ppm(&self, peer: &PeerId) -> u32 {
         let seen = self.of(peer);
         let good = u64::from(seen.served) + PRIOR.0;
         let all = u64::from(seen.served) + u64::from(seen.failed) + PRIOR.1;
-        let tenths = (good * 10 / all).clamp(1, 9);
-        u32::try_from(tenths * 100_000).expect("a share of a million")
+        let tenths = u128::from(good * 10 / all);
+        let (usual, taken) = (self.usual_bytes(seen.claimed), u128::from(seen.sent));
+        let tenths = if taken > usual { tenths * usual / taken } else { tenths };
+        u32::try_from(tenths.clamp(1, 9) * 100_000).expect("a share of a million")
+    }
+
+    /// Twice the bytes that are sent for so many executions on average, an unknown peer's first one included.
+    fn usual_bytes(&self, claimed: u64) -> u128 {
+        let executions = u128::from(claimed.max(1));
+        2 * u128::from(self.all.sent) * executions / u128::from(self.all.claimed.max(1))
     }
 
     fn change(&mut self, peer: PeerId, change: impl FnOnce(&mut Seen)) {
@@ -161,6 +188,20 @@ impl Reputation {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_takes_far_more_of_our_bytes_than_others_counts_for_less() {
+        let (mut reputation, [one, other, greedy]) = (Reputation::default(), [1, 2, 3].map(|name| PeerId([name; 32])));
+        for peer in [one, other, greedy] {
+            (0..100).for_each(|_| reputation.claimed(peer, Duration::from_secs(1)));
+        }
+        for (peer, bytes) in [(one, 1_000), (one, 3_000), (other, 1_000), (greedy, 26_000)] {
+            reputation.sent(peer, bytes);
+        }
+        assert_eq!(reputation.of(one).sent, 3_000, "what is told is the sum");
+        assert_eq!([one, other, greedy].map(|peer| reputation.delivery_ppm(&peer)), [900_000, 900_000, 600_000]);
+        assert_eq!(reputation.delivery_ppm(&PeerId([4; 32])), 900_000);
+    }
 
     #[test]
     fn a_newcomer_stands_beside_the_reliable_and_before_those_who_fail() {

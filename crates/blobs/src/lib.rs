@@ -7,6 +7,7 @@
 mod exchange;
 mod offload;
 pub mod store;
+mod tree;
 
 pub use exchange::{
     fetch::{FetchError, Wanted, fetch},

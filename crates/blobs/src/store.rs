@@ -6,10 +6,16 @@
 
 mod catalogue;
 mod files;
+mod keeping;
+pub(crate) mod partial;
+mod partials;
+pub(crate) mod portion;
 mod writer;
 
 use catalogue::{Catalogue, Entry};
 use files::Files;
+pub use keeping::{Blob, Freed, Scrubbed};
+use partials::Partials;
 use pocketmesh_types::{BlobId, Hash};
 use std::{
     fs::File,
@@ -30,6 +36,8 @@ pub struct Store(Arc<Inner>);
 struct Inner {
     files: Files,
     catalogue: Mutex<Catalogue>,
+    /// Locked before the catalogue where both are.
+    partials: Mutex<Partials>,
 }
 
 /// What must survive a power cut.
@@ -92,6 +100,9 @@ pub enum PutError {
         /// The name they have.
         found: BlobId,
     },
+    /// It was removed while it was being fetched.
+    #[error("blob {0} was removed while it was being fetched")]
+    Removed(BlobId),
     /// The disk refused, or the reader.
     #[error("cannot store a blob: {0}")]
     Io(#[from] io::Error),
@@ -137,7 +148,12 @@ impl Store {
         for id in catalogue.evict_to_quota() {
             files.remove(id)?;
         }
-        Ok(Self(Arc::new(Inner { files, catalogue: Mutex::new(catalogue) })))
+        for id in files.list_kept()? {
+            catalogue.pin(id, keeping::kept());
+        }
+        let store = Self(Arc::new(Inner { files, catalogue: Mutex::new(catalogue), partials: Mutex::default() }));
+        store.load_partials()?;
+        Ok(store)
     }
 
     /// Stores bytes that can be had again.
@@ -211,16 +227,8 @@ impl Store {
     /// on.
     pub fn verify(&self, id: BlobId) -> Result<(), GetError> {
         let len = self.len(id).ok_or(GetError::Missing(id))?;
-        let (mut file, _) = self.open_named(id, len)?;
-        let mut hasher = blake3::Hasher::new();
-        let mut chunk = vec![0; CHUNK_BYTES];
-        loop {
-            match file.read(&mut chunk)? {
-                0 => break,
-                count => hasher.update(&chunk[..count]),
-            };
-        }
-        if BlobId(Hash(*hasher.finalize().as_bytes())) != id {
+        let (file, _) = self.open_named(id, len)?;
+        if self.hash_file(id, file, len)? != id {
             return Err(self.put_aside(id));
         }
         self.catalogue().mark_checked(id);
@@ -253,8 +261,11 @@ impl Store {
         self.catalogue().unpin_all(owner);
     }
 
-    /// Removes a blob now, pinned or not. Whether there was one.
+    /// Removes a blob now, pinned or not, and what is here of one that is being fetched. Whether there was anything.
     pub fn remove(&self, id: BlobId) -> io::Result<bool> {
+        if self.discard_partial(id)? {
+            return Ok(true);
+        }
         let mut catalogue = self.catalogue();
         let held = catalogue.remove(id);
         if held {
@@ -268,12 +279,10 @@ impl Store {
         self.catalogue().usage()
     }
 
-    /// Makes room for `bytes` more.
-    fn reserve(&self, bytes: u64) -> Result<(), PutError> {
-        let mut catalogue = self.catalogue();
-        let evicted = catalogue.reserve(bytes)?;
-        let removed = evicted.into_iter().try_for_each(|id| self.0.files.remove(id));
-        removed.inspect_err(|_| catalogue.release(bytes))?;
+    /// Syncs a blob's name; its bytes have been.
+    fn make_durable(&self, id: BlobId) -> io::Result<()> {
+        self.0.files.sync_name(id)?;
+        self.catalogue().mark_durable(id);
         Ok(())
     }
 

@@ -151,8 +151,13 @@ pub fn check(
     Ok(())
 }
 
+/// The size of a group, as `bao-tree` wants it.
+pub fn group_size() -> BlockSize {
+    BlockSize::from_chunk_log(GROUP_CHUNKS_LOG)
+}
+
 fn shape(len: u64) -> BaoTree {
-    BaoTree::new(len, BlockSize::from_chunk_log(GROUP_CHUNKS_LOG))
+    BaoTree::new(len, group_size())
 }
 
 /// A range that reaches the end is left open: so `bao-tree` writes it down itself.

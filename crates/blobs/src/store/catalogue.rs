@@ -1,6 +1,7 @@
 //! What is in the store: lengths, order of use, pins, bytes taken. In memory; never touches the disk.
 
 use super::{Durability, PutError, Usage};
+use crate::tree;
 use pocketmesh_types::{BlobId, Hash};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -44,9 +45,16 @@ struct Held {
     last_use: u64,
 }
 
-/// What a blob of this length counts as.
+/// What a blob of this length counts as, with its tree if that has a file of its own.
 pub fn charge(len: u64) -> u64 {
-    len.div_ceil(BLOCK_BYTES).max(1).saturating_mul(BLOCK_BYTES)
+    let blocks = |bytes: u64| bytes.div_ceil(BLOCK_BYTES);
+    let tree = if has_tree(len) { blocks(tree::outboard_bytes(len)) } else { 0 };
+    blocks(len).max(1).saturating_add(tree).saturating_mul(BLOCK_BYTES)
+}
+
+/// Whether the tree of a blob of this length is kept. That of a single part is made again faster than it is read.
+pub fn has_tree(len: u64) -> bool {
+    len > tree::PART_BYTES
 }
 
 impl Catalogue {
@@ -120,6 +128,16 @@ impl Catalogue {
         Ok(self.evict_to_quota())
     }
 
+    /// Whether `bytes` more do not fit as things are.
+    pub fn lacks(&self, bytes: u64) -> bool {
+        self.used_bytes.saturating_add(bytes) > self.quota_bytes
+    }
+
+    /// Counts bytes that are taken already.
+    pub fn take(&mut self, bytes: u64) {
+        self.used_bytes = self.used_bytes.saturating_add(bytes);
+    }
+
     /// Gives reserved bytes back.
     pub fn release(&mut self, bytes: u64) {
         self.used_bytes = self.used_bytes.saturating_sub(bytes);
@@ -157,6 +175,26 @@ impl Catalogue {
         for id in self.pinned.remove(&owner).unwrap_or_default() {
             self.remove_owner(id, owner);
         }
+    }
+
+    pub fn is_pinned(&self, id: BlobId) -> bool {
+        self.owners.contains_key(&id)
+    }
+
+    pub fn is_pinned_by(&self, id: BlobId, owner: Hash) -> bool {
+        self.owners.get(&id).is_some_and(|owners| owners.contains(&owner))
+    }
+
+    /// Every blob that is here, by name.
+    pub fn all(&self) -> impl Iterator<Item = (BlobId, Entry)> {
+        self.blobs.iter().map(|(id, held)| (*id, held.entry))
+    }
+
+    /// Forgets all that may go, and names it.
+    pub fn evict_all(&mut self) -> Vec<BlobId> {
+        let evicted: Vec<BlobId> = self.by_use.values().copied().collect();
+        evicted.iter().for_each(|id| drop(self.remove(*id)));
+        evicted
     }
 
     pub fn usage(&self) -> Usage {

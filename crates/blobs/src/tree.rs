@@ -76,10 +76,6 @@ pub fn groups_of_part(len: u64, part: u32) -> Range<u32> {
     start..start.saturating_add(PART_GROUPS).min(groups_of(len))
 }
 
-/// The bytes of a range of groups.
-pub fn bytes_of(len: u64, groups: &Range<u32>) -> Range<u64> {
-    (u64::from(groups.start) * GROUP_BYTES).min(len)..(u64::from(groups.end) * GROUP_BYTES).min(len)
-}
 
 /// Bytes of the outboard of a blob: the hashes of all its inner nodes.
 pub fn outboard_bytes(len: u64) -> u64 {

@@ -7,7 +7,7 @@ use crate::{
     driver::{Driver, LoopError, QUESTIONS_MAX, Sources, journal_context},
     executor::{QUEUE, Sandbox},
     gossip::Pending,
-    home::{Home, KeyError, PlaceError},
+    home::{Home, KeyError, PlaceError, Size},
     jobs::Ledger,
     journal::{Appender, Entry},
     peers,
@@ -19,7 +19,7 @@ use crate::{
 };
 use futures::FutureExt;
 use pocketmesh_api::{BindError, Listener};
-use pocketmesh_blobs::{Durability, Store};
+use pocketmesh_blobs::{Durability, Rates, Store, Uplink};
 use pocketmesh_network::{Multiaddr, StartError};
 use pocketmesh_protocol::{Config, Peer, Record};
 use pocketmesh_sandbox::{Blob, Executor, Saver};
@@ -194,7 +194,7 @@ fn assemble(
     saboteur: Option<Saboteur>,
 ) -> (Driver, Sources, Desk) {
     let (sandbox, finished) = Sandbox::new(Arc::clone(&executor), store.clone(), saboteur);
-    let (exchange, fetched) = Exchange::new(store.clone(), network.clone());
+    let (exchange, fetched) = Exchange::new(store.clone(), network.clone(), uplink(&home));
     let (questions, asked) = mpsc::channel(QUESTIONS_MAX);
     let (reduced, reductions) = mpsc::channel(QUESTIONS_MAX);
     let (ends, ended) = watch::channel(0);
@@ -241,6 +241,12 @@ fn assemble(
         stopping: false,
     };
     (driver, sources, desk)
+}
+
+fn uplink(home: &Home) -> Uplink {
+    let rate = |rate: Option<Size>| rate.map(|rate| rate.0);
+    let storage = &home.config().storage;
+    Uplink::new(Rates { total: rate(storage.uplink), per_peer: rate(storage.uplink_per_peer) })
 }
 
 fn start_executor(home: &Home, store: &Store) -> Result<Arc<dyn Executor>, RunError> {

@@ -193,7 +193,9 @@ impl Catalogue {
     /// Forgets all that may go, and names it.
     pub fn evict_all(&mut self) -> Vec<BlobId> {
         let evicted: Vec<BlobId> = self.by_use.values().copied().collect();
-        evicted.iter().for_each(|id| drop(self.remove(*id)));
+        for id in &evicted {
+            self.remove(*id);
+        }
         evicted
     }
 

@@ -77,7 +77,8 @@ fn a_reader_is_cut_off_at_the_bound_and_leaves_nothing() {
     let longer = vec![8; 300_001];
     let error = store.put_reader(&mut &longer[..], 300_000, Durability::Refetchable).unwrap_err();
     assert!(matches!(error, PutError::TooLong { max_bytes: 300_000 }));
-    assert_eq!(files(home.path()).len(), 1);
+    // The blob and its tree.
+    assert_eq!(files(home.path()).len(), 2);
 }
 
 #[test]

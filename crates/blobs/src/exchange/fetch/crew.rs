@@ -22,9 +22,9 @@ const WORKERS_MAX: usize = 16;
 /// Providers of which a fetch takes note.
 const PROVIDERS_MAX: usize = 64;
 /// A provider that failed is asked again after this, twice it, four times it.
-const RETRY_AFTER: Duration = Duration::from_millis(500);
+const RETRY_AFTER: Duration = Duration::from_millis(100);
 /// Doublings of it.
-const RETRIES_MAX: u32 = 6;
+const RETRIES_MAX: u32 = 8;
 /// How long the others have to give their streams back when all is done.
 const FAREWELL: Duration = Duration::from_millis(20);
 

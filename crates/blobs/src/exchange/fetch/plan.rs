@@ -4,6 +4,7 @@
 //! not asked for what a much faster one has too: a slow first provider then sends each part about once. When nothing is
 //! left that nobody was asked for, a part that is overdue is asked of a second peer.
 
+use crate::tree::PART_BYTES;
 use pocketmesh_types::PeerId;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,6 +16,9 @@ use tokio::time::Instant;
 const MUCH_FASTER: f64 = 2.0;
 /// A part is asked of so many peers at once at most.
 const ASKED_MAX: usize = 2;
+/// A provider is asked for so much ahead: a slow one for one part at a time, so that what it has not begun to send can
+/// be had from whoever gets it meanwhile.
+const AHEAD: Duration = Duration::from_millis(250);
 /// Weight of the latest measurement of a peer's rate.
 const RATE_WEIGHT: f64 = 0.3;
 
@@ -106,6 +110,13 @@ impl Plan {
             let weight = if source.rate == 0.0 { 1.0 } else { RATE_WEIGHT };
             source.rate += (rate - source.rate) * weight;
         }
+    }
+
+    /// How many parts a peer is to be asked for at a time, at most `max`.
+    pub fn ahead(&self, peer: PeerId, max: usize) -> usize {
+        let rate = self.sources.get(&peer).map_or(0.0, |source| source.rate);
+        let parts = rate * AHEAD.as_secs_f64() / PART_BYTES as f64;
+        1 + (parts as usize).min(max - 1)
     }
 
     /// A part is here.
@@ -207,7 +218,8 @@ mod tests {
     fn two_fetches_ask_in_different_orders() {
         let order = |salt| {
             let mut plan = Plan::new(0..64, salt, LATE);
-            [1, 2].map(|number| plan.join(peer(number)));
+            plan.join(peer(1));
+            plan.join(peer(2));
             std::iter::from_fn(|| plan.next(peer(1), Instant::now())).collect::<Vec<_>>()
         };
         assert_ne!(order(1), order(2));
@@ -224,6 +236,14 @@ mod tests {
         assert_eq!(slow, BTreeSet::from([4, 5, 6, 7]));
         plan.leave(peer(2));
         assert!(plan.next(peer(1), now).is_some_and(|part| part < 4));
+    }
+
+    #[test]
+    fn a_fast_peer_is_asked_further_ahead_than_a_slow_one() {
+        let mut plan = plan(8, 3);
+        plan.measure(peer(1), PART_BYTES as usize, Duration::from_secs(1));
+        plan.measure(peer(2), PART_BYTES as usize, Duration::from_millis(1));
+        assert_eq!([1, 2, 3].map(|number| plan.ahead(peer(number), 4)), [1, 4, 1]);
     }
 
     #[test]

@@ -122,7 +122,8 @@ impl<C: Connect> Worker<C> {
 
     /// Asks for parts until enough are under way or none is left for this provider.
     async fn ask_ahead(&mut self, fresh: bool) -> Result<(), End> {
-        while self.asked.len() + usize::from(self.storing.is_some()) < ASKED_MAX {
+        let ahead = self.job.plan().ahead(self.peer, ASKED_MAX);
+        while self.asked.is_empty() || self.asked.len() + usize::from(self.storing.is_some()) < ahead {
             let Some(part) = self.job.plan().next(self.peer, Instant::now()) else { return Ok(()) };
             match self.job.target.missing(part) {
                 Some(groups) => self.ask(Asked::Part(part, groups), fresh).await?,

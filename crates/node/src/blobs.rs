@@ -71,11 +71,6 @@ impl Exchange {
         self.uplink.sent()
     }
 
-    /// Bytes of blobs, with their hashes, that one peer was sent since the daemon started.
-    pub fn sent_to(&self, peer: &PeerId) -> u64 {
-        self.uplink.sent_to(peer)
-    }
-
     /// Brings something here from those of these peers that give it, the first ones first. One fetch serves all who asked.
     /// A tree whose files together have more bytes than `files_max` is not fetched.
     pub fn fetch(&self, item: Item, len: u64, files_max: u64, from: Vec<PeerId>) {
@@ -167,12 +162,23 @@ impl Exchange {
     }
 
     /// Tells the mesh that a blob is here, if it is worth the telling.
-    pub(crate) fn tell(&self, blob: Output) {
+    fn tell(&self, blob: Output) {
         if blob.len >= TOLD_BYTES_MIN && self.store.contains(blob.id) {
-            let network = self.network.clone();
-            // It fails only when the network has ended.
-            tokio::spawn(async move { network.provide(*blob.id.as_bytes()).await });
+            self.tell_of(blob.id);
         }
+    }
+
+    /// Tells the mesh that a blob is here.
+    pub(crate) fn tell_of(&self, id: BlobId) {
+        let network = self.network.clone();
+        // It fails only when the network has ended.
+        tokio::spawn(async move { network.provide(*id.as_bytes()).await });
+    }
+
+    /// Tells the mesh of all blobs that the owner keeps: what an earlier run told is forgotten by and by.
+    pub(crate) fn tell_of_kept(&self) {
+        let kept = self.store.list().into_iter().filter(|blob| blob.kept && blob.held == blob.len);
+        kept.for_each(|blob| self.tell_of(blob.id));
     }
 
     /// Tells nobody any more that a blob is here.

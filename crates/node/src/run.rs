@@ -195,6 +195,7 @@ fn assemble(
 ) -> (Driver, Sources, Desk) {
     let (sandbox, finished) = Sandbox::new(Arc::clone(&executor), store.clone(), saboteur);
     let (exchange, fetched) = Exchange::new(store.clone(), network.clone(), uplink(&home));
+    exchange.tell_of_kept();
     let (questions, asked) = mpsc::channel(QUESTIONS_MAX);
     let (reduced, reductions) = mpsc::channel(QUESTIONS_MAX);
     let (ends, ended) = watch::channel(0);
@@ -204,6 +205,7 @@ fn assemble(
         questions,
         network: network.clone(),
         store: store.clone(),
+        exchange: exchange.clone(),
         results: recovered.results.clone(),
         shelf: shelf.clone(),
         executor: Arc::clone(&executor),

@@ -7,9 +7,10 @@ use crate::cli::Blob;
 use crate::context::Context;
 use crate::exit::{Error, Exit, Outcome};
 use crate::table::Table;
-use crate::{output, quantity, sources};
+use crate::sources::Source;
+use crate::{output, quantity};
 use bar::Bar;
-use pocketmesh_api::{CollectBlobs, CollectedBlobs, HeldBlob, HeldBlobs};
+use pocketmesh_api::{Chunks, CollectBlobs, CollectedBlobs, HeldBlob, HeldBlobs};
 use pocketmesh_node::home::Size;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -53,17 +54,12 @@ async fn add(context: &Context, files: Vec<PathBuf>, keep: bool) -> Result<(), E
     if context.json { output::json(&all) } else { Ok(()) }
 }
 
-async fn open(path: &Path) -> Result<(pocketmesh_api::Chunks, u64), Error> {
-    if path == Path::new("-") {
-        return Ok((sources::chunks(tokio::io::stdin()), 0));
-    }
-    let cannot = |error| Error::usage(format!("cannot read {}: {error}", path.display()));
-    let file = tokio::fs::File::open(path).await.map_err(cannot)?;
-    let about = file.metadata().await.map_err(cannot)?;
-    if about.is_dir() {
+async fn open(path: &Path) -> Result<(Chunks, u64), Error> {
+    if path.is_dir() {
         return Err(Error::usage(format!("{} is a folder: add its files", path.display())));
     }
-    Ok((sources::chunks(file), about.len()))
+    let source = if path == Path::new("-") { Source::Stdin } else { Source::File(path.to_owned()) };
+    Ok((source.open().await?, source.len().unwrap_or(0)))
 }
 
 fn list(context: &Context, held: &HeldBlobs) -> Result<(), Error> {

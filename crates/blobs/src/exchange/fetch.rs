@@ -35,7 +35,7 @@ use std::{
 };
 use talk::Subject;
 use target::Target;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, RwLock, mpsc};
 
 /// The blob that is wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -158,6 +158,8 @@ struct Job {
     options: Options,
     target: Target,
     plan: Mutex<Plan>,
+    /// Held, shared, by whatever is being stored, so that it can be waited for: it cannot be stopped.
+    storing: Arc<RwLock<()>>,
     /// Something has changed that may give an idle worker something to do.
     wake: Notify,
     progress: Arc<Progress>,
@@ -210,7 +212,9 @@ pub async fn fetch<C: Connect>(
         return Err(FetchError::TooLong { len, max_bytes: wanted.max_bytes });
     }
     let job = Arc::new(prepare(store, &wanted, len, options, progress).await?);
-    let faults = Crew::new(Arc::clone(&job), connect.clone(), providers, faults).run(store).await?;
+    let ended = Crew::new(Arc::clone(&job), connect.clone(), providers, faults).run(store).await;
+    drop(job.storing.write().await);
+    let faults = ended?;
     let (finisher, finished) = (store.clone(), Arc::clone(&job));
     let durability = wanted.durability;
     blocking(move || finished.target.finish(&finisher, durability)).await.map_err(PutError::from)??;
@@ -240,6 +244,7 @@ async fn prepare(
         options,
         target,
         plan: Mutex::new(plan),
+        storing: Arc::default(),
         wake: Notify::new(),
         progress,
         from: Mutex::default(),

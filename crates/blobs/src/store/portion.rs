@@ -6,8 +6,9 @@ use bao_tree::io::outboard::PostOrderMemOutboard;
 use pocketmesh_types::BlobId;
 use std::{
     fs::File,
-    io::{self, Read},
+    io::{self, Read, Write},
     ops::Range,
+    path::PathBuf,
 };
 
 /// Groups of a blob that are asked for.
@@ -107,35 +108,65 @@ impl Store {
         tree::encode(id, len, groups, &file, outboard).map_err(|_| self.put_aside(id))
     }
 
-    /// Reads a blob, and compares its hash. If its tree is missing it is made on the way.
+    /// The hash of a blob's file. Its tree is made again on the way, as far as there is room for it.
     pub(super) fn hash_file(&self, id: BlobId, mut file: File, len: u64) -> io::Result<BlobId> {
         let mut builder = Builder::new();
         let mut chunk = vec![0; super::CHUNK_BYTES];
-        let mut tree = has_tree(len).then(|| self.0.files.create_incoming()).transpose()?;
-        let outcome = loop {
-            let count = match file.read(&mut chunk) {
-                Ok(count) => count,
-                Err(error) => break Err(error),
-            };
+        let mut tree = has_tree(len).then(|| IncomingTree::new(self));
+        loop {
+            let count = file.read(&mut chunk)?;
             builder.update(&chunk[..count]);
             let found = (count == 0).then(|| builder.finish());
-            let pairs = builder.take_pairs();
-            if let Some((_, tree)) = &mut tree
-                && let Err(error) = io::Write::write_all(tree, &pairs)
-            {
-                break Err(error);
+            if let Some(tree) = &mut tree {
+                tree.append(&builder.take_pairs());
             }
             if let Some(found) = found {
-                break Ok(found);
+                if let Some(tree) = tree.filter(|_| found == id) {
+                    tree.admit(id)?;
+                }
+                return Ok(found);
             }
-        };
-        match (&outcome, &tree) {
-            (Ok(found), Some((path, _))) if *found == id => self.0.files.admit_tree(path, id)?,
-            (_, Some((path, _))) => Writer::remove_incoming(path),
-            (_, None) => {}
         }
-        outcome
     }
+}
+
+/// A tree that is being written. A blob is right or wrong whether or not the disk has room for its tree.
+struct IncomingTree<'a> {
+    store: &'a Store,
+    file: Option<(PathBuf, File)>,
+}
+
+impl<'a> IncomingTree<'a> {
+    fn new(store: &'a Store) -> Self {
+        let created = store.0.files.create_incoming();
+        Self { store, file: created.inspect_err(without_tree).ok() }
+    }
+
+    fn append(&mut self, pairs: &[u8]) {
+        if let Some((path, file)) = &mut self.file
+            && let Err(error) = file.write_all(pairs)
+        {
+            without_tree(&error);
+            Writer::remove_incoming(path);
+            self.file = None;
+        }
+    }
+
+    fn admit(mut self, id: BlobId) -> io::Result<()> {
+        self.file.take().map_or(Ok(()), |(path, _)| self.store.0.files.admit_tree(&path, id))
+    }
+}
+
+impl Drop for IncomingTree<'_> {
+    fn drop(&mut self) {
+        if let Some((path, _)) = &self.file {
+            Writer::remove_incoming(path);
+        }
+    }
+}
+
+fn without_tree(error: &io::Error) {
+    tracing::warn!(%error, "the tree of a blob could not be written");
 }
 
 fn all_parts(len: u64) -> Vec<u8> {

@@ -69,8 +69,17 @@ impl<C: Connect> Crew<C> {
         }
     }
 
-    /// Returns the faults when every part is here.
+    /// Returns the faults when every part is here. No worker runs any more then, nor after an error.
     pub async fn run(mut self, store: &Store) -> Result<BTreeMap<PeerId, Fault>, FetchError> {
+        let outcome = self.work(store).await;
+        if outcome.is_ok() {
+            let _ = timeout(FAREWELL, async { while self.running.join_next().await.is_some() {} }).await;
+        }
+        self.running.shutdown().await;
+        outcome.map(|()| self.faults)
+    }
+
+    async fn work(&mut self, store: &Store) -> Result<(), FetchError> {
         while !self.job.plan().is_done() {
             self.start_waiting();
             if self.is_hopeless() {
@@ -90,8 +99,7 @@ impl<C: Connect> Crew<C> {
                 return Err(self.not_here());
             }
         }
-        let _ = timeout(FAREWELL, async { while self.running.join_next().await.is_some() {} }).await;
-        Ok(self.faults)
+        Ok(())
     }
 
     fn start_waiting(&mut self) {

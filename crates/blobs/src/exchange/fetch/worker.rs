@@ -157,7 +157,12 @@ impl<C: Connect> Worker<C> {
                 self.busy_since = now;
                 self.settle().await?;
                 let job = Arc::clone(&self.job);
-                let storing = move || job.target.accept(&groups, &encoded);
+                let held = Arc::clone(&job.storing).read_owned().await;
+                let storing = move || {
+                    let accepted = job.target.accept(&groups, &encoded);
+                    drop(held);
+                    accepted
+                };
                 self.storing = Some((part, tokio::task::spawn_blocking(storing)));
             }
             (Reply::Held { parts }, asked) => {

@@ -1,8 +1,8 @@
 //! What a daemon can be asked to do.
 
 use crate::{
-    Blob, Bootstrap, Chunks, Connected, Failure, FileLists, HoldsBlobs, JobDetail, JobSummary, Peer, Report, Reputation, Status,
-    SubmitJob, Submitted, Update,
+    Blob, Bootstrap, Chunks, Connected, Failure, FileLists, HoldsBlobs, JobDetail, JobSummary, Peer, Report,
+    Reputation, Status, SubmitJob, Submitted, Update,
 };
 use futures::stream::BoxStream;
 use pocketmesh_types::{BlobId, JobId};

@@ -24,11 +24,7 @@ async fn within<T>(patience: Duration, step: impl Future<Output = io::Result<T>>
 
 /// Reads until `buffer` is full or the stream ends, and says how many bytes it was. Each 64 KiB must come within
 /// `patience`.
-async fn read_full(
-    stream: &mut (impl AsyncRead + Unpin),
-    buffer: &mut [u8],
-    patience: Duration,
-) -> io::Result<usize> {
+async fn read_full(stream: &mut (impl AsyncRead + Unpin), buffer: &mut [u8], patience: Duration) -> io::Result<usize> {
     let mut filled = 0;
     for step in buffer.chunks_mut(STEP_BYTES) {
         let count = within(patience, fill(stream, step)).await?;

@@ -7,14 +7,16 @@
 mod catalogue;
 mod files;
 mod keeping;
+mod notes;
 pub(crate) mod partial;
 mod partials;
 pub(crate) mod portion;
 mod writer;
 
-use catalogue::{Catalogue, Entry};
+use catalogue::Catalogue;
 use files::Files;
 pub use keeping::{Blob, Freed, Scrubbed};
+pub use notes::Notes;
 use partials::Partials;
 use pocketmesh_types::{BlobId, Hash};
 use std::{
@@ -35,6 +37,7 @@ pub struct Store(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     files: Files,
+    notes: Option<Box<dyn Notes>>,
     catalogue: Mutex<Catalogue>,
     /// Locked before the catalogue where both are.
     partials: Mutex<Partials>,
@@ -134,16 +137,27 @@ impl Store {
     /// the quota, the oldest go.
     pub fn open(folder: impl AsRef<Path>, quota_bytes: u64) -> Result<Self, OpenError> {
         let folder = folder.as_ref();
-        Self::try_open(folder, quota_bytes).map_err(|source| OpenError { path: folder.display().to_string(), source })
+        Self::try_open(folder, quota_bytes, None)
+            .map_err(|source| OpenError { path: folder.display().to_string(), source })
     }
 
-    fn try_open(folder: &Path, quota_bytes: u64) -> io::Result<Self> {
+    /// The same, with notes of an earlier run: what was synced need not be hashed again, and evictions go on in the
+    /// order of use.
+    pub fn open_with_notes(
+        folder: impl AsRef<Path>,
+        quota_bytes: u64,
+        notes: Box<dyn Notes>,
+    ) -> Result<Self, OpenError> {
+        let folder = folder.as_ref();
+        Self::try_open(folder, quota_bytes, Some(notes))
+            .map_err(|source| OpenError { path: folder.display().to_string(), source })
+    }
+
+    fn try_open(folder: &Path, quota_bytes: u64, notes: Option<Box<dyn Notes>>) -> io::Result<Self> {
         let files = Files::open(folder)?;
         let mut catalogue = Catalogue::new(quota_bytes);
-        let mut found = files.list()?;
-        found.sort_by_key(|blob| (blob.modified, blob.id));
-        for blob in found {
-            catalogue.insert(blob.id, Entry { len: blob.len, checked: false, durable: false });
+        for (id, entry) in notes::match_up(files.list()?, notes.as_deref()) {
+            catalogue.insert(id, entry);
         }
         for id in catalogue.evict_to_quota() {
             files.remove(id)?;
@@ -151,7 +165,8 @@ impl Store {
         for id in files.list_kept()? {
             catalogue.pin(id, keeping::kept());
         }
-        let store = Self(Arc::new(Inner { files, catalogue: Mutex::new(catalogue), partials: Mutex::default() }));
+        let store =
+            Self(Arc::new(Inner { files, notes, catalogue: Mutex::new(catalogue), partials: Mutex::default() }));
         store.load_partials()?;
         Ok(store)
     }
@@ -216,7 +231,7 @@ impl Store {
     /// A blob's file, to read from its start, and its length. It stays readable when the blob is evicted. A blob that
     /// this store did not write itself since it was opened is checked first.
     pub fn open_file(&self, id: BlobId) -> Result<(File, u64), GetError> {
-        let entry = self.catalogue().touch(id).ok_or(GetError::Missing(id))?;
+        let entry = self.use_now(id).ok_or(GetError::Missing(id))?;
         if !entry.checked {
             self.verify(id)?;
         }
@@ -269,7 +284,7 @@ impl Store {
         let mut catalogue = self.catalogue();
         let held = catalogue.remove(id);
         if held {
-            self.0.files.remove(id)?;
+            self.remove_file(id)?;
         }
         Ok(held)
     }
@@ -283,6 +298,7 @@ impl Store {
     fn make_durable(&self, id: BlobId) -> io::Result<()> {
         self.0.files.sync_name(id)?;
         self.catalogue().mark_durable(id);
+        self.note(id);
         Ok(())
     }
 

@@ -76,7 +76,6 @@ pub fn groups_of_part(len: u64, part: u32) -> Range<u32> {
     start..start.saturating_add(PART_GROUPS).min(groups_of(len))
 }
 
-
 /// Bytes of the outboard of a blob: the hashes of all its inner nodes.
 pub fn outboard_bytes(len: u64) -> u64 {
     shape(len).outboard_size()
@@ -309,9 +308,15 @@ mod tests {
                 let end = (u64::from(wrong.group) * GROUP_BYTES) as usize;
                 let start = u64::from(groups.start) * GROUP_BYTES;
                 assert!(copy.bytes.len() <= end);
-                assert_eq!(copy.bytes.get(start as usize..).unwrap_or(&[]), &bytes[start as usize..copy.bytes.len().max(start as usize)]);
+                assert_eq!(
+                    copy.bytes.get(start as usize..).unwrap_or(&[]),
+                    &bytes[start as usize..copy.bytes.len().max(start as usize)]
+                );
             }
-            assert!(matches!(check(id, len, &groups, &good[..good.len() - 1], &mut Copy::default()), Err(CheckError::Wrong(_))));
+            assert!(matches!(
+                check(id, len, &groups, &good[..good.len() - 1], &mut Copy::default()),
+                Err(CheckError::Wrong(_))
+            ));
         }
     }
 

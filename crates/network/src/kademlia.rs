@@ -131,7 +131,9 @@ impl Behaviour {
                 let kept = self.providers.admit(record.clone(), &self.reach, self.inner.store_mut(), Instant::now());
                 tracing::trace!(provider = %record.provider, kept, "a provider record");
             }
-            kad::Event::OutboundQueryProgressed { id, result: kad::QueryResult::GetProviders(result), step, .. } => {
+            kad::Event::OutboundQueryProgressed {
+                id, result: kad::QueryResult::GetProviders(result), step, ..
+            } => {
                 if let Ok(kad::GetProvidersOk::FoundProviders { key, providers }) = result {
                     let stored = self.inner.store_mut().providers(key);
                     for peer in providers {

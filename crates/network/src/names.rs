@@ -36,7 +36,8 @@ impl Names {
     /// is a constant, so it is well-formed.
     pub(crate) fn protocol(&self, name: &str) -> StreamProtocol {
         let version = if name.contains('/') { "" } else { "/1" };
-        StreamProtocol::try_from_owned(format!("{ROOT}{}/{name}{version}", self.network)).expect("it starts with a slash")
+        StreamProtocol::try_from_owned(format!("{ROOT}{}/{name}{version}", self.network))
+            .expect("it starts with a slash")
     }
 
     /// The long-lived stream of direct messages.

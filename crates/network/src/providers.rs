@@ -185,7 +185,8 @@ mod tests {
         let taken = (0..1000).filter(|number| admit(*number, peer(2))).count();
         assert_eq!(taken, RECORDS_PER_PEER_MAX);
         assert!(admit(0, peer(2)), "a record that is kept is renewed");
-        let others = (3..40).map(|number| (0..1000).filter(|at| admit(number as usize * 1000 + at, peer(number))).count());
+        let others =
+            (3..40).map(|number| (0..1000).filter(|at| admit(number as usize * 1000 + at, peer(number))).count());
         assert_eq!(others.sum::<usize>(), RECORDS_MAX - RECORDS_PER_PEER_MAX);
     }
 

@@ -89,7 +89,8 @@ impl Peer {
         let start = Instant::now();
         let wanted = Wanted::new(id, Some(len), len);
         let line = Line(self.handle.clone());
-        fetch(&self.store, &line, wanted, Providers::from(from), Options::default(), Arc::<Progress>::default()).await?;
+        fetch(&self.store, &line, wanted, Providers::from(from), Options::default(), Arc::<Progress>::default())
+            .await?;
         Ok(start.elapsed())
     }
 }

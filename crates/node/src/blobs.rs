@@ -1,11 +1,14 @@
 //! Bringing blobs here, and giving them to others: the protocol's fetches over the network's streams.
 
+pub mod notes;
 mod search;
 mod streams;
 
 use crate::trees;
 use futures::stream::{self, StreamExt};
-use pocketmesh_blobs::{Fetched as Brought, FetchError, Options, Progress, Providers, Store, Uplink, Wanted, fetch, serve};
+use pocketmesh_blobs::{
+    FetchError, Fetched as Brought, Options, Progress, Providers, Store, Uplink, Wanted, fetch, serve,
+};
 use pocketmesh_network::{Handle, Stream};
 use pocketmesh_protocol::Item;
 use pocketmesh_types::{BlobId, Output, PeerId, limits};

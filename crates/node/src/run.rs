@@ -134,10 +134,12 @@ pub async fn run(
     let lock = lock(&home).await?;
     let seed = home.seed()?;
     let key = Key::from_seed(seed.bytes());
-    let store = Store::open(home.blobs(), home.config().storage.quota.0)?;
+    let index = open_index(&lock)?;
+    let notes = blobs::notes::InIndex(index.tree(blobs::notes::TREE)?);
+    let store = Store::open_with_notes(home.blobs(), home.config().storage.quota.0, Box::new(notes))?;
     let executor = start_executor(&home, &store)?;
     let config = protocol_config(&home, &key, seed.bytes(), executor.as_ref())?;
-    let recovered = recover(&home, &lock, config, &store)?;
+    let recovered = recover(&home, &lock, index, config, &store)?;
     drop(lock);
 
     let mut network_config = network_config(&options)?;
@@ -306,12 +308,16 @@ fn addresses<'a>(texts: impl IntoIterator<Item = &'a String>) -> Result<Vec<Mult
     texts.into_iter().map(parse).collect()
 }
 
-/// Reads the journal into a peer, its jobs' notes, the index and the pins.
-fn recover(home: &Home, lock: &FolderLock, config: Config, store: &Store) -> Result<Recovered, RunError> {
+fn open_index(lock: &FolderLock) -> Result<Index, RunError> {
     let (index, condition) = Index::open(lock, INDEX_CACHE_BYTES)?;
     if let index::Condition::Rebuilt { reason } = &condition {
         tracing::warn!(reason, "the index was damaged; it was moved aside and is made anew from the journal");
     }
+    Ok(index)
+}
+
+/// Reads the journal into a peer, its jobs' notes, the index and the pins.
+fn recover(home: &Home, lock: &FolderLock, index: Index, config: Config, store: &Store) -> Result<Recovered, RunError> {
     let results = Results::new(index.tree("results")?);
     let mut claims = Claims::open(index.tree(claims::TREE)?)?;
     let shelf = Shelf::new(Home::proofs_of(home.dir()));

@@ -6,8 +6,8 @@ mod get;
 use crate::cli::Blob;
 use crate::context::Context;
 use crate::exit::{Error, Exit, Outcome};
-use crate::table::Table;
 use crate::sources::Source;
+use crate::table::Table;
 use crate::{output, quantity};
 use bar::Bar;
 use pocketmesh_api::{Chunks, CollectBlobs, CollectedBlobs, HeldBlob, HeldBlobs};
@@ -47,7 +47,12 @@ async fn add(context: &Context, files: Vec<PathBuf>, keep: bool) -> Result<(), E
         drop(bar);
         let blob = if keep { client.keep_blob(stored.id, true).await? } else { client.blob(stored.id).await? };
         if !context.json {
-            output::text(format!("{}  {}  {}", blob.id, Size(blob.len), crate::terminal::one_line(&path.to_string_lossy())))?;
+            output::text(format!(
+                "{}  {}  {}",
+                blob.id,
+                Size(blob.len),
+                crate::terminal::one_line(&path.to_string_lossy())
+            ))?;
         }
         all.push(Added { path, blob });
     }

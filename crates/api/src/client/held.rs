@@ -31,11 +31,7 @@ impl Client {
 
     /// Brings a blob to the daemon. The fetch ends when the updates are dropped; a stream that ends with progress was cut
     /// off.
-    pub async fn fetch_blob(
-        &self,
-        id: BlobId,
-        request: &FetchBlob,
-    ) -> Reply<BoxStream<'static, Reply<FetchUpdate>>> {
+    pub async fn fetch_blob(&self, id: BlobId, request: &FetchBlob) -> Reply<BoxStream<'static, Reply<FetchUpdate>>> {
         let body = serde_json::to_vec(request).map_err(|error| ClientError::Foreign(error.to_string()))?;
         let path = format!("/v1/blobs/{id}/fetch");
         let response = self.send("POST", &path, Body::from(body), Some(QUICK)).await?;

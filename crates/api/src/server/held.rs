@@ -1,7 +1,7 @@
 //! The requests about the blobs of a peer.
 
 use super::{answer, body};
-use crate::{CollectBlobs, Code, Control, Failure, FetchBlob};
+use crate::{Code, CollectBlobs, Control, Failure, FetchBlob};
 use axum::{
     Router,
     body::Body,

@@ -21,7 +21,13 @@ impl HoldsBlobs for Fake {
     async fn blobs(&self) -> Answer<HeldBlobs> {
         let ids: Vec<BlobId> = self.blobs.lock().expect("not poisoned").keys().copied().collect();
         let blobs = ids.into_iter().map(|id| self.held(id)).collect::<Answer<_>>()?;
-        Ok(HeldBlobs { blobs, used: 8192, pinned: 4096, quota: 1 << 20, sent: vec![PeerBytes { peer: peer(2), bytes: 7 }] })
+        Ok(HeldBlobs {
+            blobs,
+            used: 8192,
+            pinned: 4096,
+            quota: 1 << 20,
+            sent: vec![PeerBytes { peer: peer(2), bytes: 7 }],
+        })
     }
 
     async fn blob(&self, id: BlobId) -> Answer<HeldBlob> {

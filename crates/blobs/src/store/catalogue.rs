@@ -16,6 +16,8 @@ pub struct Entry {
     pub checked: bool,
     /// It and its name have been synced.
     pub durable: bool,
+    /// When its last use was noted, in seconds since the epoch; 0 for never.
+    pub use_noted: u64,
 }
 
 impl Entry {
@@ -109,6 +111,12 @@ impl Catalogue {
         if let Some(held) = self.blobs.get_mut(&id) {
             held.entry.checked = true;
         }
+    }
+
+    pub fn mark_use_noted(&mut self, id: BlobId, at: u64) -> Option<Entry> {
+        let held = self.blobs.get_mut(&id)?;
+        held.entry.use_noted = at;
+        Some(held.entry)
     }
 
     pub fn mark_durable(&mut self, id: BlobId) {
@@ -248,7 +256,7 @@ mod tests {
     fn catalogue(blocks: u64, blobs: u8) -> Catalogue {
         let mut catalogue = Catalogue::new(blocks * BLOCK_BYTES);
         for number in 0..blobs {
-            catalogue.insert(id(number), Entry { len: 1, checked: true, durable: false });
+            catalogue.insert(id(number), Entry { len: 1, checked: true, durable: false, use_noted: 0 });
         }
         catalogue
     }
@@ -289,7 +297,7 @@ mod tests {
     fn a_pin_may_come_before_its_blob() {
         let mut catalogue = catalogue(2, 0);
         catalogue.pin(id(0), Hash::of(b"job"));
-        catalogue.insert(id(0), Entry { len: 1, checked: true, durable: false });
+        catalogue.insert(id(0), Entry { len: 1, checked: true, durable: false, use_noted: 0 });
         assert!(catalogue.reserve(2 * BLOCK_BYTES).is_err());
         catalogue.unpin(id(0), Hash::of(b"job"));
         assert_eq!(catalogue.reserve(2 * BLOCK_BYTES).unwrap(), [id(0)]);
@@ -300,7 +308,7 @@ mod tests {
         let mut catalogue = catalogue(100, 10);
         for number in 0..10 {
             catalogue.pin(id(number), Hash::of(&[number % 3]));
-            catalogue.insert(id(number), Entry { len: 5000, checked: true, durable: true });
+            catalogue.insert(id(number), Entry { len: 5000, checked: true, durable: true, use_noted: 0 });
             catalogue.touch(id(number));
         }
         assert_eq!(catalogue.usage().pinned_bytes, 20 * BLOCK_BYTES);

@@ -77,7 +77,8 @@ impl Files {
         for file in fs::read_dir(folder)? {
             let file = file?;
             let name = file.file_name();
-            if let Some(id) = name.to_str().and_then(|name| name.strip_suffix(TREE)).and_then(|name| name.parse().ok()) {
+            if let Some(id) = name.to_str().and_then(|name| name.strip_suffix(TREE)).and_then(|name| name.parse().ok())
+            {
                 self.remove_orphan(&file.path(), id)?;
                 continue;
             }
@@ -93,7 +94,11 @@ impl Files {
 
     /// A tree whose blob is gone serves nobody.
     fn remove_orphan(&self, tree: &Path, id: BlobId) -> io::Result<()> {
-        if tree == self.tree_path(id) && !self.path(id).try_exists()? { gone_is_fine(fs::remove_file(tree)) } else { Ok(()) }
+        if tree == self.tree_path(id) && !self.path(id).try_exists()? {
+            gone_is_fine(fs::remove_file(tree))
+        } else {
+            Ok(())
+        }
     }
 
     /// A new file to write into.
@@ -199,6 +204,11 @@ impl Files {
 
     pub fn open_blob(&self, id: BlobId) -> io::Result<File> {
         File::open(self.path(id))
+    }
+
+    /// When a blob was last changed, if it is there.
+    pub fn modified(&self, id: BlobId) -> Option<SystemTime> {
+        fs::metadata(self.path(id)).ok()?.modified().ok()
     }
 
     pub fn open_tree(&self, id: BlobId) -> io::Result<File> {

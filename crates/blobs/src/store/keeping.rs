@@ -79,7 +79,7 @@ impl Store {
         let partial = self.discard_all_idle()?;
         let mut catalogue = self.catalogue();
         let evicted = catalogue.evict_all();
-        evicted.iter().try_for_each(|id| self.0.files.remove(*id))?;
+        evicted.iter().try_for_each(|id| self.remove_file(*id))?;
         drop(catalogue);
         let bytes = before.saturating_sub(self.usage().used_bytes);
         Ok(Freed { blobs: evicted.len() as u64, partial, bytes })

@@ -107,7 +107,7 @@ impl Store {
         }
         partials.remove(&id);
         catalogue.release(charge(len));
-        catalogue.insert(id, Entry { len, checked: true, durable: false });
+        catalogue.insert(id, Entry { len, checked: true, durable: false, use_noted: 0 });
         drop((catalogue, partials));
         if durability == Durability::Durable {
             self.make_durable(id)?;
@@ -127,7 +127,7 @@ impl Store {
         while self.catalogue().lacks(bytes) && self.discard_idle(partials)? {}
         let mut catalogue = self.catalogue();
         let evicted = catalogue.reserve(bytes)?;
-        let removed = evicted.into_iter().try_for_each(|id| self.0.files.remove(id));
+        let removed = evicted.into_iter().try_for_each(|id| self.remove_file(id));
         removed.inspect_err(|_| catalogue.release(bytes))?;
         Ok(())
     }

@@ -82,7 +82,7 @@ impl Store {
 
     /// A blob of one part: its tree is made again from its bytes.
     fn encode_small(&self, id: BlobId, len: u64, groups: &Range<u32>) -> Result<Vec<u8>, GetError> {
-        self.catalogue().touch(id);
+        self.use_now(id);
         let (file, len) = self.open_named(id, len)?;
         let mut bytes = Vec::with_capacity(usize::try_from(len).map_err(io::Error::other)?);
         file.take(len).read_to_end(&mut bytes)?;
@@ -95,7 +95,7 @@ impl Store {
     }
 
     fn encode(&self, id: BlobId, len: u64, groups: &Range<u32>) -> Result<Vec<u8>, GetError> {
-        self.catalogue().touch(id);
+        self.use_now(id);
         let (file, len) = self.open_named(id, len)?;
         if let Ok(outboard) = self.0.files.open_tree(id)
             && let Ok(encoded) = tree::encode(id, len, groups, &file, outboard)

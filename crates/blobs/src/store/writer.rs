@@ -107,7 +107,7 @@ impl Writer {
             store.0.files.admit(path, self.tree.as_ref().map(|(path, _)| path.as_path()), id)?;
         }
         (self.path, self.tree) = (None, None);
-        catalogue.insert(id, Entry { len: self.len, checked: true, durable: false });
+        catalogue.insert(id, Entry { len: self.len, checked: true, durable: false, use_noted: 0 });
         catalogue.release(std::mem::take(&mut self.reserved));
         drop(catalogue);
         if durability == Durability::Durable {

@@ -171,7 +171,8 @@ async fn a_server_says_which_parts_it_has_and_when_it_does_not_have_a_group() {
 #[tokio::test]
 async fn a_client_that_sends_garbage_is_dropped() {
     let too_many = request(whole(), 1, 0, 17);
-    for garbage in [vec![b'x'; 53], b"GET / HTTP/1.1\r\n".to_vec(), too_many, request(whole(), 1, 0, 1)[..52].to_vec()] {
+    for garbage in [vec![b'x'; 53], b"GET / HTTP/1.1\r\n".to_vec(), too_many, request(whole(), 1, 0, 1)[..52].to_vec()]
+    {
         let client = async |mut near: End| near.write_all(&garbage).await.unwrap();
         assert!(matches!(serve_to(client, PATIENT).await, Err(ServeError::Malformed)));
     }

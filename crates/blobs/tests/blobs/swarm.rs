@@ -5,7 +5,9 @@ use crate::{
     store::open,
 };
 use futures::io::{AsyncReadExt, AsyncWriteExt};
-use pocketmesh_blobs::{Connect, FetchError, Fetched, Options, Progress, Providers, Rates, Store, Uplink, Wanted, fetch, serve};
+use pocketmesh_blobs::{
+    Connect, FetchError, Fetched, Options, Progress, Providers, Rates, Store, Uplink, Wanted, fetch, serve,
+};
 use pocketmesh_types::{BlobId, PeerId};
 use std::{
     collections::BTreeMap,
@@ -119,7 +121,12 @@ impl Swarm {
     }
 
     /// A peer whose answers pass through `tamper`, which sees how many bytes went before.
-    pub fn behave_as_a_liar(&self, number: u8, store: Store, tamper: impl Fn(u64, &mut [u8]) + Clone + Send + Sync + 'static) {
+    pub fn behave_as_a_liar(
+        &self,
+        number: u8,
+        store: Store,
+        tamper: impl Fn(u64, &mut [u8]) + Clone + Send + Sync + 'static,
+    ) {
         self.behave(number, move |peer, stream| {
             let (store, tamper) = (store.clone(), tamper.clone());
             async move {

@@ -7,7 +7,7 @@ use pocketmesh_api::{
     HoldsBlobs, PeerBytes,
 };
 use pocketmesh_blobs::{
-    Durability, Fetched, FetchError, Progress, Wanted,
+    Durability, FetchError, Fetched, Progress, Wanted,
     store::{Blob, PutError},
 };
 use pocketmesh_types::{BlobId, PeerId, limits};
@@ -50,10 +50,7 @@ impl HoldsBlobs for Desk {
 
     async fn fetch_blob(&self, id: BlobId, request: FetchBlob) -> Answer<FetchUpdates> {
         let progress = Arc::new(Progress::default());
-        let wanted = Wanted {
-            durability: Durability::Durable,
-            ..Wanted::new(id, None, limits::BLOB_BYTES_MAX)
-        };
+        let wanted = Wanted { durability: Durability::Durable, ..Wanted::new(id, None, limits::BLOB_BYTES_MAX) };
         let (exchange, seen) = (self.exchange.clone(), Arc::clone(&progress));
         let task = tokio::spawn(async move { exchange.bring_wanted(wanted, request.from, seen).await });
         let fetch = Fetch { task: Some(Task(task)), progress, store: self.store.clone(), id };

@@ -20,7 +20,8 @@ impl Bar {
             return Self(ProgressBar::with_draw_target(Some(bytes), ProgressDrawTarget::hidden()));
         }
         let bar = ProgressBar::new(bytes);
-        let template = "{spinner} {bar:28.cyan/blue} {bytes} of {total_bytes} {msg}, {binary_bytes_per_sec}, {eta} left";
+        let template =
+            "{spinner} {bar:28.cyan/blue} {bytes} of {total_bytes} {msg}, {binary_bytes_per_sec}, {eta} left";
         // A style that does not parse is one to mend, not one to stop a transfer for.
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style.progress_chars("━╸─"));

@@ -57,10 +57,7 @@ impl Fault {
 
     /// Whether it may be worth asking again.
     pub(super) fn may_pass(&self) -> bool {
-        matches!(
-            self,
-            Self::NotHere | Self::Unreachable(_) | Self::CutShort | Self::Stalled | Self::Stream(_)
-        )
+        matches!(self, Self::NotHere | Self::Unreachable(_) | Self::CutShort | Self::Stalled | Self::Stream(_))
     }
 }
 

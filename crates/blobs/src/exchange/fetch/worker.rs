@@ -59,16 +59,7 @@ pub struct Worker<C: Connect> {
 impl<C: Connect> Worker<C> {
     pub fn new(job: Arc<Job>, connect: C, peer: PeerId) -> Self {
         let now = Instant::now();
-        Self {
-            job,
-            connect,
-            peer,
-            talk: None,
-            asked: VecDeque::new(),
-            storing: None,
-            told: now,
-            busy_since: now,
-        }
+        Self { job, connect, peer, talk: None, asked: VecDeque::new(), storing: None, told: now, busy_since: now }
     }
 
     /// Runs until the fetch is done or this provider is of no use.

@@ -15,6 +15,7 @@ use pocketmesh_types::{BlobId, Output, PeerId, limits};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 use streams::Streams;
 use tokio::sync::{Semaphore, mpsc};
@@ -30,6 +31,8 @@ const SERVES_MAX: usize = 64;
 const SERVES_PER_PEER_MAX: usize = 16;
 /// Fetches waiting to be told of: each is in flight, so there is room for all that were asked for.
 const FETCHED_MAX: usize = 4096;
+/// How often is looked whether what was told is still here.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
 /// A blob of at least so many bytes is told to the mesh when it is here: a smaller one is had from who named it, faster
 /// than anybody can be searched for.
 const TOLD_BYTES_MIN: u64 = 1 << 20;
@@ -49,6 +52,13 @@ pub struct Exchange {
     fetches: Arc<Semaphore>,
     serves: Arc<Semaphore>,
     serving: Arc<Mutex<BTreeMap<PeerId, usize>>>,
+    told: Arc<Mutex<Told>>,
+}
+
+/// The blobs that the mesh was told of.
+struct Told {
+    blobs: BTreeSet<BlobId>,
+    swept: Instant,
 }
 
 impl Exchange {
@@ -65,6 +75,7 @@ impl Exchange {
             fetches: Arc::new(Semaphore::new(FETCHES_MAX)),
             serves: Arc::new(Semaphore::new(SERVES_MAX)),
             serving: Arc::default(),
+            told: Arc::new(Mutex::new(Told { blobs: BTreeSet::new(), swept: Instant::now() })),
         };
         (exchange, receiver)
     }
@@ -124,6 +135,8 @@ impl Exchange {
 
     /// Gives blobs to a peer that opened a stream.
     pub fn serve(&self, peer: PeerId, mut stream: Stream) {
+        // Only whoever asks for blobs can be misled.
+        self.sweep_told();
         let Some(place) = self.place(peer) else {
             tracing::debug!(%peer, "a blob stream was turned away: too many are served already");
             return;
@@ -173,9 +186,23 @@ impl Exchange {
 
     /// Tells the mesh that a blob is here.
     pub(crate) fn tell_of(&self, id: BlobId) {
+        lock(&self.told).blobs.insert(id);
         let network = self.network.clone();
         // It fails only when the network has ended.
         tokio::spawn(async move { network.provide(*id.as_bytes()).await });
+    }
+
+    /// Takes back what the mesh was told of blobs that have gone, now and then.
+    fn sweep_told(&self) {
+        let gone: Vec<BlobId> = {
+            let mut told = lock(&self.told);
+            if told.swept.elapsed() < SWEEP_EVERY {
+                return;
+            }
+            told.swept = Instant::now();
+            told.blobs.iter().copied().filter(|id| !self.store.contains(*id)).collect()
+        };
+        gone.into_iter().for_each(|id| self.untell(id));
     }
 
     /// Tells the mesh of all blobs that the owner keeps: what an earlier run told is forgotten by and by.
@@ -186,6 +213,7 @@ impl Exchange {
 
     /// Tells nobody any more that a blob is here.
     pub(crate) fn untell(&self, id: BlobId) {
+        lock(&self.told).blobs.remove(&id);
         let network = self.network.clone();
         tokio::spawn(async move { network.withdraw(*id.as_bytes()).await });
     }

@@ -101,7 +101,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        // Guesses, but for `refresh`: in the swarm of examples/throughput.rs twice as long cost a tenth of the time.
+        // Guesses. The swarm of crates/node/examples/blobs.rs runs with them.
         Self {
             patience: Duration::from_secs(20),
             overdue: Duration::from_secs(3),
@@ -188,7 +188,7 @@ impl Job {
 /// for a range, when the range can be read.
 ///
 /// Whatever ends the fetch early, what has been checked of a blob of more than 256 KiB stays and the next fetch goes on
-/// from there. Meanwhile it is given to others that ask. Memory: at most four parts for each of sixteen providers.
+/// from there. Meanwhile it is given to others that ask. Memory: two parts for each of at most sixteen providers.
 pub async fn fetch<C: Connect>(
     store: &Store,
     connect: &C,

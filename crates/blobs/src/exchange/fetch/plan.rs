@@ -19,6 +19,8 @@ const ASKED_MAX: usize = 2;
 /// A provider is asked for so much ahead: a slow one for one part at a time, so that what it has not begun to send can
 /// be had from whoever gets it meanwhile.
 const AHEAD: Duration = Duration::from_millis(250);
+/// A part is overdue when it takes so many times as long as parts of that peer do.
+const OVERDUE_FACTOR: f64 = 3.0;
 /// Weight of the latest measurement of a peer's rate.
 const RATE_WEIGHT: f64 = 0.3;
 
@@ -164,9 +166,16 @@ impl Plan {
         let late = self.missing.iter().filter_map(|(&part, missing)| {
             let (first, since) = missing.asked.first()?;
             let free = *first != peer && missing.asked.len() < ASKED_MAX;
-            (free && me.has(part) && now.duration_since(*since) >= self.overdue_after).then_some((*since, part))
+            (free && me.has(part) && now.duration_since(*since) >= self.patience_with(*first)).then_some((*since, part))
         });
         late.min().map(|(_, part)| part)
+    }
+
+    /// How long this peer may take over a part before it is overdue: a slow line is not a dead one.
+    fn patience_with(&self, peer: PeerId) -> Duration {
+        let rate = self.sources.get(&peer).map_or(0.0, |source| source.rate);
+        let usual = if rate > 0.0 { PART_BYTES as f64 / rate } else { 0.0 };
+        self.overdue_after.max(Duration::from_secs_f64((OVERDUE_FACTOR * usual).min(3600.0)))
     }
 
     fn mixed(&self, part: u32) -> u64 {
@@ -257,6 +266,15 @@ mod tests {
         assert_eq!(plan.next(peer(3), later), None);
         plan.done(0);
         assert!(plan.is_done());
+    }
+
+    #[test]
+    fn a_slow_peer_is_given_the_time_that_it_needs() {
+        let (mut plan, now) = (plan(1, 2), Instant::now());
+        plan.measure(peer(1), PART_BYTES as usize, LATE * 2);
+        assert_eq!(plan.next(peer(1), now), Some(0));
+        assert_eq!(plan.next(peer(2), now + LATE * 2), None);
+        assert_eq!(plan.next(peer(2), now + LATE * 7), Some(0));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The blobs that are being fetched, or were when the store closed.
 
 use super::{
-    Durability, PutError, Store,
+    Durability, GetError, PutError, Store,
     catalogue::{Entry, charge},
     partial::Partial,
 };
@@ -10,6 +10,7 @@ use std::{
     collections::BTreeMap,
     io,
     ops::Range,
+    os::unix::fs::FileExt,
     sync::{Arc, MutexGuard, PoisonError},
 };
 
@@ -70,10 +71,10 @@ impl Store {
 
     /// Bytes of a blob, also of one that is not whole as long as these bytes are here and checked. At most a part's
     /// worth should be asked for at a time: they are held in memory.
-    pub fn read_range(&self, id: BlobId, bytes: Range<u64>) -> Result<Vec<u8>, super::GetError> {
-        use super::GetError;
-        use std::os::unix::fs::FileExt;
-        if let Some(partial) = self.existing_partial(id) {
+    pub fn read_range(&self, id: BlobId, bytes: Range<u64>) -> Result<Vec<u8>, GetError> {
+        if !self.contains(id)
+            && let Some(partial) = self.existing_partial(id)
+        {
             return partial.read(bytes)?.ok_or(GetError::Missing(id));
         }
         let (file, len) = self.open_file(id)?;

@@ -1,6 +1,9 @@
 //! The command line as clap reads it. The words are those of DESIGN §12; scripts rely on them.
 
+mod blob;
+
 use crate::quantity;
+pub use blob::Blob;
 use clap::{ArgAction, Args, Parser, Subcommand};
 use pocketmesh_api::{Auditors, Audits, Split, Verification};
 use pocketmesh_node::home::Size;
@@ -72,6 +75,9 @@ pub enum Command {
     /// Look after jobs
     #[command(subcommand)]
     Job(Job),
+    /// Store blobs, keep them, fetch them from other peers
+    #[command(subcommand)]
+    Blob(Blob),
     /// Replay the proofs of refuted claims
     #[command(subcommand)]
     Receipts(Receipts),

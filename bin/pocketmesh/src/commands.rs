@@ -1,5 +1,6 @@
 //! One file for each group of commands.
 
+mod blob;
 mod bootstrap;
 mod daemon;
 mod demo;
@@ -40,6 +41,7 @@ pub async fn dispatch(cli: Cli) -> Outcome {
         Command::Run(args) => run::run(&context, *args).await,
         Command::Exec(args) => exec::run(&context, *args).await,
         Command::Job(command) => job::dispatch(&context, command).await,
+        Command::Blob(command) => blob::dispatch(&context, command).await,
         Command::Receipts(command) => receipts::dispatch(&context, command).await,
         Command::Reputation(command) => reputation::dispatch(&context, command).await,
         Command::Ledger(command) => ledger::dispatch(&context, command).await,

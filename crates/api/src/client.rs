@@ -1,5 +1,6 @@
 //! The tools' end of the socket: one method for each request.
 
+mod held;
 mod transport;
 
 use crate::control::Answer;

@@ -1,8 +1,8 @@
 //! What a daemon can be asked to do.
 
 use crate::{
-    Blob, Bootstrap, Chunks, Connected, Failure, FileLists, JobDetail, JobSummary, Peer, Report, Reputation, Status,
-    SubmitJob, Submitted, Update,
+    Blob, Bootstrap, Chunks, Connected, Failure, FileLists, HoldsBlobs, JobDetail, JobSummary, Peer, Report,
+    Reputation, Status, SubmitJob, Submitted, Update,
 };
 use futures::stream::BoxStream;
 use pocketmesh_types::{BlobId, JobId};
@@ -29,7 +29,7 @@ pub type Answer<T> = Result<T, Failure>;
 /// request bodies, of timeouts while reading them, and of resolving job id prefixes: a job id that arrives here was
 /// given in full, or is the one job of [`jobs`](Self::jobs) that the prefix fits. A future is dropped where it stands
 /// when its caller goes away or the daemon stops.
-pub trait Control: Send + Sync + 'static {
+pub trait Control: HoldsBlobs {
     /// The whole daemon at a glance.
     fn status(&self) -> impl Future<Output = Answer<Status>> + Send;
 

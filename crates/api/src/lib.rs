@@ -9,6 +9,7 @@ pub mod client;
 pub mod control;
 pub mod failure;
 pub mod files;
+pub mod held;
 pub mod job;
 pub mod peer;
 pub mod report;
@@ -24,6 +25,9 @@ pub use client::{Client, ClientError};
 pub use control::{Answer, Control, Updates, Which};
 pub use failure::{Code, Failure, Refusal};
 pub use files::{FileLists, InputFile, OutputFile, TaskFiles};
+pub use held::{
+    CollectBlobs, CollectedBlobs, FetchBlob, FetchUpdate, FetchUpdates, HeldBlob, HeldBlobs, HoldsBlobs, PeerBytes,
+};
 pub use job::{JobDetail, JobEvent, JobState, JobSummary, OfferRow, Update, WorkerRow, WorkerState};
 pub use peer::{Bootstrap, Connect, Connected, Direction, Peer, Via};
 pub use report::{FailedTask, Report};

@@ -2,6 +2,7 @@
 
 mod answer;
 mod body;
+mod held;
 mod routes;
 
 use crate::{Control, socket::Listener};

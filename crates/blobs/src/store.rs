@@ -6,10 +6,18 @@
 
 mod catalogue;
 mod files;
+mod keeping;
+mod notes;
+pub(crate) mod partial;
+mod partials;
+pub(crate) mod portion;
 mod writer;
 
-use catalogue::{Catalogue, Entry};
+use catalogue::Catalogue;
 use files::Files;
+pub use keeping::{Blob, Freed, Scrubbed};
+pub use notes::Notes;
+use partials::Partials;
 use pocketmesh_types::{BlobId, Hash};
 use std::{
     fs::File,
@@ -29,7 +37,10 @@ pub struct Store(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     files: Files,
+    notes: Option<Box<dyn Notes>>,
     catalogue: Mutex<Catalogue>,
+    /// Locked before the catalogue where both are.
+    partials: Mutex<Partials>,
 }
 
 /// What must survive a power cut.
@@ -92,6 +103,9 @@ pub enum PutError {
         /// The name they have.
         found: BlobId,
     },
+    /// It was removed while it was being fetched.
+    #[error("blob {0} was removed while it was being fetched")]
+    Removed(BlobId),
     /// The disk refused, or the reader.
     #[error("cannot store a blob: {0}")]
     Io(#[from] io::Error),
@@ -123,21 +137,38 @@ impl Store {
     /// the quota, the oldest go.
     pub fn open(folder: impl AsRef<Path>, quota_bytes: u64) -> Result<Self, OpenError> {
         let folder = folder.as_ref();
-        Self::try_open(folder, quota_bytes).map_err(|source| OpenError { path: folder.display().to_string(), source })
+        Self::try_open(folder, quota_bytes, None)
+            .map_err(|source| OpenError { path: folder.display().to_string(), source })
     }
 
-    fn try_open(folder: &Path, quota_bytes: u64) -> io::Result<Self> {
+    /// The same, with notes of an earlier run: what was synced need not be hashed again, and evictions go on in the
+    /// order of use.
+    pub fn open_with_notes(
+        folder: impl AsRef<Path>,
+        quota_bytes: u64,
+        notes: Box<dyn Notes>,
+    ) -> Result<Self, OpenError> {
+        let folder = folder.as_ref();
+        Self::try_open(folder, quota_bytes, Some(notes))
+            .map_err(|source| OpenError { path: folder.display().to_string(), source })
+    }
+
+    fn try_open(folder: &Path, quota_bytes: u64, notes: Option<Box<dyn Notes>>) -> io::Result<Self> {
         let files = Files::open(folder)?;
         let mut catalogue = Catalogue::new(quota_bytes);
-        let mut found = files.list()?;
-        found.sort_by_key(|blob| (blob.modified, blob.id));
-        for blob in found {
-            catalogue.insert(blob.id, Entry { len: blob.len, checked: false, durable: false });
+        for (id, entry) in notes::match_up(files.list()?, notes.as_deref()) {
+            catalogue.insert(id, entry);
         }
         for id in catalogue.evict_to_quota() {
             files.remove(id)?;
         }
-        Ok(Self(Arc::new(Inner { files, catalogue: Mutex::new(catalogue) })))
+        for id in files.list_kept()? {
+            catalogue.pin(id, keeping::kept());
+        }
+        let store =
+            Self(Arc::new(Inner { files, notes, catalogue: Mutex::new(catalogue), partials: Mutex::default() }));
+        store.load_partials()?;
+        Ok(store)
     }
 
     /// Stores bytes that can be had again.
@@ -200,7 +231,7 @@ impl Store {
     /// A blob's file, to read from its start, and its length. It stays readable when the blob is evicted. A blob that
     /// this store did not write itself since it was opened is checked first.
     pub fn open_file(&self, id: BlobId) -> Result<(File, u64), GetError> {
-        let entry = self.catalogue().touch(id).ok_or(GetError::Missing(id))?;
+        let entry = self.use_now(id).ok_or(GetError::Missing(id))?;
         if !entry.checked {
             self.verify(id)?;
         }
@@ -211,16 +242,8 @@ impl Store {
     /// on.
     pub fn verify(&self, id: BlobId) -> Result<(), GetError> {
         let len = self.len(id).ok_or(GetError::Missing(id))?;
-        let (mut file, _) = self.open_named(id, len)?;
-        let mut hasher = blake3::Hasher::new();
-        let mut chunk = vec![0; CHUNK_BYTES];
-        loop {
-            match file.read(&mut chunk)? {
-                0 => break,
-                count => hasher.update(&chunk[..count]),
-            };
-        }
-        if BlobId(Hash(*hasher.finalize().as_bytes())) != id {
+        let (file, _) = self.open_named(id, len)?;
+        if self.hash_file(id, file, len)? != id {
             return Err(self.put_aside(id));
         }
         self.catalogue().mark_checked(id);
@@ -253,12 +276,15 @@ impl Store {
         self.catalogue().unpin_all(owner);
     }
 
-    /// Removes a blob now, pinned or not. Whether there was one.
+    /// Removes a blob now, pinned or not, and what is here of one that is being fetched. Whether there was anything.
     pub fn remove(&self, id: BlobId) -> io::Result<bool> {
+        if self.discard_partial(id)? {
+            return Ok(true);
+        }
         let mut catalogue = self.catalogue();
         let held = catalogue.remove(id);
         if held {
-            self.0.files.remove(id)?;
+            self.remove_file(id)?;
         }
         Ok(held)
     }
@@ -268,12 +294,11 @@ impl Store {
         self.catalogue().usage()
     }
 
-    /// Makes room for `bytes` more.
-    fn reserve(&self, bytes: u64) -> Result<(), PutError> {
-        let mut catalogue = self.catalogue();
-        let evicted = catalogue.reserve(bytes)?;
-        let removed = evicted.into_iter().try_for_each(|id| self.0.files.remove(id));
-        removed.inspect_err(|_| catalogue.release(bytes))?;
+    /// Syncs a blob's name; its bytes have been.
+    fn make_durable(&self, id: BlobId) -> io::Result<()> {
+        self.0.files.sync_name(id)?;
+        self.catalogue().mark_durable(id);
+        self.note(id);
         Ok(())
     }
 

@@ -6,6 +6,7 @@ use crate::{
     dial::DialError,
     event::{GossipToken, Via},
     outbox::{Outboxes, SendError},
+    providers::{FOUND_MAX, Provider},
     streams::{self, OpenError},
 };
 use libp2p::{Multiaddr, Stream, multiaddr::Protocol};
@@ -139,6 +140,9 @@ pub(crate) enum Command {
     Dial { address: Multiaddr, reply: oneshot::Sender<Result<PeerId, DialError>> },
     Disconnect { peer: PeerId, reason: DisconnectReason },
     Open { peer: PeerId, protocol: &'static str, reply: streams::Reply },
+    Provide([u8; 32]),
+    Withdraw([u8; 32]),
+    Search { key: [u8; 32], found: mpsc::Sender<Provider> },
     Peers { reply: oneshot::Sender<Vec<PeerInfo>> },
     Known { reply: oneshot::Sender<Vec<(PeerId, Vec<Multiaddr>)>> },
     Shutdown { reply: oneshot::Sender<()> },
@@ -220,6 +224,25 @@ impl Handle {
         let (reply, outcome) = oneshot::channel();
         self.command(Command::Open { peer, protocol, reply }).await.map_err(|Stopped| OpenError::Stopped)?;
         outcome.await.unwrap_or(Err(OpenError::NotConnected))
+    }
+
+    /// Tells the mesh that this peer has what `key`, a hash, names, and tells it again until [`withdraw`](Self::withdraw).
+    /// Of at most 256 keys.
+    pub async fn provide(&self, key: [u8; 32]) -> Result<(), Stopped> {
+        self.command(Command::Provide(key)).await
+    }
+
+    /// Takes [`provide`](Self::provide) back. Others believe it for an hour at most.
+    pub async fn withdraw(&self, key: [u8; 32]) -> Result<(), Stopped> {
+        self.command(Command::Withdraw(key)).await
+    }
+
+    /// Asks the mesh who has what `key`, a hash, names. They come as they are found, at most 32; the channel closes when
+    /// there is nobody left to ask, which is at once if too many searches are under way. What they say is theirs alone.
+    pub async fn providers(&self, key: [u8; 32]) -> Result<mpsc::Receiver<Provider>, Stopped> {
+        let (found, receiver) = mpsc::channel(FOUND_MAX);
+        self.command(Command::Search { key, found }).await?;
+        Ok(receiver)
     }
 
     /// The peers that messages can be sent to.

@@ -1,14 +1,23 @@
-//! libp2p's Kademlia with three things added: who told us of which peer, a filter on the addresses that others name,
-//! and a fresh port for each dial.
+//! libp2p's Kademlia with four things added: who told us of which peer, a filter on the addresses that others name,
+//! bounds on the provider records that others leave here ([`providers`](crate::providers)), and a fresh port for each
+//! dial.
 //!
 //! libp2p reports what a query found but not who said it. Every answer passes through the behaviour, though, so this
 //! wrapper reads it on the way. It never changes how a query goes.
 
-use crate::{address::Reach, config::DhtRole, place::Place};
+use crate::{
+    address::Reach,
+    config::DhtRole,
+    place::Place,
+    providers::{self, Provider, Providers},
+};
 use libp2p::{
     Multiaddr, PeerId, StreamProtocol,
     core::{Endpoint, transport::PortUse},
-    kad::{self, KadPeer, store::MemoryStore, store::MemoryStoreConfig},
+    kad::{
+        self, KadPeer, RecordKey,
+        store::{MemoryStore, RecordStore},
+    },
     swarm::{
         ConnectionDenied, ConnectionHandler, ConnectionId, FromSwarm, NetworkBehaviour, THandler, THandlerInEvent,
         THandlerOutEvent, ToSwarm, dial_opts::DialOpts,
@@ -17,8 +26,9 @@ use libp2p::{
 use std::{
     collections::VecDeque,
     task::{Context, Poll},
-    time::Duration,
+    time::{Duration, Instant},
 };
+use tokio::sync::mpsc;
 
 type Inner = kad::Behaviour<MemoryStore>;
 /// libp2p keeps this type's name private, not its variants.
@@ -46,6 +56,7 @@ pub(crate) struct Behaviour {
     me: PeerId,
     reach: Reach,
     reports: VecDeque<Event>,
+    providers: Providers,
 }
 
 impl Behaviour {
@@ -54,17 +65,18 @@ impl Behaviour {
         let mut config = kad::Config::new(protocol);
         config
             .set_query_timeout(QUERY_TIMEOUT)
-            // Nobody stores anything here unasked: the driver would have to verify and store it.
+            // Nobody stores anything here that has not been looked at: see `on_kad`.
             .set_record_filtering(kad::StoreInserts::FilterBoth)
+            .set_provider_record_ttl(Some(providers::RECORD_LIFE))
+            .set_provider_publication_interval(Some(providers::TELL_AGAIN))
             // When to ask is decided in `discovery`.
             .set_periodic_bootstrap_interval(None);
-        let store = MemoryStore::with_config(me, MemoryStoreConfig::default());
-        let mut inner = Inner::with_config(me, store, config);
+        let mut inner = Inner::with_config(me, providers::store(me), config);
         inner.set_mode(Some(match role {
             DhtRole::Server => kad::Mode::Server,
             DhtRole::Client => kad::Mode::Client,
         }));
-        Self { inner, me, reach: Reach::default(), reports: VecDeque::new() }
+        Self { inner, me, reach: Reach::default(), reports: VecDeque::new(), providers: Providers::default() }
     }
 
     /// Which addresses may be dialled on another's word.
@@ -106,6 +118,61 @@ impl Behaviour {
         let near = self.inner.get_closest_local_peers(&me).map(|key| Place::of_peer(*key.preimage()));
         let near: Vec<Place> = near.take(kad::K_VALUE.get()).collect();
         if near.len() < kad::K_VALUE.get() { near.len() } else { Place::of_peer(self.me).population(&near) }
+    }
+
+    /// Tells the peers nearest to `key` that we have what it names, now and every 20 minutes, until
+    /// [`withdraw`](Self::withdraw). Beyond a bound nothing is told.
+    pub(crate) fn provide(&mut self, key: [u8; 32]) {
+        let key = RecordKey::new(&key);
+        if self.inner.store_mut().provided().count() >= providers::OWN_MAX {
+            tracing::debug!("too many blobs are told of already");
+        } else if self.inner.iter_queries().count() < QUERIES_MAX {
+            // The store has room for all of ours.
+            let _ = self.inner.start_providing(key);
+        } else {
+            // It is told the next time around.
+            let _ = self.inner.store_mut().add_provider(kad::ProviderRecord::new(key, self.me, Vec::new()));
+        }
+    }
+
+    /// Tells nobody any more that we have what `key` names. Others believe it for an hour at most.
+    pub(crate) fn withdraw(&mut self, key: [u8; 32]) {
+        self.inner.stop_providing(&RecordKey::new(&key));
+    }
+
+    /// Asks around who has what `key` names. The channel closes when there is nobody left to ask.
+    pub(crate) fn search(&mut self, key: [u8; 32], found: mpsc::Sender<Provider>) {
+        if self.providers.may_search() {
+            let query = self.inner.get_providers(RecordKey::new(&key));
+            self.providers.search(query, found);
+        }
+    }
+
+    /// What Kademlia says is for the driver, but for what concerns provider records.
+    fn on_kad(&mut self, event: kad::Event) -> Event {
+        match &event {
+            kad::Event::InboundRequest { request: kad::InboundRequest::AddProvider { record: Some(record) } } => {
+                let kept = self.providers.admit(record.clone(), &self.reach, self.inner.store_mut(), Instant::now());
+                tracing::trace!(provider = %record.provider, kept, "a provider record");
+            }
+            kad::Event::OutboundQueryProgressed {
+                id, result: kad::QueryResult::GetProviders(result), step, ..
+            } => {
+                if let Ok(kad::GetProvidersOk::FoundProviders { key, providers }) = result {
+                    let stored = self.inner.store_mut().providers(key);
+                    for peer in providers {
+                        let record = stored.iter().find(|record| record.provider == *peer);
+                        let addresses = record.map(|record| record.addresses.clone()).unwrap_or_default();
+                        self.providers.tell(*id, *peer, self.me, addresses);
+                    }
+                }
+                if step.last {
+                    self.providers.over(*id);
+                }
+            }
+            _ => {}
+        }
+        Event::Kad(Box::new(event))
     }
 
     fn report(&mut self, from: PeerId, peers: &[KadPeer]) {
@@ -185,6 +252,9 @@ impl NetworkBehaviour for Behaviour {
         if let HandlerEvent::FindNodeRes { closer_peers, .. } = &event {
             self.report(from, closer_peers);
         }
+        if let HandlerEvent::GetProvidersRes { provider_peers, query_id, .. } = &event {
+            self.providers.found(*query_id, provider_peers, self.me, &self.reach);
+        }
         self.inner.on_connection_handler_event(from, connection, event);
     }
 
@@ -194,7 +264,7 @@ impl NetworkBehaviour for Behaviour {
         }
         self.inner.poll(cx).map(|action| match action {
             ToSwarm::Dial { opts } => ToSwarm::Dial { opts: on_fresh_port(&opts).unwrap_or(opts) },
-            other => other.map_out(|event| Event::Kad(Box::new(event))),
+            other => other.map_out(|event| self.on_kad(event)),
         })
     }
 }

@@ -23,6 +23,7 @@ mod names;
 mod outbox;
 mod peers;
 mod place;
+mod providers;
 mod session;
 mod start;
 mod streams;
@@ -35,5 +36,6 @@ pub use handle::{Direction, DisconnectReason, Handle, PeerInfo, PublishError, St
 pub use libp2p::{Multiaddr, Stream};
 pub use outbox::SendError;
 pub use place::deepest;
+pub use providers::Provider;
 pub use start::{StartError, start};
 pub use streams::OpenError;

@@ -1,4 +1,4 @@
-//! The names that this network's protocols carry on the wire: `/pocketmesh/<network>/<protocol>/1`.
+//! The names that this network's protocols carry on the wire: `/pocketmesh/<network>/<protocol>/<version>`.
 
 use crate::place::{self, Place};
 use libp2p::{StreamProtocol, gossipsub::IdentTopic};
@@ -33,9 +33,12 @@ impl Names {
         format!("{ROOT}{}/gossip", self.network)
     }
 
-    /// A protocol of ours. The network's name is checked and `name` is a constant, so it is well-formed.
+    /// A protocol of ours, of version 1 unless its name says another: `blobs/2`. The network's name is checked and `name`
+    /// is a constant, so it is well-formed.
     pub(crate) fn protocol(&self, name: &str) -> StreamProtocol {
-        StreamProtocol::try_from_owned(format!("{ROOT}{}/{name}/1", self.network)).expect("it starts with a slash")
+        let version = if name.contains('/') { "" } else { "/1" };
+        StreamProtocol::try_from_owned(format!("{ROOT}{}/{name}{version}", self.network))
+            .expect("it starts with a slash")
     }
 
     /// The long-lived stream of direct messages.
@@ -82,6 +85,7 @@ mod tests {
             assert!(names.is_offers(&topic) && !Names::new("other").is_offers(&topic));
         }
         assert!(!names.is_offers("/pocketmesh/test/offers/2/1"));
+        assert_eq!(names.protocol("blobs/2").as_ref(), "/pocketmesh/test/blobs/2");
         assert_eq!(network_of(&names.identity()), Some("test"));
     }
 

@@ -1,35 +1,41 @@
 //! Bringing blobs here, and giving them to others: the protocol's fetches over the network's streams.
 
+pub mod notes;
+mod search;
+mod streams;
+
 use crate::trees;
-use futures::{
-    io::AsyncWriteExt,
-    stream::{self, StreamExt},
+use futures::stream::{self, StreamExt};
+use pocketmesh_blobs::{
+    FetchError, Fetched as Brought, Options, Progress, Providers, Store, Uplink, Wanted, fetch, serve,
 };
-use pocketmesh_blobs::{FetchError, Store, Wanted, fetch, serve};
 use pocketmesh_network::{Handle, Stream};
 use pocketmesh_protocol::Item;
 use pocketmesh_types::{BlobId, Output, PeerId, limits};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
+use streams::Streams;
 use tokio::sync::{Semaphore, mpsc};
 
-/// The bulk protocol's name.
-pub const PROTOCOL: &str = "blobs";
+/// The bulk protocol's name and version.
+pub const PROTOCOL: &str = "blobs/2";
 /// Fetches at a time; the rest wait. Guess: enough to fill a home line, few enough to keep files open.
 const FETCHES_MAX: usize = 16;
 /// Files of one tree that are fetched at a time, so that one tree does not take all.
 const FILES_AT_ONCE: usize = 4;
-/// Streams served at a time; more are turned away.
+/// Streams served at a time, and those of one peer; more are turned away. Each may hold two parts.
 const SERVES_MAX: usize = 64;
-/// Idle streams kept for each peer: opening one costs a round trip and 100 µs.
-const IDLE_STREAMS_MAX: usize = 4;
-/// How long one chunk may take.
-const PATIENCE: Duration = Duration::from_secs(20);
+const SERVES_PER_PEER_MAX: usize = 16;
 /// Fetches waiting to be told of: each is in flight, so there is room for all that were asked for.
 const FETCHED_MAX: usize = 4096;
+/// How often is looked whether what was told is still here.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+/// A blob of at least so many bytes is told to the mesh when it is here: a smaller one is had from who named it, faster
+/// than anybody can be searched for.
+const TOLD_BYTES_MIN: u64 = 1 << 20;
 
 /// How a fetch ended: of what, and whether all of it is here now.
 pub type Fetched = (Item, bool);
@@ -39,27 +45,44 @@ pub type Fetched = (Item, bool);
 pub struct Exchange {
     store: Store,
     network: Handle,
+    streams: Streams,
+    uplink: Uplink,
     fetched: mpsc::Sender<Fetched>,
     in_flight: Arc<Mutex<BTreeSet<Item>>>,
-    idle: Arc<Mutex<BTreeMap<PeerId, Vec<Stream>>>>,
     fetches: Arc<Semaphore>,
     serves: Arc<Semaphore>,
+    serving: Arc<Mutex<BTreeMap<PeerId, usize>>>,
+    told: Arc<Mutex<Told>>,
+}
+
+/// The blobs that the mesh was told of.
+struct Told {
+    blobs: BTreeSet<BlobId>,
+    swept: Instant,
 }
 
 impl Exchange {
-    /// Exchanges blobs of `store` over `network`.
-    pub fn new(store: Store, network: Handle) -> (Self, mpsc::Receiver<Fetched>) {
+    /// Exchanges blobs of `store` over `network`, giving no more than `uplink` lets out.
+    pub fn new(store: Store, network: Handle, uplink: Uplink) -> (Self, mpsc::Receiver<Fetched>) {
         let (fetched, receiver) = mpsc::channel(FETCHED_MAX);
         let exchange = Self {
             store,
+            streams: Streams::new(network.clone()),
             network,
+            uplink,
             fetched,
             in_flight: Arc::default(),
-            idle: Arc::default(),
             fetches: Arc::new(Semaphore::new(FETCHES_MAX)),
             serves: Arc::new(Semaphore::new(SERVES_MAX)),
+            serving: Arc::default(),
+            told: Arc::new(Mutex::new(Told { blobs: BTreeSet::new(), swept: Instant::now() })),
         };
         (exchange, receiver)
+    }
+
+    /// Bytes of blobs, with their hashes, that each peer was sent since the daemon started.
+    pub fn sent(&self) -> BTreeMap<PeerId, u64> {
+        self.uplink.sent()
     }
 
     /// Brings something here from those of these peers that give it, the first ones first. One fetch serves all who asked.
@@ -112,64 +135,127 @@ impl Exchange {
 
     /// Gives blobs to a peer that opened a stream.
     pub fn serve(&self, peer: PeerId, mut stream: Stream) {
-        let Ok(permit) = Arc::clone(&self.serves).try_acquire_owned() else {
+        // Only whoever asks for blobs can be misled.
+        self.sweep_told();
+        let Some(place) = self.place(peer) else {
             tracing::debug!(%peer, "a blob stream was turned away: too many are served already");
             return;
         };
-        let store = self.store.clone();
+        let (store, uplink) = (self.store.clone(), self.uplink.clone());
         tokio::spawn(async move {
             // A blob is named by a hash that only those know who were told it: the requester of its task, or all who
             // were given the task. So whoever can name it may have it.
-            if let Err(error) = serve(&mut stream, &store, |_| true, PATIENCE).await {
+            if let Err(error) = serve(&mut stream, peer, &store, &uplink, |_| true, streams::PATIENCE).await {
                 tracing::debug!(%peer, %error, "serving blobs ended");
             }
-            drop(permit);
+            drop(place);
         });
     }
 
     /// A peer is gone, and its streams with it.
     pub fn forget(&self, peer: &PeerId) {
-        lock(&self.idle).remove(peer);
+        self.streams.forget(peer);
+    }
+
+    /// Brings a blob here, from these peers and from whoever else says that it has it.
+    pub(crate) async fn bring_wanted(
+        &self,
+        wanted: Wanted,
+        known: Vec<PeerId>,
+        progress: Arc<Progress>,
+    ) -> Result<Brought, FetchError> {
+        let _permit = self.fetches.acquire().await;
+        let me = self.network.peer_id();
+        let known: Vec<PeerId> = known.into_iter().filter(|peer| *peer != me).collect();
+        // A small blob is had from who named it before a search has begun.
+        let small = wanted.len.is_some_and(|len| len < TOLD_BYTES_MIN) && !known.is_empty();
+        let more = if small { None } else { self.search(wanted.id).await };
+        let options = Options { patience: streams::PATIENCE, ..Options::default() };
+        let id = wanted.id;
+        let brought = fetch(&self.store, &self.streams, wanted, Providers { known, more }, options, progress).await?;
+        self.tell(Output { id, len: brought.len });
+        Ok(brought)
+    }
+
+    /// Tells the mesh that a blob is here, if it is worth the telling.
+    fn tell(&self, blob: Output) {
+        if blob.len >= TOLD_BYTES_MIN && self.store.contains(blob.id) {
+            self.tell_of(blob.id);
+        }
+    }
+
+    /// Tells the mesh that a blob is here.
+    pub(crate) fn tell_of(&self, id: BlobId) {
+        lock(&self.told).blobs.insert(id);
+        let network = self.network.clone();
+        // It fails only when the network has ended.
+        tokio::spawn(async move { network.provide(*id.as_bytes()).await });
+    }
+
+    /// Takes back what the mesh was told of blobs that have gone, now and then.
+    fn sweep_told(&self) {
+        let gone: Vec<BlobId> = {
+            let mut told = lock(&self.told);
+            if told.swept.elapsed() < SWEEP_EVERY {
+                return;
+            }
+            told.swept = Instant::now();
+            told.blobs.iter().copied().filter(|id| !self.store.contains(*id)).collect()
+        };
+        gone.into_iter().for_each(|id| self.untell(id));
+    }
+
+    /// Tells the mesh of all blobs that the owner keeps: what an earlier run told is forgotten by and by.
+    pub(crate) fn tell_of_kept(&self) {
+        let kept = self.store.list().into_iter().filter(|blob| blob.kept && blob.held == blob.len);
+        kept.for_each(|blob| self.tell_of(blob.id));
+    }
+
+    /// Tells nobody any more that a blob is here.
+    pub(crate) fn untell(&self, id: BlobId) {
+        lock(&self.told).blobs.remove(&id);
+        let network = self.network.clone();
+        tokio::spawn(async move { network.withdraw(*id.as_bytes()).await });
     }
 
     async fn fetch_from_any(&self, blob: Output, from: &[PeerId]) -> bool {
-        let _permit = self.fetches.acquire().await;
-        for &peer in from {
-            match self.fetch_from(peer, blob).await {
-                Ok(()) => return true,
-                Err(error) => tracing::debug!(%peer, blob = %blob.id, error, "a blob could not be fetched"),
+        let wanted = Wanted::new(blob.id, Some(blob.len), limits::BLOB_BYTES_MAX);
+        match self.bring_wanted(wanted, from.to_vec(), Arc::default()).await {
+            Ok(_) => true,
+            Err(error) => {
+                tracing::debug!(blob = %blob.id, %error, "a blob could not be fetched");
+                false
             }
         }
-        false
     }
 
-    /// Asks over a stream that was left open; if that has died meanwhile, over a new one.
-    async fn fetch_from(&self, peer: PeerId, blob: Output) -> Result<(), String> {
-        let wanted = Wanted { id: blob.id, len: Some(blob.len), max_bytes: limits::BLOB_BYTES_MAX };
-        let idle = lock(&self.idle).get_mut(&peer).and_then(Vec::pop);
-        if let Some(mut stream) = idle {
-            match fetch(&mut stream, wanted, &self.store, PATIENCE).await {
-                Ok(_) => {
-                    self.keep(peer, stream);
-                    return Ok(());
-                }
-                Err(FetchError::Stream(_) | FetchError::CutShort { .. }) => {}
-                Err(error) => return Err(error.to_string()),
-            }
+    fn place(&self, peer: PeerId) -> Option<Place> {
+        let permit = Arc::clone(&self.serves).try_acquire_owned().ok()?;
+        let mut serving = lock(&self.serving);
+        let count = serving.entry(peer).or_default();
+        if *count >= SERVES_PER_PEER_MAX {
+            return None;
         }
-        let mut stream = self.network.open(peer, PROTOCOL).await.map_err(|error| error.to_string())?;
-        fetch(&mut stream, wanted, &self.store, PATIENCE).await.map_err(|error| error.to_string())?;
-        self.keep(peer, stream);
-        Ok(())
+        *count += 1;
+        Some(Place { peer, serving: Arc::clone(&self.serving), _permit: permit })
     }
+}
 
-    fn keep(&self, peer: PeerId, mut stream: Stream) {
-        let mut idle = lock(&self.idle);
-        let streams = idle.entry(peer).or_default();
-        if streams.len() < IDLE_STREAMS_MAX {
-            streams.push(stream);
-        } else {
-            tokio::spawn(async move { stream.close().await });
+/// One of the streams that are served at a time.
+struct Place {
+    peer: PeerId,
+    serving: Arc<Mutex<BTreeMap<PeerId, usize>>>,
+    _permit: tokio::sync::OwnedSemaphorePermit,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut serving = lock(&self.serving);
+        if let Some(count) = serving.get_mut(&self.peer) {
+            *count -= 1;
+            if *count == 0 {
+                serving.remove(&self.peer);
+            }
         }
     }
 }

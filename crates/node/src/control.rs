@@ -1,5 +1,6 @@
 //! The daemon as its owner's tools see it: the control API's requests, answered from the loop.
 
+mod blobs;
 mod files;
 mod submit;
 
@@ -7,6 +8,7 @@ pub(crate) use files::memory_left;
 pub(crate) use submit::program_refusal;
 
 use crate::{
+    blobs::Exchange,
     detail,
     driver::{Driver, Question},
     home::Home,
@@ -52,6 +54,8 @@ pub struct Desk {
     pub network: Handle,
     /// The blobs on this disk.
     pub store: Store,
+    /// The exchange of blobs.
+    pub exchange: Exchange,
     /// Results, final and held.
     pub results: Results,
     /// Fraud proofs.

@@ -358,8 +358,11 @@ impl Driver {
         self.look_around().await
     }
 
-    /// Tells the protocol how large the mesh is and where we can be reached.
+    /// Tells the protocol how large the mesh is, where we can be reached, and what we had to send.
     async fn look_around(&mut self) -> Result<(), LoopError> {
+        for (peer, bytes) in self.exchange.sent() {
+            self.tell(Input::Sent { peer, bytes }).await?;
+        }
         let peers = self.network.mesh_size().await.unwrap_or_default();
         let contacts = self.network.contacts().into_iter().map(Bytes).collect();
         self.tell(Input::Mesh { peers, contacts }).await

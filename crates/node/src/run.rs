@@ -7,7 +7,7 @@ use crate::{
     driver::{Driver, LoopError, QUESTIONS_MAX, Sources, journal_context},
     executor::{QUEUE, Sandbox},
     gossip::Pending,
-    home::{Home, KeyError, PlaceError},
+    home::{Home, KeyError, PlaceError, Size},
     jobs::Ledger,
     journal::{Appender, Entry},
     peers,
@@ -19,7 +19,7 @@ use crate::{
 };
 use futures::FutureExt;
 use pocketmesh_api::{BindError, Listener};
-use pocketmesh_blobs::{Durability, Store};
+use pocketmesh_blobs::{Durability, Rates, Store, Uplink};
 use pocketmesh_network::{Multiaddr, StartError};
 use pocketmesh_protocol::{Config, Peer, Record};
 use pocketmesh_sandbox::{Blob, Executor, Saver};
@@ -134,10 +134,12 @@ pub async fn run(
     let lock = lock(&home).await?;
     let seed = home.seed()?;
     let key = Key::from_seed(seed.bytes());
-    let store = Store::open(home.blobs(), home.config().storage.quota.0)?;
+    let index = open_index(&lock)?;
+    let notes = blobs::notes::InIndex(index.tree(blobs::notes::TREE)?);
+    let store = Store::open_with_notes(home.blobs(), home.config().storage.quota.0, Box::new(notes))?;
     let executor = start_executor(&home, &store)?;
     let config = protocol_config(&home, &key, seed.bytes(), executor.as_ref())?;
-    let recovered = recover(&home, &lock, config, &store)?;
+    let recovered = recover(&home, &lock, index, config, &store)?;
     drop(lock);
 
     let mut network_config = network_config(&options)?;
@@ -194,7 +196,8 @@ fn assemble(
     saboteur: Option<Saboteur>,
 ) -> (Driver, Sources, Desk) {
     let (sandbox, finished) = Sandbox::new(Arc::clone(&executor), store.clone(), saboteur);
-    let (exchange, fetched) = Exchange::new(store.clone(), network.clone());
+    let (exchange, fetched) = Exchange::new(store.clone(), network.clone(), uplink(&home));
+    exchange.tell_of_kept();
     let (questions, asked) = mpsc::channel(QUESTIONS_MAX);
     let (reduced, reductions) = mpsc::channel(QUESTIONS_MAX);
     let (ends, ended) = watch::channel(0);
@@ -204,6 +207,7 @@ fn assemble(
         questions,
         network: network.clone(),
         store: store.clone(),
+        exchange: exchange.clone(),
         results: recovered.results.clone(),
         shelf: shelf.clone(),
         executor: Arc::clone(&executor),
@@ -241,6 +245,12 @@ fn assemble(
         stopping: false,
     };
     (driver, sources, desk)
+}
+
+fn uplink(home: &Home) -> Uplink {
+    let rate = |rate: Option<Size>| rate.map(|rate| rate.0);
+    let storage = &home.config().storage;
+    Uplink::new(Rates { total: rate(storage.uplink), per_peer: rate(storage.uplink_per_peer) })
 }
 
 fn start_executor(home: &Home, store: &Store) -> Result<Arc<dyn Executor>, RunError> {
@@ -298,12 +308,16 @@ fn addresses<'a>(texts: impl IntoIterator<Item = &'a String>) -> Result<Vec<Mult
     texts.into_iter().map(parse).collect()
 }
 
-/// Reads the journal into a peer, its jobs' notes, the index and the pins.
-fn recover(home: &Home, lock: &FolderLock, config: Config, store: &Store) -> Result<Recovered, RunError> {
+fn open_index(lock: &FolderLock) -> Result<Index, RunError> {
     let (index, condition) = Index::open(lock, INDEX_CACHE_BYTES)?;
     if let index::Condition::Rebuilt { reason } = &condition {
         tracing::warn!(reason, "the index was damaged; it was moved aside and is made anew from the journal");
     }
+    Ok(index)
+}
+
+/// Reads the journal into a peer, its jobs' notes, the index and the pins.
+fn recover(home: &Home, lock: &FolderLock, index: Index, config: Config, store: &Store) -> Result<Recovered, RunError> {
     let results = Results::new(index.tree("results")?);
     let mut claims = Claims::open(index.tree(claims::TREE)?)?;
     let shelf = Shelf::new(Home::proofs_of(home.dir()));

@@ -1,6 +1,7 @@
 //! Whole meshes of processes, driven as a person would drive them, one at a time.
 
 mod audits;
+mod blobs;
 mod executors;
 mod hostile;
 #[path = "../../../../crates/sandbox/tests/zoo/made.rs"]

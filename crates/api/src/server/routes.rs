@@ -1,6 +1,6 @@
 //! Which request is which method of [`Control`].
 
-use super::{answer, body};
+use super::{answer, body, held};
 use crate::{Code, Connect, Control, Failure, SubmitJob, Which, control::Answer};
 use axum::Router;
 use axum::body::Body;
@@ -17,7 +17,7 @@ type Daemon<C> = State<Arc<C>>;
 
 /// All requests of `specs/api.md`.
 pub(super) fn router<C: Control>(control: Arc<C>) -> Router {
-    Router::new()
+    held::routes(Router::new())
         .route("/v1/status", get(status::<C>))
         .route("/v1/stop", post(stop::<C>))
         .route("/v1/peers", get(peers::<C>))
@@ -25,7 +25,7 @@ pub(super) fn router<C: Control>(control: Arc<C>) -> Router {
         .route("/v1/bootstrap", get(bootstrap_list::<C>))
         .route("/v1/bootstrap/add", post(bootstrap_add::<C>))
         .route("/v1/bootstrap/rm", post(bootstrap_rm::<C>))
-        .route("/v1/blobs", post(put_blob::<C>))
+        .route("/v1/blobs", get(held::blobs::<C>).post(put_blob::<C>))
         .route("/v1/blobs/{id}", get(get_blob::<C>))
         .route("/v1/jobs", get(jobs::<C>).post(submit::<C>))
         .route("/v1/jobs/{id}", get(job::<C>))

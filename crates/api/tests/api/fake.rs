@@ -3,7 +3,7 @@
 use futures::{StreamExt, stream};
 use pocketmesh_api::*;
 use pocketmesh_types::{BlobId, Credits, Fuel, Hash, JobId, Output, PeerId, Price, ProfileId, UnixTime};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use tokio::sync::oneshot;
@@ -15,6 +15,7 @@ pub const QUOTA: usize = 1 << 20;
 #[derive(Default)]
 pub struct Fake {
     pub blobs: Mutex<BTreeMap<BlobId, Vec<u8>>>,
+    pub kept: Mutex<BTreeSet<BlobId>>,
     pub submitted: Mutex<Vec<SubmitJob>>,
     pub bootstrap: Mutex<Vec<String>>,
     pub stopped: Mutex<bool>,

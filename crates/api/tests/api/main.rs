@@ -2,5 +2,6 @@
 
 mod bounds;
 mod fake;
+mod held;
 mod requests;
 mod socket;

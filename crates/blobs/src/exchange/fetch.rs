@@ -1,20 +1,44 @@
-//! The taking end of an exchange: trusts nothing but the hash.
+//! The taking end of an exchange: from several providers at once, trusting nothing but the hash.
+//!
+//! Every provider has a worker; a plan shared by all says who is asked for what. What a worker gets is checked and
+//! stored group by group, so whatever interrupts a fetch, the next one goes on from there.
 
-use super::{
-    frames::{ANSWER_BYTES, Answer, Request},
-    read_full, within,
-};
+mod crew;
+mod fault;
+mod length;
+mod plan;
+mod talk;
+mod target;
+mod worker;
+
 use crate::{
     Durability, Store,
     offload::blocking,
-    store::{CHUNK_BYTES, PutError},
+    store::PutError,
+    tree::{self, GROUP_BYTES, PART_GROUPS},
 };
-use futures::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
-use pocketmesh_types::BlobId;
-use std::{io, time::Duration};
+use crew::Crew;
+pub use fault::{Fault, FetchError};
+use futures::io::{AsyncRead, AsyncWrite};
+use plan::Plan;
+use pocketmesh_types::{BlobId, PeerId};
+use std::{
+    collections::BTreeMap,
+    hash::{BuildHasher, Hasher, RandomState},
+    io,
+    ops::Range,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use talk::Subject;
+use target::Target;
+use tokio::sync::{Notify, RwLock, mpsc};
 
 /// The blob that is wanted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
     /// Its name.
     pub id: BlobId,
@@ -22,132 +46,212 @@ pub struct Wanted {
     pub len: Option<u64>,
     /// The most that is taken.
     pub max_bytes: u64,
+    /// Only these bytes of it, to be had from [`Store::read_range`]; `None` for all.
+    pub bytes: Option<Range<u64>>,
+    /// What must survive a power cut when the fetch returns.
+    pub durability: Durability,
 }
 
-/// Why a blob was not fetched. Nothing of it is left. After [`FetchError::NotHere`] the stream can take the next request;
-/// after any other error it is to be dropped.
-#[derive(Debug, thiserror::Error)]
-pub enum FetchError {
-    /// The peer does not have it, or not for us.
-    #[error("the peer does not have blob {0}")]
-    NotHere(BlobId),
-    /// It has more bytes than are wanted, by the peer's own word.
-    #[error("the peer's blob has {len} bytes, and at most {max_bytes} are wanted")]
-    TooLong {
-        /// What the peer says it has.
-        len: u64,
-        /// What may come.
-        max_bytes: u64,
-    },
-    /// The peer announced another length than the blob has.
-    #[error("the peer announced {announced} bytes of a blob that has {wanted}")]
-    WrongLength {
-        /// What the peer says it has.
-        announced: u64,
-        /// What the blob has.
-        wanted: u64,
-    },
-    /// The peer sent other bytes.
-    #[error("the peer sent bytes that hash to {found} for blob {wanted}")]
-    WrongBytes {
-        /// What was asked for.
-        wanted: BlobId,
-        /// What came.
-        found: BlobId,
-    },
-    /// The stream ended too soon.
-    #[error("the peer closed the stream after {got} of {len} bytes")]
-    CutShort {
-        /// What came.
-        got: u64,
-        /// What was announced; 0 before any announcement.
-        len: u64,
-    },
-    /// The peer took too long over a chunk.
-    #[error("the peer stalled")]
-    Stalled,
-    /// Not an answer of this protocol.
-    #[error("the peer sent what is no answer to a blob request")]
-    Malformed,
-    /// The stream broke.
-    #[error("the stream to the peer broke: {0}")]
-    Stream(#[source] io::Error),
-    /// Our store could not take it.
-    #[error(transparent)]
-    Store(PutError),
-}
-
-/// Asks for a blob over `stream` and stores it, [`Durability::Refetchable`], when its hash has been checked. Returns its
-/// length. Each chunk of 64 KiB has to arrive within `patience`. Dropping the future leaves nothing.
-pub async fn fetch<S: AsyncRead + AsyncWrite + Unpin>(
-    stream: &mut S,
-    wanted: Wanted,
-    store: &Store,
-    patience: Duration,
-) -> Result<u64, FetchError> {
-    let max_bytes = wanted.len.unwrap_or(u64::MAX).min(wanted.max_bytes);
-    let request = Request { id: wanted.id, max_bytes }.encode();
-    within(patience, stream.write_all(&request)).await.map_err(broken)?;
-    within(patience, stream.flush()).await.map_err(broken)?;
-    let len = announced(stream, wanted, max_bytes, patience).await?;
-    receive(stream, wanted.id, len, store, patience).await?;
-    Ok(len)
-}
-
-async fn announced<S: AsyncRead + Unpin>(
-    stream: &mut S,
-    wanted: Wanted,
-    max_bytes: u64,
-    patience: Duration,
-) -> Result<u64, FetchError> {
-    let mut bytes = [0; ANSWER_BYTES];
-    if within(patience, read_full(stream, &mut bytes)).await.map_err(broken)? < ANSWER_BYTES {
-        return Err(FetchError::CutShort { got: 0, len: 0 });
+impl Wanted {
+    /// A whole blob that can be fetched again.
+    pub fn new(id: BlobId, len: Option<u64>, max_bytes: u64) -> Self {
+        Self { id, len, max_bytes, bytes: None, durability: Durability::Refetchable }
     }
-    match (Answer::decode(&bytes).ok_or(FetchError::Malformed)?, wanted.len) {
-        (Answer::NotHere, _) => Err(FetchError::NotHere(wanted.id)),
-        (Answer::Here(len) | Answer::TooLong(len), Some(wanted)) if len != wanted => {
-            Err(FetchError::WrongLength { announced: len, wanted })
+}
+
+/// How streams to providers come about.
+pub trait Connect: Clone + Send + Sync + 'static {
+    /// A stream on which the exchange is spoken.
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+    /// A stream to `peer`; one that an earlier fetch left open may do, unless it is to be `fresh`.
+    fn open(&self, peer: PeerId, fresh: bool) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+
+    /// Takes back a stream on which nothing is under way.
+    fn keep(&self, peer: PeerId, stream: Self::Stream);
+}
+
+/// Who may have the blob.
+#[derive(Debug, Default)]
+pub struct Providers {
+    /// Those that are known, the first ones first.
+    pub known: Vec<PeerId>,
+    /// Others, as they are found. The fetch waits for more only while this is open.
+    pub more: Option<mpsc::Receiver<PeerId>>,
+}
+
+impl From<Vec<PeerId>> for Providers {
+    fn from(known: Vec<PeerId>) -> Self {
+        Self { known, more: None }
+    }
+}
+
+/// How long is waited for what.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// For 64 KiB from a provider.
+    pub patience: Duration,
+    /// Until a part that a provider was asked for is asked of a second one.
+    pub overdue: Duration,
+    /// Between two questions to a provider for what it has got meanwhile.
+    pub refresh: Duration,
+    /// Without anything new from anybody.
+    pub give_up: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        // Guesses. The swarm of crates/node/examples/blobs.rs runs with them.
+        Self {
+            patience: Duration::from_secs(20),
+            overdue: Duration::from_secs(3),
+            refresh: Duration::from_millis(200),
+            give_up: Duration::from_secs(60),
         }
-        (Answer::Here(len), _) if len <= max_bytes => Ok(len),
-        (Answer::TooLong(len), _) if len <= max_bytes => Err(FetchError::Malformed),
-        (Answer::Here(len) | Answer::TooLong(len), _) => Err(FetchError::TooLong { len, max_bytes }),
     }
 }
 
-async fn receive<S: AsyncRead + Unpin>(
-    stream: &mut S,
-    id: BlobId,
+/// How far a fetch is. May be looked at while it runs.
+#[derive(Debug, Default)]
+pub struct Progress {
+    len: AtomicU64,
+    held: AtomicU64,
+    received: AtomicU64,
+}
+
+impl Progress {
+    /// The blob's length, 0 before it is known.
+    pub fn len(&self) -> u64 {
+        self.len.load(Ordering::Relaxed)
+    }
+
+    /// Whether nothing is known yet.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes of the blob that are here and checked, those of earlier fetches included.
+    pub fn held(&self) -> u64 {
+        self.held.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that came from peers in this fetch, with their hashes.
+    pub fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
+}
+
+/// What a fetch brought.
+#[derive(Debug)]
+pub struct Fetched {
+    /// The blob's length.
+    pub len: u64,
+    /// Bytes that each peer sent, hashes included.
+    pub from: BTreeMap<PeerId, u64>,
+    /// The peers that failed, and how; [`Fault::is_lie`] tells which of them are to blame.
+    pub faults: BTreeMap<PeerId, Fault>,
+}
+
+/// What the workers of a fetch share.
+struct Job {
+    subject: Subject,
+    options: Options,
+    target: Target,
+    plan: Mutex<Plan>,
+    /// Held, shared, by whatever is being stored, so that it can be waited for: it cannot be stopped.
+    storing: Arc<RwLock<()>>,
+    /// Something has changed that may give an idle worker something to do.
+    wake: Notify,
+    progress: Arc<Progress>,
+    from: Mutex<BTreeMap<PeerId, u64>>,
+}
+
+impl Job {
+    fn plan(&self) -> MutexGuard<'_, Plan> {
+        self.plan.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn part_done(&self, part: u32) {
+        self.plan().done(part);
+        self.progress.held.store(self.target.held_bytes(), Ordering::Relaxed);
+        self.wake.notify_waiters();
+    }
+
+    fn received(&self, peer: PeerId, bytes: usize, span: Duration) {
+        self.plan().measure(peer, bytes, span);
+        self.progress.received.fetch_add(bytes as u64, Ordering::Relaxed);
+        *self.from.lock().unwrap_or_else(PoisonError::into_inner).entry(peer).or_default() += bytes as u64;
+    }
+}
+
+/// Brings a blob into `store` from those of `providers` that give it, and returns when it is there under its name, or,
+/// for a range, when the range can be read.
+///
+/// Whatever ends the fetch early, what has been checked of a blob of more than 256 KiB stays and the next fetch goes on
+/// from there. Meanwhile it is given to others that ask. Memory: two parts for each of at most sixteen providers.
+pub async fn fetch<C: Connect>(
+    store: &Store,
+    connect: &C,
+    wanted: Wanted,
+    providers: impl Into<Providers>,
+    options: Options,
+    progress: Arc<Progress>,
+) -> Result<Fetched, FetchError> {
+    if let Some(len) = store.len(wanted.id) {
+        progress.len.store(len, Ordering::Relaxed);
+        progress.held.store(len, Ordering::Relaxed);
+        return Ok(Fetched { len, from: BTreeMap::new(), faults: BTreeMap::new() });
+    }
+    let mut providers = providers.into();
+    let mut faults = BTreeMap::new();
+    let len = match wanted.len {
+        Some(len) => len,
+        None => length::prove(connect, &wanted, &mut providers, options.patience, &mut faults).await?,
+    };
+    if len > wanted.max_bytes {
+        return Err(FetchError::TooLong { len, max_bytes: wanted.max_bytes });
+    }
+    let job = Arc::new(prepare(store, &wanted, len, options, progress).await?);
+    let ended = Crew::new(Arc::clone(&job), connect.clone(), providers, faults).run(store).await;
+    drop(job.storing.write().await);
+    let faults = ended?;
+    let (finisher, finished) = (store.clone(), Arc::clone(&job));
+    let durability = wanted.durability;
+    blocking(move || finished.target.finish(&finisher, durability)).await.map_err(PutError::from)??;
+    let from = std::mem::take(&mut *job.from.lock().unwrap_or_else(PoisonError::into_inner));
+    Ok(Fetched { len, from, faults })
+}
+
+async fn prepare(
+    store: &Store,
+    wanted: &Wanted,
     len: u64,
-    store: &Store,
-    patience: Duration,
-) -> Result<(), FetchError> {
-    let store = store.clone();
-    let mut writer = stored(blocking(move || store.writer(len)).await)?;
-    let mut chunk = vec![0; CHUNK_BYTES];
-    let mut got = 0;
-    while got < len {
-        let size = chunk.len().min(usize::try_from(len - got).unwrap_or(usize::MAX));
-        chunk.truncate(size);
-        let count = within(patience, read_full(stream, &mut chunk)).await.map_err(broken)?;
-        got += count as u64;
-        if count < size {
-            return Err(FetchError::CutShort { got, len });
-        }
-        (writer, chunk) = stored(blocking(move || writer.write(&chunk).map(|()| (writer, chunk))).await)?;
-    }
-    stored(blocking(move || writer.finish_as(id, Durability::Refetchable)).await)
+    options: Options,
+    progress: Arc<Progress>,
+) -> Result<Job, FetchError> {
+    let (opener, id) = (store.clone(), wanted.id);
+    let target = blocking(move || Target::open(&opener, id, len)).await.map_err(PutError::from)??;
+    let parts = match &wanted.bytes {
+        Some(bytes) => part_at(bytes.start.min(len), len)..part_at(bytes.end.saturating_sub(1).min(len), len) + 1,
+        None => 0..tree::parts_of(len),
+    };
+    let missing = parts.filter(|&part| target.missing(part).is_some());
+    let plan = Plan::new(missing, RandomState::new().build_hasher().finish(), options.overdue);
+    progress.len.store(len, Ordering::Relaxed);
+    progress.held.store(target.held_bytes(), Ordering::Relaxed);
+    Ok(Job {
+        subject: Subject { id, len: Some(len), max_bytes: wanted.max_bytes },
+        options,
+        target,
+        plan: Mutex::new(plan),
+        storing: Arc::default(),
+        wake: Notify::new(),
+        progress,
+        from: Mutex::default(),
+    })
 }
 
-fn stored<T>(result: io::Result<Result<T, PutError>>) -> Result<T, FetchError> {
-    match result {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(PutError::WrongHash { wanted, found })) => Err(FetchError::WrongBytes { wanted, found }),
-        Ok(Err(error)) => Err(FetchError::Store(error)),
-        Err(error) => Err(FetchError::Store(error.into())),
-    }
-}
-
-fn broken(error: io::Error) -> FetchError {
-    if error.kind() == io::ErrorKind::TimedOut { FetchError::Stalled } else { FetchError::Stream(error) }
+fn part_at(byte: u64, len: u64) -> u32 {
+    let part = byte / (GROUP_BYTES * u64::from(PART_GROUPS));
+    u32::try_from(part).unwrap_or(u32::MAX).min(tree::parts_of(len) - 1)
 }

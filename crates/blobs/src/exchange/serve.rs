@@ -1,24 +1,23 @@
 //! The giving end of an exchange.
 
 use super::{
+    STEP_BYTES,
     frames::{Answer, REQUEST_BYTES, Request},
-    read_full, within,
+    read_full,
+    uplink::{Lane, Uplink},
+    within, write_through,
 };
-use crate::{
-    Store,
-    offload::blocking,
-    store::{CHUNK_BYTES, GetError},
-};
-use futures::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
-use pocketmesh_types::BlobId;
-use std::{fs::File, io, io::Read, time::Duration};
+use crate::{Store, offload::blocking, store::portion::Portion};
+use futures::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use pocketmesh_types::{BlobId, PeerId};
+use std::{io, time::Duration};
 
 /// What was given over a stream.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Served {
     /// Requests answered, refusals included.
     pub requests: u64,
-    /// Bytes of blobs sent.
+    /// Bytes of blobs and their hashes sent.
     pub bytes: u64,
 }
 
@@ -28,113 +27,99 @@ pub enum ServeError {
     /// Not a request of this protocol.
     #[error("the peer sent what is no blob request")]
     Malformed,
-    /// The other end took too long over a request that it had begun, or over taking a chunk.
+    /// The other end took too long over a request that it had begun, or over taking bytes.
     #[error("the peer stalled")]
     Stalled,
     /// The stream broke.
     #[error("the stream to the peer broke: {0}")]
     Stream(io::Error),
-    /// Our disk failed us in the middle of a blob.
-    #[error("cannot read a blob that is being sent: {0}")]
-    Disk(#[source] GetError),
+    /// Our disk failed us.
+    #[error("cannot read a blob that was asked for: {0}")]
+    Disk(#[source] io::Error),
 }
 
-/// Answers requests until the other end closes the stream, or asks nothing for `patience`.
+/// Answers a peer's requests until the other end closes the stream, or asks nothing for `patience`.
 ///
-/// `authorise` is asked for each blob that is here; what it refuses is answered as if it were not. `patience` is also
-/// how long one chunk of 64 KiB may take.
+/// `authorise` is asked for each blob; what it refuses is answered as if it were not here. `patience` is also how long
+/// 64 KiB may take, waits for the uplink not counted. While an answer goes out the next one is read: two parts are held
+/// in memory.
 pub async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
+    peer: PeerId,
     store: &Store,
+    uplink: &Uplink,
     authorise: impl Fn(BlobId) -> bool,
     patience: Duration,
 ) -> Result<Served, ServeError> {
+    let (mut reader, mut writer) = stream.split();
+    let lane = uplink.lane(peer);
     let mut served = Served::default();
-    while let Some(request) = next_request(stream, patience).await? {
+    let mut next = prepare(&mut reader, store, &authorise, patience).await?;
+    while let Some(portion) = next {
         served.requests += 1;
-        served.bytes += answer(stream, store, request, &authorise, patience).await?;
+        let sending = send(&mut writer, portion, (uplink, &lane), patience);
+        let (sent, following) = futures::try_join!(sending, prepare(&mut reader, store, &authorise, patience))?;
+        served.bytes += sent;
+        next = following;
     }
     Ok(served)
 }
 
-async fn next_request<S: AsyncRead + Unpin>(stream: &mut S, patience: Duration) -> Result<Option<Request>, ServeError> {
+/// Reads a request and what answers it; `None` when the peer asks nothing more.
+async fn prepare(
+    reader: &mut (impl AsyncRead + Unpin),
+    store: &Store,
+    authorise: &impl Fn(BlobId) -> bool,
+    patience: Duration,
+) -> Result<Option<Portion>, ServeError> {
+    let Some(request) = next_request(reader, patience).await? else { return Ok(None) };
+    if !authorise(request.id) {
+        return Ok(Some(Portion::NotHere));
+    }
+    let store = store.clone();
+    let portion = blocking(move || store.portion(request.id, request.max_bytes, request.ask)).await;
+    portion.and_then(|portion| portion).map(Some).map_err(ServeError::Disk)
+}
+
+async fn next_request(
+    reader: &mut (impl AsyncRead + Unpin),
+    patience: Duration,
+) -> Result<Option<Request>, ServeError> {
     let mut bytes = [0; REQUEST_BYTES];
     // Silence between requests is how an idle stream ends; silence within one is a fault.
-    let first = match within(patience, read_full(stream, &mut bytes[..1])).await {
+    let first = match read_full(reader, &mut bytes[..1], patience).await {
         Err(error) if error.kind() == io::ErrorKind::TimedOut => 0,
         result => result.map_err(broken)?,
     };
     if first == 0 {
         return Ok(None);
     }
-    if within(patience, read_full(stream, &mut bytes[1..])).await.map_err(broken)? < REQUEST_BYTES - 1 {
+    if read_full(reader, &mut bytes[1..], patience).await.map_err(broken)? < REQUEST_BYTES - 1 {
         return Err(ServeError::Malformed);
     }
     Request::decode(&bytes).map(Some).ok_or(ServeError::Malformed)
 }
 
-/// Answers one request, and says how many bytes of the blob went out.
-async fn answer<S: AsyncWrite + Unpin>(
-    stream: &mut S,
-    store: &Store,
-    request: Request,
-    authorise: &impl Fn(BlobId) -> bool,
+/// Sends one answer, and says how many bytes its body had.
+async fn send(
+    writer: &mut (impl AsyncWrite + Unpin),
+    portion: Portion,
+    (uplink, lane): (&Uplink, &Lane),
     patience: Duration,
 ) -> Result<u64, ServeError> {
-    let (answer, file) = match store.len(request.id) {
-        Some(_) if !authorise(request.id) => (Answer::NotHere, None),
-        Some(len) if len > request.max_bytes => (Answer::TooLong(len), None),
-        Some(_) => open(store, request.id).await?,
-        None => (Answer::NotHere, None),
+    let (answer, body) = match portion {
+        Portion::Given { len, encoded } => (Answer::Given(len), encoded),
+        Portion::Held { len, parts } => (Answer::Held(len), parts),
+        Portion::TooLong(len) => (Answer::TooLong(len), Vec::new()),
+        Portion::NotHere => (Answer::NotHere, Vec::new()),
     };
-    within(patience, stream.write_all(&answer.encode())).await.map_err(broken)?;
-    let sent = match (answer, file) {
-        (Answer::Here(len), Some(file)) => send(stream, store, request.id, file, len, patience).await?,
-        _ => 0,
-    };
-    within(patience, stream.flush()).await.map_err(broken)?;
-    Ok(sent)
-}
-
-async fn open(store: &Store, id: BlobId) -> Result<(Answer, Option<File>), ServeError> {
-    let store = store.clone();
-    match blocking(move || store.open_file(id)).await.map_err(broken)? {
-        Ok((file, len)) => Ok((Answer::Here(len), Some(file))),
-        Err(GetError::Missing(_)) => Ok((Answer::NotHere, None)),
-        Err(error) => Err(ServeError::Disk(error)),
+    within(patience, writer.write_all(&answer.encode())).await.map_err(broken)?;
+    for step in body.chunks(STEP_BYTES) {
+        uplink.take(lane, step.len()).await;
+        within(patience, writer.write_all(step)).await.map_err(broken)?;
     }
-}
-
-async fn send<S: AsyncWrite + Unpin>(
-    stream: &mut S,
-    store: &Store,
-    id: BlobId,
-    mut file: File,
-    len: u64,
-    patience: Duration,
-) -> Result<u64, ServeError> {
-    let mut chunk = vec![0; CHUNK_BYTES];
-    let mut left = len;
-    while left > 0 {
-        let size = chunk.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-        chunk.truncate(size);
-        let read = blocking(move || file.read_exact(&mut chunk).map(|()| (file, chunk))).await.map_err(broken)?;
-        let Ok(both) = read else { return Err(damaged(store, id).await) };
-        (file, chunk) = both;
-        within(patience, stream.write_all(&chunk)).await.map_err(broken)?;
-        left -= size as u64;
-    }
-    Ok(len)
-}
-
-/// The file ended early: it is looked at again as a whole, so that nobody is served it next time.
-async fn damaged(store: &Store, id: BlobId) -> ServeError {
-    let store = store.clone();
-    match blocking(move || store.verify(id)).await {
-        Ok(Err(error)) => ServeError::Disk(error),
-        Ok(Ok(())) => ServeError::Disk(GetError::Missing(id)),
-        Err(error) => ServeError::Stream(error),
-    }
+    write_through(writer, &[], patience).await.map_err(broken)?;
+    Ok(body.len() as u64)
 }
 
 fn broken(error: io::Error) -> ServeError {

@@ -1,6 +1,7 @@
 //! What is in the store: lengths, order of use, pins, bytes taken. In memory; never touches the disk.
 
 use super::{Durability, PutError, Usage};
+use crate::tree;
 use pocketmesh_types::{BlobId, Hash};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,6 +16,8 @@ pub struct Entry {
     pub checked: bool,
     /// It and its name have been synced.
     pub durable: bool,
+    /// When its last use was noted, in seconds since the epoch; 0 for never.
+    pub use_noted: u64,
 }
 
 impl Entry {
@@ -44,9 +47,16 @@ struct Held {
     last_use: u64,
 }
 
-/// What a blob of this length counts as.
+/// What a blob of this length counts as, with its tree if that has a file of its own.
 pub fn charge(len: u64) -> u64 {
-    len.div_ceil(BLOCK_BYTES).max(1).saturating_mul(BLOCK_BYTES)
+    let blocks = |bytes: u64| bytes.div_ceil(BLOCK_BYTES);
+    let tree = if has_tree(len) { blocks(tree::outboard_bytes(len)) } else { 0 };
+    blocks(len).max(1).saturating_add(tree).saturating_mul(BLOCK_BYTES)
+}
+
+/// Whether the tree of a blob of this length is kept. That of a single part is made again faster than it is read.
+pub fn has_tree(len: u64) -> bool {
+    len > tree::PART_BYTES
 }
 
 impl Catalogue {
@@ -103,6 +113,12 @@ impl Catalogue {
         }
     }
 
+    pub fn mark_use_noted(&mut self, id: BlobId, at: u64) -> Option<Entry> {
+        let held = self.blobs.get_mut(&id)?;
+        held.entry.use_noted = at;
+        Some(held.entry)
+    }
+
     pub fn mark_durable(&mut self, id: BlobId) {
         if let Some(held) = self.blobs.get_mut(&id) {
             held.entry.durable = true;
@@ -118,6 +134,16 @@ impl Catalogue {
         }
         self.used_bytes = self.used_bytes.saturating_add(bytes);
         Ok(self.evict_to_quota())
+    }
+
+    /// Whether `bytes` more do not fit as things are.
+    pub fn lacks(&self, bytes: u64) -> bool {
+        self.used_bytes.saturating_add(bytes) > self.quota_bytes
+    }
+
+    /// Counts bytes that are taken already.
+    pub fn take(&mut self, bytes: u64) {
+        self.used_bytes = self.used_bytes.saturating_add(bytes);
     }
 
     /// Gives reserved bytes back.
@@ -157,6 +183,28 @@ impl Catalogue {
         for id in self.pinned.remove(&owner).unwrap_or_default() {
             self.remove_owner(id, owner);
         }
+    }
+
+    pub fn is_pinned(&self, id: BlobId) -> bool {
+        self.owners.contains_key(&id)
+    }
+
+    pub fn is_pinned_by(&self, id: BlobId, owner: Hash) -> bool {
+        self.owners.get(&id).is_some_and(|owners| owners.contains(&owner))
+    }
+
+    /// Every blob that is here, by name.
+    pub fn all(&self) -> impl Iterator<Item = (BlobId, Entry)> {
+        self.blobs.iter().map(|(id, held)| (*id, held.entry))
+    }
+
+    /// Forgets all that may go, and names it.
+    pub fn evict_all(&mut self) -> Vec<BlobId> {
+        let evicted: Vec<BlobId> = self.by_use.values().copied().collect();
+        for id in &evicted {
+            self.remove(*id);
+        }
+        evicted
     }
 
     pub fn usage(&self) -> Usage {
@@ -208,7 +256,7 @@ mod tests {
     fn catalogue(blocks: u64, blobs: u8) -> Catalogue {
         let mut catalogue = Catalogue::new(blocks * BLOCK_BYTES);
         for number in 0..blobs {
-            catalogue.insert(id(number), Entry { len: 1, checked: true, durable: false });
+            catalogue.insert(id(number), Entry { len: 1, checked: true, durable: false, use_noted: 0 });
         }
         catalogue
     }
@@ -249,7 +297,7 @@ mod tests {
     fn a_pin_may_come_before_its_blob() {
         let mut catalogue = catalogue(2, 0);
         catalogue.pin(id(0), Hash::of(b"job"));
-        catalogue.insert(id(0), Entry { len: 1, checked: true, durable: false });
+        catalogue.insert(id(0), Entry { len: 1, checked: true, durable: false, use_noted: 0 });
         assert!(catalogue.reserve(2 * BLOCK_BYTES).is_err());
         catalogue.unpin(id(0), Hash::of(b"job"));
         assert_eq!(catalogue.reserve(2 * BLOCK_BYTES).unwrap(), [id(0)]);
@@ -260,7 +308,7 @@ mod tests {
         let mut catalogue = catalogue(100, 10);
         for number in 0..10 {
             catalogue.pin(id(number), Hash::of(&[number % 3]));
-            catalogue.insert(id(number), Entry { len: 5000, checked: true, durable: true });
+            catalogue.insert(id(number), Entry { len: 5000, checked: true, durable: true, use_noted: 0 });
             catalogue.touch(id(number));
         }
         assert_eq!(catalogue.usage().pinned_bytes, 20 * BLOCK_BYTES);

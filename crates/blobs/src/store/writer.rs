@@ -2,15 +2,18 @@
 
 use super::{
     Durability, PutError, Store,
-    catalogue::{Entry, charge},
+    catalogue::{Entry, charge, has_tree},
 };
-use blake3::Hasher;
-use pocketmesh_types::{BlobId, Hash};
+use crate::tree::Builder;
+use pocketmesh_types::BlobId;
 use std::{
     fs::{self, File},
-    io::Write,
-    path::PathBuf,
+    io::{self, Write},
+    path::{Path, PathBuf},
 };
+
+/// Hashes of the tree that are held before they go into its file: those of a part never need one.
+const PAIRS_BYTES_MAX: usize = 64 << 10;
 
 /// Bytes on their way into the store. Dropped unfinished, or finished with the wrong hash, it leaves nothing.
 #[derive(Debug)]
@@ -19,7 +22,9 @@ pub struct Writer {
     /// `None` when the file has become the blob.
     path: Option<PathBuf>,
     file: File,
-    hasher: Hasher,
+    builder: Builder,
+    /// The tree's file, once the blob is long enough to have one.
+    tree: Option<(PathBuf, File)>,
     len: u64,
     max_bytes: u64,
     /// Taken of the quota.
@@ -32,7 +37,7 @@ impl Writer {
         store.reserve(reserved)?;
         let created = store.0.files.create_incoming();
         let (path, file) = created.inspect_err(|_| store.catalogue().release(reserved))?;
-        Ok(Self { store, path: Some(path), file, hasher: Hasher::new(), len: 0, max_bytes, reserved })
+        Ok(Self { store, path: Some(path), file, builder: Builder::new(), tree: None, len: 0, max_bytes, reserved })
     }
 
     /// Appends bytes. After an error the writer is only good for dropping.
@@ -45,9 +50,20 @@ impl Writer {
         self.store.reserve(more)?;
         self.reserved += more;
         self.file.write_all(bytes)?;
-        self.hasher.update(bytes);
+        self.builder.update(bytes);
         self.len = len;
+        if self.builder.pairs_bytes() > PAIRS_BYTES_MAX {
+            self.write_tree()?;
+        }
         Ok(())
+    }
+
+    fn write_tree(&mut self) -> io::Result<()> {
+        if self.tree.is_none() {
+            self.tree = Some(self.store.0.files.create_incoming()?);
+        }
+        let pairs = self.builder.take_pairs();
+        self.tree.as_mut().map_or(Ok(()), |(_, file)| file.write_all(&pairs))
     }
 
     /// Bytes so far.
@@ -61,27 +77,26 @@ impl Writer {
     }
 
     /// Makes the blob visible under the name that its bytes have.
-    pub fn finish(self, durability: Durability) -> Result<BlobId, PutError> {
-        let id = self.id();
+    pub fn finish(mut self, durability: Durability) -> Result<BlobId, PutError> {
+        let id = self.builder.finish();
         self.admit(id, durability)?;
         Ok(id)
     }
 
     /// Makes the blob visible if its bytes have the name `wanted`.
-    pub fn finish_as(self, wanted: BlobId, durability: Durability) -> Result<(), PutError> {
-        match self.id() {
+    pub fn finish_as(mut self, wanted: BlobId, durability: Durability) -> Result<(), PutError> {
+        match self.builder.finish() {
             found if found == wanted => self.admit(wanted, durability),
             found => Err(PutError::WrongHash { wanted, found }),
         }
     }
 
-    fn id(&self) -> BlobId {
-        BlobId(Hash(*self.hasher.finalize().as_bytes()))
-    }
-
     fn admit(mut self, id: BlobId, durability: Durability) -> Result<(), PutError> {
         if self.store.catalogue().touch(id).is_some_and(|entry| entry.satisfies(durability)) {
             return Ok(());
+        }
+        if has_tree(self.len) {
+            self.write_tree()?;
         }
         if durability == Durability::Durable {
             self.file.sync_all()?;
@@ -89,27 +104,32 @@ impl Writer {
         let store = self.store.clone();
         let mut catalogue = store.catalogue();
         if let Some(path) = &self.path {
-            store.0.files.admit(path, id)?;
+            store.0.files.admit(path, self.tree.as_ref().map(|(path, _)| path.as_path()), id)?;
         }
-        self.path = None;
-        catalogue.insert(id, Entry { len: self.len, checked: true, durable: false });
+        (self.path, self.tree) = (None, None);
+        catalogue.insert(id, Entry { len: self.len, checked: true, durable: false, use_noted: 0 });
         catalogue.release(std::mem::take(&mut self.reserved));
         drop(catalogue);
         if durability == Durability::Durable {
-            store.0.files.sync_name(id)?;
-            store.catalogue().mark_durable(id);
+            store.make_durable(id)?;
         }
         Ok(())
+    }
+
+    /// Removes a file that came to nothing.
+    pub(super) fn remove_incoming(path: &Path) {
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::warn!(path = %path.display(), %error, "an unfinished blob could not be removed");
+            }
+            _ => {}
+        }
     }
 }
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        if let Some(path) = &self.path
-            && let Err(error) = fs::remove_file(path)
-        {
-            tracing::warn!(path = %path.display(), %error, "an unfinished blob could not be removed");
-        }
+        self.path.iter().chain(self.tree.as_ref().map(|(path, _)| path)).for_each(|path| Self::remove_incoming(path));
         self.store.catalogue().release(self.reserved);
     }
 }

@@ -2,5 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod exchange;
+mod many;
 mod pipe;
 mod store;
+mod swarm;

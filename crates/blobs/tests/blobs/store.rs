@@ -2,12 +2,14 @@
 
 use pocketmesh_blobs::{
     Durability, Store,
-    store::{GetError, PutError},
+    store::{GetError, Notes, PutError},
 };
 use pocketmesh_types::{BlobId, Hash};
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
+    sync::{Arc, Mutex},
 };
 use tempfile::TempDir;
 
@@ -77,7 +79,8 @@ fn a_reader_is_cut_off_at_the_bound_and_leaves_nothing() {
     let longer = vec![8; 300_001];
     let error = store.put_reader(&mut &longer[..], 300_000, Durability::Refetchable).unwrap_err();
     assert!(matches!(error, PutError::TooLong { max_bytes: 300_000 }));
-    assert_eq!(files(home.path()).len(), 1);
+    // The blob and its tree.
+    assert_eq!(files(home.path()).len(), 2);
 }
 
 #[test]
@@ -264,4 +267,87 @@ fn a_folder_that_cannot_be_used_is_named() {
     fs::write(&file, "").unwrap();
     let error = Store::open(&file, PLENTY).unwrap_err().to_string();
     assert!(error.contains("file"), "{error}");
+}
+
+/// Notes in memory, that outlive a store.
+#[derive(Debug, Clone, Default)]
+struct Shared(Arc<Mutex<BTreeMap<Vec<u8>, Vec<u8>>>>);
+
+impl Notes for Shared {
+    fn all(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
+        self.0.lock().unwrap().clone().into_iter().collect()
+    }
+
+    fn set(&self, key: &[u8], value: &[u8]) {
+        self.0.lock().unwrap().insert(key.into(), value.into());
+    }
+
+    fn unset(&self, key: &[u8]) {
+        self.0.lock().unwrap().remove(key);
+    }
+}
+
+fn open_noted(home: &TempDir, quota_bytes: u64, notes: &Shared) -> Store {
+    Store::open_with_notes(home.path().join("blobs"), quota_bytes, Box::new(notes.clone())).unwrap()
+}
+
+#[test]
+fn what_was_synced_is_believed_while_its_file_is_unchanged() {
+    let (home, notes) = (tempfile::tempdir().unwrap(), Shared::default());
+    let store = open_noted(&home, PLENTY, &notes);
+    let (good, bad) = (store.put_durable(b"good").unwrap(), store.put_durable(b"evil").unwrap());
+    drop(store);
+    fs::write(path_of(&home, bad), b"live").unwrap();
+    let store = open_noted(&home, PLENTY, &notes);
+    assert_eq!(store.get(good, 10).unwrap(), b"good");
+    assert!(missing(store.get(bad, 10)));
+    // Without notes the store is the same, and knows less.
+    notes.0.lock().unwrap().clear();
+    assert_eq!(open_noted(&home, PLENTY, &notes).get(good, 10).unwrap(), b"good");
+}
+
+#[test]
+fn garbage_in_the_notes_does_no_harm_and_notes_of_what_is_gone_go() {
+    let (home, notes) = (tempfile::tempdir().unwrap(), Shared::default());
+    let store = open_noted(&home, PLENTY, &notes);
+    let id = store.put_durable(b"here").unwrap();
+    assert_eq!(notes.all().len(), 1);
+    notes.set(id.as_bytes(), b"garbage");
+    notes.set(b"nobody", &[7; 25]);
+    drop(store);
+    let store = open_noted(&home, PLENTY, &notes);
+    assert_eq!(store.get(id, 10).unwrap(), b"here");
+    assert!(notes.all().iter().all(|(key, _)| key[..] == id.as_bytes()[..]));
+    store.remove(id).unwrap();
+    assert!(notes.all().is_empty());
+}
+
+#[test]
+fn what_a_person_keeps_stays_across_restarts_and_until_let_go() {
+    let (home, store) = open(2 * BLOCK);
+    let kept = store.put(b"kept").unwrap();
+    store.keep(kept).unwrap();
+    drop(store);
+    let store = reopen(&home, 2 * BLOCK);
+    for bytes in [b"1", b"2", b"3"] {
+        store.put(bytes).unwrap();
+    }
+    assert!(store.blob(kept).is_some_and(|blob| blob.kept && blob.pinned && blob.held == blob.len));
+    assert_eq!(store.collect().unwrap().blobs, 1);
+    assert_eq!(store.list().len(), 1);
+    store.release(kept).unwrap();
+    drop(store);
+    let store = reopen(&home, 2 * BLOCK);
+    assert_eq!(store.collect().unwrap().blobs, 1);
+    assert!(store.list().is_empty());
+}
+
+#[test]
+fn scrubbing_finds_what_the_disk_has_changed() {
+    let (home, store) = open(PLENTY);
+    let [good, bad] = [b"good", b"evil"].map(|bytes| store.put(bytes).unwrap());
+    fs::write(path_of(&home, bad), b"live").unwrap();
+    let scrubbed = store.scrub().unwrap();
+    assert_eq!((scrubbed.good, scrubbed.damaged), (1, vec![bad]));
+    assert_eq!(store.get(good, 10).unwrap(), b"good");
 }

@@ -34,6 +34,9 @@ impl Driver {
                 let protocol = self.names.protocol(protocol);
                 self.swarm.behaviour_mut().streams.open(identity::libp2p_of(peer), protocol, reply);
             }
+            Command::Provide(key) => self.swarm.behaviour_mut().kademlia.provide(key),
+            Command::Withdraw(key) => self.swarm.behaviour_mut().kademlia.withdraw(key),
+            Command::Search { key, found } => self.swarm.behaviour_mut().kademlia.search(key, found),
             // Who asked may have given up meanwhile.
             Command::Peers { reply } => drop(reply.send(self.infos())),
             Command::Known { reply } => drop(reply.send(self.discovery.anchors())),

@@ -9,4 +9,5 @@ mod measurement;
 mod messages;
 mod node;
 mod overlay;
+mod providers;
 mod starting;

@@ -67,6 +67,10 @@ pub struct Provide {
 pub struct Storage {
     /// The most that blobs may take up.
     pub quota: Size,
+    /// The most that is given to others in a second; no bound if it is not set.
+    pub uplink: Option<Size>,
+    /// The most that is given to one of them in a second; no bound if it is not set.
+    pub uplink_per_peer: Option<Size>,
 }
 
 /// How programs are run, those of others and one's own.
@@ -138,7 +142,7 @@ impl Default for Provide {
 
 impl Default for Storage {
     fn default() -> Self {
-        Self { quota: DEFAULT_QUOTA }
+        Self { quota: DEFAULT_QUOTA, uplink: None, uplink_per_peer: None }
     }
 }
 

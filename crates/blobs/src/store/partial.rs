@@ -1,0 +1,289 @@
+//! A blob of which parts are here: what has been checked of it, on disk, so that a fetch can go on where it ended.
+//!
+//! specs/blobs.md §3. Three files: the bytes, the hashes of the tree, and a bit for each group that is here. A bit is
+//! written after what it stands for, but nothing is synced, so after a restart no bit is believed before its group has
+//! been checked again. Nothing here is readable under the blob's name.
+
+use super::{
+    PutError,
+    files::{DATA, HAVE, TREE, ended},
+};
+use crate::tree::{self, CheckError, PAIR_BYTES, Sink, Wrong};
+use pocketmesh_types::BlobId;
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, Read},
+    ops::Range,
+    os::unix::fs::FileExt,
+    path::Path,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+/// The length of the blob comes before the bits.
+const HEADER_BYTES: u64 = 8;
+
+/// Why a piece of a blob was not taken.
+#[derive(Debug)]
+pub enum AcceptError {
+    /// It is wrong: who sent it is to blame. What came before it in the same piece has been taken.
+    Wrong(Wrong),
+    /// Our disk could not take it, or the blob is not wanted any more.
+    Put(PutError),
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Partial {
+    id: BlobId,
+    len: u64,
+    data: File,
+    outboard: File,
+    have: File,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// A bit for each group, the lowest first.
+    bits: Vec<u8>,
+    /// Bits that are set.
+    count: u32,
+    /// All set bits are of groups that were checked since the files were opened.
+    checked: bool,
+    /// It has been removed.
+    gone: bool,
+}
+
+impl State {
+    fn has(&self, group: u32) -> bool {
+        let at = group as usize;
+        self.bits.get(at / 8).is_some_and(|byte| byte & (1 << (at % 8)) != 0)
+    }
+
+    fn set(&mut self, group: u32, here: bool) {
+        if self.has(group) == here {
+            return;
+        }
+        self.bits[group as usize / 8] ^= 1 << (group % 8);
+        self.count = if here { self.count + 1 } else { self.count - 1 };
+    }
+}
+
+impl Partial {
+    /// Makes the files of a blob of which nothing is here, in place of any that there are.
+    pub fn create(path: &Path, id: BlobId, len: u64) -> io::Result<Self> {
+        let make = |ending| {
+            let mut options = OpenOptions::new();
+            options.read(true).write(true).create(true).truncate(true).open(ended(path, ending))
+        };
+        let partial = Self {
+            id,
+            len,
+            data: make(DATA)?,
+            outboard: make(TREE)?,
+            have: make(HAVE)?,
+            state: Mutex::new(State { bits: no_bits(len), count: 0, checked: true, gone: false }),
+        };
+        partial.data.set_len(len)?;
+        partial.outboard.set_len(tree::outboard_bytes(len))?;
+        partial.have.write_all_at(&[&len.to_le_bytes()[..], &no_bits(len)].concat(), 0)?;
+        Ok(partial)
+    }
+
+    /// Opens the files that an earlier run left; `None` if they do not fit together.
+    pub fn open(path: &Path, id: BlobId, len_max: u64) -> io::Result<Option<Self>> {
+        let open = |ending| OpenOptions::new().read(true).write(true).open(ended(path, ending));
+        let (data, outboard, mut have) = (open(DATA)?, open(TREE)?, open(HAVE)?);
+        let mut len = [0; HEADER_BYTES as usize];
+        have.read_exact(&mut len)?;
+        let len = u64::from_le_bytes(len);
+        if len > len_max || data.metadata()?.len() != len || outboard.metadata()?.len() != tree::outboard_bytes(len) {
+            return Ok(None);
+        }
+        let mut bits = no_bits(len);
+        have.read_exact(&mut bits)?;
+        let beyond = bits.len() as u32 * 8 - tree::groups_of(len);
+        if let Some(last) = bits.last_mut() {
+            *last &= 0xff >> beyond;
+        }
+        let count = bits.iter().map(|byte| byte.count_ones()).sum();
+        let state = Mutex::new(State { bits, count, checked: false, gone: false });
+        Ok(Some(Self { id, len, data, outboard, have, state }))
+    }
+
+    pub fn id(&self) -> BlobId {
+        self.id
+    }
+
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether all of it is here.
+    pub fn is_whole(&self) -> bool {
+        self.state().count == tree::groups_of(self.len)
+    }
+
+    /// Bytes that are here.
+    pub fn held_bytes(&self) -> u64 {
+        let state = self.state();
+        let last = tree::groups_of(self.len) - 1;
+        let gap = if state.has(last) { u64::from(last + 1) * tree::GROUP_BYTES - self.len } else { 0 };
+        (u64::from(state.count) * tree::GROUP_BYTES).saturating_sub(gap)
+    }
+
+    /// The smallest range that has all groups of a part that are not here; `None` if all are.
+    pub fn missing(&self, part: u32) -> Option<Range<u32>> {
+        let state = self.state();
+        let mut groups = tree::groups_of_part(self.len, part);
+        let start = groups.find(|&group| !state.has(group))?;
+        let last = groups.rev().find(|&group| !state.has(group)).unwrap_or(start);
+        Some(start..last + 1)
+    }
+
+    /// A bit for each part that is here, the lowest first.
+    pub fn held_parts(&self) -> io::Result<Vec<u8>> {
+        self.recheck()?;
+        let state = self.state();
+        let parts = tree::parts_of(self.len);
+        let mut bits = vec![0; parts.div_ceil(8) as usize];
+        for part in 0..parts {
+            if tree::groups_of_part(self.len, part).all(|group| state.has(group)) {
+                bits[part as usize / 8] |= 1 << (part % 8);
+            }
+        }
+        Ok(bits)
+    }
+
+    /// Groups that are here, with their hashes; `None` if one of them is not.
+    pub fn encode(&self, groups: &Range<u32>) -> io::Result<Option<Vec<u8>>> {
+        self.recheck()?;
+        if !groups.clone().all(|group| self.state().has(group)) {
+            return Ok(None);
+        }
+        match tree::encode(self.id, self.len, groups, &self.data, &self.outboard) {
+            Ok(encoded) => Ok(Some(encoded)),
+            Err(error) => {
+                // The disk has changed them: they are fetched again.
+                tracing::warn!(id = %self.id, ?groups, %error, "a part of a blob was damaged on disk");
+                self.mark(groups.clone(), false)?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Takes groups that another peer sent with their hashes.
+    pub fn accept(&self, groups: &Range<u32>, encoded: &[u8]) -> Result<(), AcceptError> {
+        if self.state().gone {
+            return Err(AcceptError::Put(PutError::Removed(self.id)));
+        }
+        let mut taken = Taken { data: &self.data, pairs: Vec::new(), bytes_end: None };
+        let outcome = tree::check(self.id, self.len, groups, encoded, &mut taken);
+        let kept = taken.write_pairs(&self.outboard).and_then(|end| match end {
+            Some(end) if end >= self.len => self.mark(groups.start..tree::groups_of(self.len), true),
+            Some(end) => self.mark(groups.start..group_of(end), true),
+            None => Ok(()),
+        });
+        kept.map_err(|error| AcceptError::Put(error.into()))?;
+        outcome.map_err(|error| match error {
+            CheckError::Wrong(wrong) => AcceptError::Wrong(wrong),
+            CheckError::Io(error) => AcceptError::Put(error.into()),
+        })
+    }
+
+    /// Reads bytes, all of which must be in groups that are here.
+    pub fn read(&self, bytes: Range<u64>) -> io::Result<Option<Vec<u8>>> {
+        self.recheck()?;
+        let groups = group_of(bytes.start)..group_of(bytes.end.saturating_sub(1)) + 1;
+        if bytes.end > self.len || !groups.clone().all(|group| self.state().has(group)) {
+            return Ok(None);
+        }
+        let mut read = vec![0; usize::try_from(bytes.end - bytes.start).map_err(io::Error::other)?];
+        self.data.read_exact_at(&mut read, bytes.start)?;
+        Ok(Some(read))
+    }
+
+    /// Makes the bytes durable.
+    pub fn sync(&self) -> io::Result<()> {
+        self.data.sync_all()
+    }
+
+    /// Nothing is taken any more.
+    pub fn set_gone(&self) {
+        self.state().gone = true;
+    }
+
+    /// Checks what an earlier run left, once.
+    fn recheck(&self) -> io::Result<()> {
+        let mut state = self.state();
+        if state.checked {
+            return Ok(());
+        }
+        let mut group = 0;
+        while group < tree::groups_of(self.len) {
+            let part_end = tree::groups_of_part(self.len, group / tree::PART_GROUPS).end;
+            let here = state.has(group);
+            let end = (group..part_end).find(|&other| state.has(other) != here).unwrap_or(part_end);
+            if here && tree::encode(self.id, self.len, &(group..end), &self.data, &self.outboard).is_err() {
+                (group..end).for_each(|group| state.set(group, false));
+            }
+            group = end;
+        }
+        state.checked = true;
+        self.have.write_all_at(&state.bits, HEADER_BYTES)
+    }
+
+    fn mark(&self, groups: Range<u32>, here: bool) -> io::Result<()> {
+        if groups.is_empty() {
+            return Ok(());
+        }
+        let mut state = self.state();
+        let bytes = groups.start as usize / 8..groups.end.div_ceil(8) as usize;
+        groups.for_each(|group| state.set(group, here));
+        self.have.write_all_at(&state.bits[bytes.clone()], HEADER_BYTES + bytes.start as u64)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Writes checked bytes down at once, and pairs together at the end: they come in another order than they lie.
+struct Taken<'a> {
+    data: &'a File,
+    pairs: Vec<(u64, [u8; PAIR_BYTES])>,
+    bytes_end: Option<u64>,
+}
+
+impl Sink for Taken<'_> {
+    fn pair(&mut self, at: u64, pair: &[u8; PAIR_BYTES]) -> io::Result<()> {
+        self.pairs.push((at, *pair));
+        Ok(())
+    }
+
+    fn leaf(&mut self, at: u64, bytes: &[u8]) -> io::Result<()> {
+        self.data.write_all_at(bytes, at)?;
+        self.bytes_end = Some(at + bytes.len() as u64);
+        Ok(())
+    }
+}
+
+impl Taken<'_> {
+    /// Returns where the bytes that were written end.
+    fn write_pairs(mut self, outboard: &File) -> io::Result<Option<u64>> {
+        self.pairs.sort_unstable_by_key(|&(at, _)| at);
+        for run in self.pairs.chunk_by(|one, next| one.0 + PAIR_BYTES as u64 == next.0) {
+            let bytes: Vec<u8> = run.iter().flat_map(|(_, pair)| *pair).collect();
+            outboard.write_all_at(&bytes, run[0].0)?;
+        }
+        Ok(self.bytes_end)
+    }
+}
+
+fn group_of(byte: u64) -> u32 {
+    u32::try_from(byte / tree::GROUP_BYTES).unwrap_or(u32::MAX)
+}
+
+fn no_bits(len: u64) -> Vec<u8> {
+    vec![0; tree::groups_of(len).div_ceil(8) as usize]
+}

@@ -23,6 +23,8 @@ pub struct Reputation {
     pub failed: u32,
     /// Accepted executions that came late.
     pub late: u64,
+    /// Bytes of blobs that it was sent by us.
+    pub sent_bytes: u64,
     /// Audit windows of it that became final.
     pub windows_final: u32,
     /// Audit windows of it that were voided.

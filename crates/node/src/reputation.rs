@@ -25,6 +25,7 @@ pub fn list(driver: &Driver, proofs: &[PathBuf]) -> Vec<Reputation> {
             served: of.served,
             failed: of.failed,
             late: of.late,
+            sent_bytes: of.sent,
             windows_final: of.windows_final,
             windows_voided: of.windows_voided,
             contested: of.contested,

@@ -97,11 +97,12 @@ impl Reputation {
         });
     }
 
-    /// So many bytes in all were sent to it by this peer itself.
+    /// So many bytes in all were sent to it by this peer itself. Of whom nothing else was seen, that is not kept: anybody can ask.
     pub fn sent(&mut self, peer: PeerId, bytes: u64) {
-        let before = self.of(peer).sent;
-        self.all.sent = self.all.sent.saturating_sub(before).saturating_add(bytes);
-        self.change(peer, |seen| seen.sent = bytes);
+        if let Some(seen) = self.peers.get_mut(&peer) {
+            self.all.sent = self.all.sent.saturating_sub(seen.sent).saturating_add(bytes);
+            seen.sent = bytes;
+        }
     }
 
     /// So many of its executions were accepted.

@@ -55,6 +55,7 @@ fn table(seen: &[Reputation]) -> Table {
         ">windows final",
         ">void",
         ">s a task",
+        ">sent",
         ">proofs",
         "",
     ]);
@@ -69,6 +70,7 @@ fn table(seen: &[Reputation]) -> Table {
             one.windows_final.to_string(),
             one.windows_voided.to_string(),
             one.seconds.map(|seconds| format!("{seconds:.3}")).unwrap_or_default(),
+            quantity::bytes(one.sent_bytes),
             one.proofs.len().to_string(),
             standing(one).into(),
         ]);
@@ -105,6 +107,10 @@ fn description(one: &Reputation) -> String {
     if let Some(seconds) = one.seconds {
         text += &format!("speed            {seconds:.3} s an execution, from assignment to claim\n");
     }
+    text += &format!(
+        "sent             {} of programs, inputs and files went there from here\n",
+        quantity::bytes(one.sent_bytes)
+    );
     if !standing(one).is_empty() {
         text += &format!("standing         {}\n", standing(one));
     }

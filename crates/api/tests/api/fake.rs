@@ -116,6 +116,7 @@ pub fn reputation() -> Reputation {
         late: 3,
         windows_final: 5,
         windows_voided: 1,
+        sent_bytes: 4_096,
         contested: 0,
         seconds: Some(0.25),
         delivers: 0.875,

@@ -8,6 +8,7 @@ use crate::{
     home::Home,
     jobs::{Ledger, line_of},
     journal::{Appender, Entry},
+    parts::{self, Cutter, Inputs},
     peers,
     proofs::{Claims, Parts, Shelf},
     reduce,
@@ -20,7 +21,7 @@ use pocketmesh_protocol::jobs::active::{Active, Phase};
 use pocketmesh_protocol::{Command, CommandId, Effect, End, Event as Notice, Input, Peer, Record, Reply};
 use pocketmesh_sandbox::Executor;
 use pocketmesh_store::{Index, journal};
-use pocketmesh_types::{ClaimId, Hash, JobId, PeerId, TaskIndex, outcome::Outcome};
+use pocketmesh_types::{ClaimId, Hash, JobId, Outcome, Output, PeerId, TaskIndex};
 use pocketmesh_wire::{Envelope, Key, Message, OpenError, Verified, message::Void};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -29,8 +30,20 @@ use tokio::sync::{mpsc, oneshot, watch};
 const HOUSEKEEPING: Duration = Duration::from_secs(15);
 /// The same once after the first connection, so that a short life is enough to be remembered.
 const FIRST_SAVE: Duration = Duration::from_secs(2);
+/// Inputs that were read and wait to be told of; then reading waits.
+pub const PARTS_MAX: usize = 64;
 /// Questions of the control API that wait.
 pub const QUESTIONS_MAX: usize = 256;
+
+/// Inputs of a job of ours that were read.
+pub struct PartsRead {
+    /// The job.
+    pub job: JobId,
+    /// The inputs.
+    pub parts: Inputs,
+    /// What is wrong, if one is gone.
+    pub problem: Option<String>,
+}
 
 /// A claim that was kept: of which job, which, and about which tasks.
 type Kept = (JobId, ClaimId, Vec<TaskIndex>);
@@ -48,6 +61,8 @@ pub struct Sources {
     pub finished: mpsc::Receiver<Finished>,
     /// Fetches that ended.
     pub fetched: mpsc::Receiver<Fetched>,
+    /// Inputs that were read.
+    pub parts: mpsc::Receiver<PartsRead>,
     /// The control API.
     pub questions: mpsc::Receiver<Question>,
     /// Reduce programs that have ended.
@@ -70,6 +85,10 @@ pub struct Driver {
     pub store: Store,
     /// The exchange of blobs.
     pub exchange: Exchange,
+    /// What reads the inputs of our jobs.
+    pub cutter: Cutter,
+    /// Tells of inputs that were read.
+    pub parts: mpsc::Sender<PartsRead>,
     /// What runs tasks.
     pub sandbox: Sandbox,
     /// The same, for the reduce step and for checks.
@@ -129,6 +148,7 @@ impl Driver {
                 Some((run, result)) = sources.finished.recv() => {
                     self.tell(Input::ExecutionFinished { run, result }).await?;
                 }
+                Some(read) = sources.parts.recv() => self.on_parts_read(read).await?,
                 Some((item, found)) = sources.fetched.recv() => self.tell(Input::Fetched { item, found }).await?,
                 Some(question) = sources.questions.recv() => {
                     let effects = question(self);
@@ -170,6 +190,11 @@ impl Driver {
                 Effect::Execute(run) => self.sandbox.execute(run),
                 Effect::Cancel(run) => self.sandbox.cancel(run),
                 Effect::Fetch { item, len, files_max, from } => self.exchange.fetch(item, len, files_max, from),
+                Effect::ReadParts { job, table, tasks } => self.read_parts(job, table, tasks),
+                Effect::ReleaseParts { job, blobs } => {
+                    let owner = parts::owner(&job);
+                    blobs.into_iter().for_each(|blob| self.store.unpin(blob, owner));
+                }
                 Effect::Store { id, record } => self.store_record(id, record)?,
                 Effect::Reply { command, reply } => {
                     if let Some(waiting) = self.replies.remove(&command) {
@@ -182,6 +207,24 @@ impl Driver {
             }
         }
         Ok(())
+    }
+
+    /// Reads inputs of a job of ours beside the loop.
+    fn read_parts(&self, job: JobId, table: Output, tasks: Vec<TaskIndex>) {
+        let (cutter, done) = (self.cutter.clone(), self.parts.clone());
+        tokio::task::spawn_blocking(move || {
+            let (parts, problem) = cutter.read(parts::owner(&job), table, &tasks);
+            // The receiver is gone only when the daemon stops.
+            let _ = done.blocking_send(PartsRead { job, parts, problem });
+        });
+    }
+
+    async fn on_parts_read(&mut self, read: PartsRead) -> Result<(), LoopError> {
+        let PartsRead { job, parts, problem } = read;
+        if let Some(problem) = problem {
+            self.ledger.note_once(job, format!("tasks cannot be run, because their input is not to be had: {problem}"));
+        }
+        self.tell(Input::PartsRead { job, parts }).await
     }
 
     async fn publish(&self, message: &Message) {
@@ -279,6 +322,7 @@ impl Driver {
         match event {
             Notice::JobClosed { job, end } => {
                 self.claims.sweep(self.peer.jobs());
+                self.store.unpin_all(parts::owner(&job));
                 if end != End::Stopped {
                     self.reduce(job);
                 }

@@ -70,6 +70,13 @@ impl Ledger {
         self.jobs.entry(job).or_default()
     }
 
+    /// The same, unless it is what was noted last.
+    pub fn note_once(&mut self, job: JobId, text: String) {
+        if self.of(&job).and_then(|notes| notes.events.back()).is_none_or(|last| last.text != text) {
+            self.note(job, text);
+        }
+    }
+
     /// Takes note of something that happened.
     pub fn note(&mut self, job: JobId, text: String) {
         tracing::info!(job = %job.short(), "{text}");

@@ -209,6 +209,7 @@ fn prepare(local: LocalTask) -> Result<(Task, Blobs), Refusal> {
         args: local.args,
         env: local.env,
         files: Output::of(tree.to_text().as_bytes()),
+        inputs: Output::default(),
         input_name: local.input_name,
         tasks: 1,
         first_index: local.index,

@@ -4,12 +4,13 @@ use crate::{
     blobs::{self, Exchange},
     clock::Clock,
     control::Desk,
-    driver::{Driver, LoopError, QUESTIONS_MAX, Sources, journal_context},
+    driver::{Driver, LoopError, PARTS_MAX, QUESTIONS_MAX, Sources, journal_context},
     executor::{QUEUE, Sandbox},
     gossip::Pending,
     home::{Home, KeyError, PlaceError},
     jobs::Ledger,
     journal::{Appender, Entry},
+    parts::{self, Cutter},
     peers,
     proofs::{Claims, Shelf, claims},
     reduce::Plan,
@@ -24,7 +25,7 @@ use pocketmesh_network::{Multiaddr, StartError};
 use pocketmesh_protocol::{Config, Peer, Record};
 use pocketmesh_sandbox::{Blob, Executor, Saver};
 use pocketmesh_store::{FolderLock, Index, Journal, LockError, index, journal};
-use pocketmesh_types::{Arch, Hash, JobId, Output, PeerId, TaskInput, limits};
+use pocketmesh_types::{Arch, Hash, JobId, Output, PeerId, limits};
 use pocketmesh_wire::{Key, Signer};
 use std::{
     collections::BTreeMap,
@@ -196,6 +197,7 @@ fn assemble(
     let (sandbox, finished) = Sandbox::new(Arc::clone(&executor), store.clone(), saboteur);
     let (exchange, fetched) = Exchange::new(store.clone(), network.clone());
     let (questions, asked) = mpsc::channel(QUESTIONS_MAX);
+    let (parts, parts_read) = mpsc::channel(PARTS_MAX);
     let (reduced, reductions) = mpsc::channel(QUESTIONS_MAX);
     let (ends, ended) = watch::channel(0);
     let shelf = Shelf::new(Home::proofs_of(home.dir()));
@@ -214,6 +216,7 @@ fn assemble(
         journal: recovered.events,
         finished,
         fetched,
+        parts: parts_read,
         questions: asked,
         reduced: reductions,
     };
@@ -223,6 +226,8 @@ fn assemble(
         key,
         clock: Clock::start(),
         network,
+        cutter: Cutter::new(store.clone()),
+        parts,
         store,
         exchange,
         sandbox,
@@ -345,15 +350,11 @@ fn recover(home: &Home, lock: &FolderLock, config: Config, store: &Store) -> Res
 /// more: its task runs again.
 fn keep(mut record: Record, results: &Results, store: &Store) -> Result<Record, index::UseError> {
     match &mut record {
-        Record::Submitted { job, parts, .. } => {
+        Record::Submitted { job, .. } => {
             let id = JobId(pocketmesh_wire::envelope::id(&job.clone().into()));
             store.pin(job.program, id.0);
             trees::pin(store, job.files, id.0);
-            for part in parts {
-                if let TaskInput::Blob(blob, _) = part {
-                    store.pin(*blob, id.0);
-                }
-            }
+            parts::pin(store, job, &id);
         }
         Record::Final { job, tasks } | Record::Delivered { job, tasks, .. } => {
             tasks.retain(|task| {

@@ -72,6 +72,7 @@ impl Peer {
                 self.execution.on_fetched(&mut self.context, item, found);
                 self.jobs.on_fetched(&mut self.context, item, found);
             }
+            Input::PartsRead { job, parts } => self.jobs.on_parts_read(&mut self.context, job, parts),
             Input::Stored { record } => self.jobs.on_stored(&mut self.context, record),
             Input::DeviceChanged { slots } => {
                 self.context.slots = slots;

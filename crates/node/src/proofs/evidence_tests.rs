@@ -30,6 +30,7 @@ fn job(store: &Store, text: &[u8], profile: ProfileId) -> (Job, TaskInput) {
         args: vec![],
         env: vec![],
         files: Output::of(b""),
+        inputs: Output::default(),
         input_name: String::new(),
         tasks: 3,
         first_index: 0,

@@ -242,7 +242,10 @@ impl Control for Desk {
         self.summary(id).await?;
         let mut ends = self.ends.clone();
         let before = *ends.borrow();
-        let reply = self.ask_and_act(move |driver| driver.command(Command::Stop(id))).await?;
+        // Where only its reduction is under way, that is what ends.
+        let target =
+            self.ask(move |driver| driver.ledger.level_under_way(&id, driver.peer.jobs()).unwrap_or(id)).await?;
+        let reply = self.ask_and_act(move |driver| driver.command(Command::Stop(target))).await?;
         reply.await.map_err(|_| stopping())?;
         let summary = self.summary(id).await?;
         if summary.state.is_final() {

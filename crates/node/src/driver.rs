@@ -7,21 +7,20 @@ use crate::{
     gossip::{self, Pending},
     home::Home,
     jobs::{Ledger, line_of},
-    journal::{Appender, Entry},
+    journal::Appender,
     parts::{self, Cutter, Inputs},
     peers,
     proofs::{Claims, Parts, Shelf},
-    reduce,
-    results::{Results, Shown, pin_outputs},
+    reduce::Reduced,
+    results::{Results, pin_outputs},
 };
 use futures::future::BoxFuture;
 use pocketmesh_blobs::Store;
 use pocketmesh_network::{DisconnectReason, Event, Events, Handle, Prefix};
-use pocketmesh_protocol::jobs::active::{Active, Phase};
-use pocketmesh_protocol::{Command, CommandId, Effect, End, Event as Notice, Input, Peer, Record, Reply};
+use pocketmesh_protocol::{Command, CommandId, Effect, Event as Notice, Input, Peer, Record, Reply};
 use pocketmesh_sandbox::Executor;
 use pocketmesh_store::{Index, journal};
-use pocketmesh_types::{ClaimId, Hash, JobId, Outcome, Output, PeerId, TaskIndex};
+use pocketmesh_types::{ClaimId, Hash, JobId, Output, PeerId, TaskIndex};
 use pocketmesh_wire::{Envelope, Key, Message, OpenError, Verified, message::Void};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -65,8 +64,8 @@ pub struct Sources {
     pub parts: mpsc::Receiver<PartsRead>,
     /// The control API.
     pub questions: mpsc::Receiver<Question>,
-    /// Reduce programs that have ended.
-    pub reduced: mpsc::Receiver<(JobId, Result<Outcome, String>)>,
+    /// Steps of reductions that were taken.
+    pub reduced: mpsc::Receiver<Reduced>,
 }
 
 /// What the daemon works with.
@@ -107,8 +106,8 @@ pub struct Driver {
     pub ledger: Ledger,
     /// Commands whose reply somebody waits for.
     pub replies: BTreeMap<CommandId, oneshot::Sender<Reply>>,
-    /// Tells of reduce programs that have ended.
-    pub reduced: mpsc::Sender<(JobId, Result<Outcome, String>)>,
+    /// Tells of steps of reductions that were taken.
+    pub reduced: mpsc::Sender<Reduced>,
     /// Counts ends of jobs, and of their tasks, for whoever waits for one.
     pub ends: watch::Sender<u64>,
     /// Gossip that is being judged.
@@ -137,7 +136,7 @@ impl Driver {
         self.perform(effects).await?;
         let effects = self.peer.resume(self.clock.now());
         self.perform(effects).await?;
-        self.resume_reductions();
+        self.resume_reductions()?;
         let mut housekeeping = tokio::time::interval_at(tokio::time::Instant::now() + FIRST_SAVE, HOUSEKEEPING);
         while !self.stopping {
             let deadline = self.peer.next_deadline().map(|at| self.clock.at(at));
@@ -154,7 +153,10 @@ impl Driver {
                     let effects = question(self);
                     self.perform(effects).await?;
                 }
-                Some((job, outcome)) = sources.reduced.recv() => self.on_reduced(job, outcome)?,
+                Some(reduced) = sources.reduced.recv() => {
+                    let effects = self.on_stage(reduced)?;
+                    self.perform(effects).await?;
+                }
                 () = sleep_until(deadline) => self.tell(Input::DeadlineReached).await?,
                 _ = housekeeping.tick() => self.keep_house().await?,
             }
@@ -203,7 +205,7 @@ impl Driver {
                     }
                 }
                 Effect::Disconnect { peer, reason } => self.shun(peer, reason).await,
-                Effect::Notify(event) => self.on_notice(event),
+                Effect::Notify(event) => self.on_notice(event)?,
             }
         }
         Ok(())
@@ -315,17 +317,15 @@ impl Driver {
         let _ = self.network.disconnect(peer, DisconnectReason::Misbehaved(reason)).await;
     }
 
-    fn on_notice(&mut self, event: Notice) {
+    fn on_notice(&mut self, event: Notice) -> Result<(), LoopError> {
         if let Some((job, text)) = line_of(&event) {
             self.ledger.note(job, text);
         }
         match event {
-            Notice::JobClosed { job, end } => {
+            Notice::JobClosed { job, .. } => {
                 self.claims.sweep(self.peer.jobs());
                 self.store.unpin_all(parts::owner(&job));
-                if end != End::Stopped {
-                    self.reduce(job);
-                }
+                self.reduce_after(job)?;
                 self.ends.send_modify(|ends| *ends += 1);
             }
             Notice::BidAnswered { offer, standing, honest } => {
@@ -345,47 +345,6 @@ impl Driver {
             }
             other => tracing::debug!(?other, "protocol"),
         }
-    }
-
-    /// Runs the reduce program of a job whose tasks are over, unless it has run.
-    fn reduce(&mut self, id: JobId) {
-        let Some(active) = self.peer.jobs().get(&id) else { return };
-        let (job, finals) = (active.job.clone(), Shown::finals(&active.finals));
-        let notes = self.ledger.of_mut(id);
-        let Some(plan) = notes.reduce.clone().filter(|plan| plan.outcome.is_none() && !notes.reducing) else { return };
-        notes.reducing = true;
-        self.ledger.note(id, "the reduce program runs here".into());
-        let (executor, store) = (Arc::clone(&self.executor), self.store.clone());
-        let results = (self.results.clone(), finals);
-        let done = self.reduced.clone();
-        tokio::spawn(async move {
-            let outcome = reduce::run(executor, store, results, id, job, plan).await;
-            // The receiver is gone only when the daemon stops; then the next run reduces again.
-            let _ = done.send((id, outcome)).await;
-        });
-    }
-
-    fn resume_reductions(&mut self) {
-        let over: Vec<JobId> = self.peer.jobs().iter().filter(|job| has_result(job)).map(|job| job.id).collect();
-        over.into_iter().for_each(|job| self.reduce(job));
-    }
-
-    fn on_reduced(&mut self, job: JobId, outcome: Result<Outcome, String>) -> Result<(), LoopError> {
-        let line = match &outcome {
-            Ok(outcome) => {
-                self.store.pin(outcome.stdout.id, job.0);
-                "the reduce program is done".into()
-            }
-            Err(error) => format!("the reduce program failed: {error}"),
-        };
-        self.journal.append_entry(&Entry::Reduced { job, outcome: outcome.clone() })?;
-        self.ledger.note(job, line);
-        let notes = self.ledger.of_mut(job);
-        notes.reducing = false;
-        if let Some(plan) = &mut notes.reduce {
-            plan.outcome = Some(outcome);
-        }
-        self.ends.send_modify(|ends| *ends += 1);
         Ok(())
     }
 
@@ -459,11 +418,6 @@ fn fault_of(error: &OpenError) -> &'static str {
         OpenError::Signer => "sent a message sealed by somebody else",
         OpenError::Bounds(_) => "sent a message out of bounds",
     }
-}
-
-/// Whether all that a reduce program reads is there.
-fn has_result(job: &Active) -> bool {
-    matches!(job.phase, Phase::Over(End::Complete | End::Partial))
 }
 
 async fn sleep_until(deadline: Option<tokio::time::Instant>) {

@@ -13,7 +13,7 @@ use crate::{
     parts::{self, Cutter},
     peers,
     proofs::{Claims, Shelf, claims},
-    reduce::Plan,
+    reduce::{FanIn, Plan},
     results::{Results, pin_outputs},
     sabotage::{Sabotage, Saboteur},
     sandbox, trees,
@@ -322,10 +322,11 @@ fn recover(home: &Home, lock: &FolderLock, config: Config, store: &Store) -> Res
                 }
                 peer.restore(keep(*record, &results, store)?);
             }
-            Entry::Reduce { job, program, args } => {
+            Entry::Reduce { job, program, args, fan_in } => {
                 store.pin(program, job.0);
-                ledger.of_mut(job).reduce = Some(Plan { program, args, outcome: None });
+                ledger.of_mut(job).reduce = Some(Plan::new(program, args, FanIn::of(fan_in)));
             }
+            Entry::ReduceLevel { job, level } => ledger.add_level(job, level),
             Entry::Reduced { job, outcome } => {
                 if let Ok(outcome) = &outcome {
                     store.pin(outcome.stdout.id, job.0);

@@ -4,7 +4,7 @@ use super::{Desk, files::InputFiles, stopping};
 use crate::{
     journal::Entry,
     parts, promise,
-    reduce::Plan,
+    reduce::{FanIn, Plan},
     split::{self, Cut, SplitError},
     trees,
 };
@@ -51,13 +51,18 @@ pub async fn submit(desk: &Desk, request: SubmitJob) -> Answer<Submitted> {
     };
     job.check().map_err(Refusal::Bounds)?;
     let id = JobId(envelope::id(&job.clone().into()));
-    let plan = request.reduce.map(|reduce| Plan { program: reduce.program, args: reduce.args, outcome: None });
+    let plan = request.reduce.map(|reduce| Plan::new(reduce.program, reduce.args, FanIn::of(reduce.fan_in)));
     pin_all(desk, &id, &job, plan.as_ref());
     let (tasks, inputs) = (divided.tasks, divided.inputs());
     let reply = desk
         .ask_and_act(move |driver| {
             if let Some(plan) = plan {
-                let entry = Entry::Reduce { job: id, program: plan.program, args: plan.args.clone() };
+                let entry = Entry::Reduce {
+                    job: id,
+                    program: plan.program,
+                    args: plan.args.clone(),
+                    fan_in: plan.fan_in.number(),
+                };
                 // A journal that has failed ends the loop at its next step, and with it this request.
                 let _ = driver.journal.append_entry(&entry);
                 driver.ledger.of_mut(id).reduce = Some(plan);

@@ -3,12 +3,7 @@
 //! Nobody holds all inputs of a job. Whoever gets a task gets its input as soon as the driver has read it; only the names
 //! are kept, because claims state them, and the inputs of what is run here. specs/jobs.md §8.
 
-use crate::{
-    context::Context,
-    effect::Effect,
-    jobs::active::Active,
-    verification::Stage,
-};
+use crate::{context::Context, effect::Effect, jobs::active::Active, verification::Stage};
 use alloc::{
     collections::{BTreeMap, BTreeSet},
     vec::Vec,
@@ -72,9 +67,8 @@ impl Active {
 
     /// Has the inputs read of what is to be run here next.
     pub(super) fn read_for_checks(&mut self, context: &mut Context) {
-        let is_wanted = |task: &TaskIndex| {
-            !self.can_run_here(*task) && self.parts.asked.get(task).is_none_or(|asked| !asked.own)
-        };
+        let is_wanted =
+            |task: &TaskIndex| !self.can_run_here(*task) && self.parts.asked.get(task).is_none_or(|asked| !asked.own);
         let next = self.checks.iter().take(CHECKS_READ_AHEAD).copied();
         let tasks: Vec<TaskIndex> = self.trial_runs().chain(next).filter(is_wanted).collect();
         self.read(context, &tasks, |asked| asked.own = true);
@@ -178,12 +172,7 @@ impl Active {
         }
     }
 
-    fn send_tasks(
-        &self,
-        context: &mut Context,
-        lease: LeaseId,
-        tasks: impl Iterator<Item = (TaskIndex, TaskInput)>,
-    ) {
+    fn send_tasks(&self, context: &mut Context, lease: LeaseId, tasks: impl Iterator<Item = (TaskIndex, TaskInput)>) {
         let Some(granted) = self.leases.get(&lease) else { return };
         let (mut message, mut bytes) = (Vec::new(), 0);
         for (task, input) in tasks {

@@ -2,7 +2,7 @@
 
 use crate::world::{World, audited, id_of, job, millis, model::Behaviour, seconds};
 use pocketmesh_protocol::{End, Event, Inputs, Item};
-use pocketmesh_types::{Auditors, BlobId, Job, TaskInput, Target};
+use pocketmesh_types::{Auditors, BlobId, Job, Target, TaskInput};
 
 fn blobs(tasks: u32) -> Vec<TaskInput> {
     (0..tasks).map(|task| TaskInput::Blob(BlobId::of(&task.to_le_bytes()), 1 << 20)).collect()

@@ -36,7 +36,7 @@ fn compare(config: pocketmesh_sandbox::sealed::SealedConfig, guests: &[(&str, &[
     let (done, ends) = sync_channel(ROOM);
     for ((name, args), wasm) in guests.iter().zip(&programs) {
         let stdin = b"to be or not to be\n".repeat(4);
-        let task = Task { stdin, program: BlobId::of(wasm), ..with_args(args) };
+        let task = Task { stdin: stdin.into(), program: BlobId::of(wasm), ..with_args(args) };
         let inside = ENGINE.run(&load(&ENGINE, wasm), task.clone(), Contents::default()).expect("an outcome");
         submit(&sealed, task, &done);
         let outside = next(&ends).expect("an outcome");
@@ -68,7 +68,7 @@ fn batches_keep_each_task_to_its_input() {
     let (done, ends) = sync_channel(ROOM);
     for number in 0..3000u32 {
         let wasm = if number % 7 == 0 { &noop } else { &echo };
-        let task = Task { stdin: number.to_le_bytes().to_vec(), ..task_of(wasm) };
+        let task = Task { stdin: number.to_le_bytes().to_vec().into(), ..task_of(wasm) };
         let (told, done) = (Arc::clone(&told), done.clone());
         let on_done = Box::new(move |ended: Result<Executed<Kept>, Failure>| {
             let before = told.lock().expect("no panic").insert(number, ());
@@ -117,7 +117,7 @@ fn large_inputs_and_outputs_pass() {
     let sealed = start(honest(1), &[&wasm]);
     let (done, ends) = sync_channel(ROOM);
     let text: String = (0..400_000).map(|number| format!("{number:>7} w{number:07}\n")).collect();
-    let mut task = Task { stdin: text.into_bytes(), ..task_of(&wasm) };
+    let mut task = Task { stdin: text.into_bytes().into(), ..task_of(&wasm) };
     task.limits.output = 64 << 20;
     let inside = ENGINE.run(&load(&ENGINE, &wasm), task.clone(), Contents::default()).expect("an outcome");
     assert!(inside.written.stdout.len() > 4 << 20, "{} bytes", inside.written.stdout.len());
@@ -142,7 +142,7 @@ fn files_are_read_once_for_all_tasks_of_a_tree() {
     let (done, ends) = sync_channel(ROOM);
     for _ in 0..20 {
         let files = tree(&[&large, b"small"]);
-        submit(&sealed, Task { files, stdin: vec![1; 64], ..task_of(&wasm) }, &done);
+        submit(&sealed, Task { files, stdin: vec![1; 64].into(), ..task_of(&wasm) }, &done);
     }
     for _ in 0..20 {
         assert_eq!(next(&ends).expect("an outcome").outcome.exit, Exit::Code(0));
@@ -179,7 +179,7 @@ fn stopping_a_task_leaves_the_one_before_it_running() {
     let wasm = command(crate::faults::ENDLESS_FOR_13);
     let sealed = start(honest(1), &[&wasm]);
     let (done, ends) = sync_channel(ROOM);
-    let submit_input = |input: u8| submit(&sealed, Task { stdin: vec![input], ..task_of(&wasm) }, &done);
+    let submit_input = |input: u8| submit(&sealed, Task { stdin: vec![input].into(), ..task_of(&wasm) }, &done);
     // Short ones first, so that those after them are handed over together.
     (0..500).for_each(|_| drop(submit_input(1)));
     let (running, stopped, _kept) = (submit_input(13), submit_input(2), submit_input(3));

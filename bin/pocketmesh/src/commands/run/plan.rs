@@ -21,6 +21,7 @@ use std::ops::Range;
 pub struct Plan {
     program: Program,
     reduce: Option<Program>,
+    fan_in: Option<u32>,
     args: Vec<String>,
     env: Vec<(String, String)>,
     work: Work,
@@ -58,6 +59,7 @@ impl Plan {
         Ok(Self {
             program,
             reduce,
+            fan_in: args.fan_in,
             args: args.args.clone(),
             env: args.task.env.clone(),
             work,
@@ -74,7 +76,9 @@ impl Plan {
         let uploads = Uploads::new(context, self.bytes());
         let program = self.program.upload(client).await?.id;
         let reduce = match &self.reduce {
-            Some(reduce) => Some(Reduce { program: reduce.upload(client).await?.id, args: Vec::new() }),
+            Some(reduce) => {
+                Some(Reduce { program: reduce.upload(client).await?.id, args: Vec::new(), fan_in: self.fan_in })
+            }
             None => None,
         };
         let input = match &self.work {
@@ -122,6 +126,7 @@ impl Plan {
             args: &self.args,
             env: self.env.iter().map(|(key, value)| format!("{key}={value}")).collect(),
             reduce: self.reduce.as_ref().map(|reduce| reduce.path.display().to_string()),
+            fan_in: self.fan_in,
             range,
             inputs,
             split,
@@ -231,6 +236,8 @@ struct Written<'a> {
     env: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reduce: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fan_in: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     range: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]

@@ -455,7 +455,8 @@ impl World {
         let finals = self.finals(requester, id_of(job));
         assert_eq!(finals.len(), job.tasks as usize, "every task is final");
         for (task, found) in finals {
-            let input = self.inputs.get(&id_of(job)).and_then(|inputs| inputs[task as usize].clone()).unwrap_or_default();
+            let input =
+                self.inputs.get(&id_of(job)).and_then(|inputs| inputs[task as usize].clone()).unwrap_or_default();
             let (executed, items) = right(&lease::run_of(RunId(0), job, &id_of(job), task, input));
             assert_eq!(found.outcome, Some(executed.outcome), "task {task}");
             let small = executed.inline.first().cloned();

@@ -3,6 +3,8 @@
 mod audits;
 mod executors;
 mod hostile;
+mod large;
+mod lost;
 #[path = "../../../../crates/sandbox/tests/zoo/made.rs"]
 mod made;
 mod memory;

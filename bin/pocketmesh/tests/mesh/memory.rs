@@ -38,13 +38,13 @@ fn no_hostile_program_makes_a_daemon_grow() {
 }
 
 /// Counts the most memory that a process has had from now on, where the system can do that; what it has had so far.
-fn restart_peak(pid: u32) -> Option<u64> {
+pub fn restart_peak(pid: u32) -> Option<u64> {
     drop(fs::write(format!("/proc/{pid}/clear_refs"), "5"));
     peak(pid)
 }
 
 /// The most memory that a process has had in RAM, in bytes.
-fn peak(pid: u32) -> Option<u64> {
+pub fn peak(pid: u32) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     line.trim().strip_suffix(" kB")?.parse::<u64>().ok().map(|kib| kib << 10)

@@ -153,8 +153,9 @@ pub struct Run {
     /// The program: a WebAssembly command built for wasm32-wasip1
     #[arg(value_name = "PROG.wasm")]
     pub program: PathBuf,
-    /// SRC: a file for the tasks' standard input, `-` for this command's. SRC:DST: a file or folder that each task finds
-    /// as /in/DST; without a DST after the colon, a file, or what is in a folder, lies in /in itself. May be repeated
+    /// SRC: for the tasks' standard input, a file, a folder with all files in it, a pattern such as 'logs/*.txt', `-` for this
+    /// command's, or the id of a blob that the daemon has. SRC:DST: a file or folder that each task finds as
+    /// /in/DST; without a DST after the colon, a file, or what is in a folder, lies in /in itself. May be repeated
     #[arg(short, long, value_name = "SRC[:DST]")]
     pub input: Vec<PathBuf>,
     /// How the input is cut into tasks: lines=N, bytes=SIZE, or file (one task for each SRC)

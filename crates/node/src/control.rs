@@ -106,6 +106,7 @@ impl Desk {
                 let message = format!("job {} has no result: {}", id.short(), summary.message);
                 Err(Failure::new(Code::NoResult, message))
             }
+            (false, Which::SoFar) => Ok((summary, finals)),
             (false, Which::Provisional) if summary.done + summary.held == summary.tasks => Ok((summary, Shown::all())),
             (false, Which::Provisional) => {
                 let here = summary.done + summary.held;

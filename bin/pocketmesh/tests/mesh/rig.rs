@@ -107,6 +107,14 @@ impl Testnet {
         output
     }
 
+    /// A command that must fail with this code; what it says.
+    pub fn fails(&self, peer: usize, code: i32, args: &[&str]) -> String {
+        let output = self.command(peer, args).output().expect("the command runs");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {said}");
+        said
+    }
+
     /// What a command answers to a script.
     pub fn json(&self, peer: usize, args: &[&str]) -> Value {
         let output = self.ok(peer, &[&["--json"], args].concat());

@@ -48,10 +48,14 @@ impl Plan {
         let limits = args.task.limits();
         let Inputs { streams, files, name } = named.find(&args.args, limits.resolve().memory)?;
         sources::check_not_empty(&streams)?;
+        let split = args.split.unwrap_or(Split::File);
+        if split == Split::File {
+            sources::check_whole(&streams)?;
+        }
         let work = match &args.range {
             Some(range) => Work::Range(countable(range)?),
             None if streams.is_empty() => Work::Once,
-            None => Work::Split(streams, args.split.unwrap_or(Split::File)),
+            None => Work::Split(streams, split),
         };
         if let Some(dir) = &args.output {
             FreshFolder::check(dir)?;
@@ -85,7 +89,8 @@ impl Plan {
             Work::Once => Input::None,
             Work::Range(range) => Input::Range { start: range.start, end: range.end },
             Work::Split(sources, split) => {
-                Input::Split { sources: upload(client, &uploads, sources).await?, split: *split }
+                let sources = upload(client, &uploads, sources, *split).await?;
+                Input::Split { sources, split: *split }
             }
         };
         let job = SubmitJob {
@@ -118,7 +123,9 @@ impl Plan {
         let (range, inputs, split) = match &self.work {
             Work::Once => (None, Vec::new(), None),
             Work::Range(range) => (Some(format!("{}..{}", range.start, range.end)), Vec::new(), None),
-            Work::Split(sources, split) => (None, sources.iter().map(shown).collect(), Some(split_text(*split))),
+            Work::Split(sources, split) => {
+                (None, sources.iter().map(Source::shown).collect(), Some(split_text(*split)))
+            }
         };
         let written = Written {
             name: &self.program.name,
@@ -169,20 +176,22 @@ fn countable(range: &Range<u64>) -> Result<Range<u64>, Error> {
     if tasks > max { Err(Error::usage(api::Refusal::TooManyTasks { tasks, max })) } else { Ok(range.clone()) }
 }
 
-async fn upload(client: &Client, uploads: &Uploads, sources: &[Source]) -> Result<Vec<api::Source>, Error> {
+async fn upload(
+    client: &Client,
+    uploads: &Uploads,
+    sources: &[Source],
+    split: Split,
+) -> Result<Vec<api::Source>, Error> {
     let mut uploaded = Vec::new();
     for source in sources {
-        let blob = source.upload(client, uploads).await?;
-        uploaded.push(api::Source { name: source.name(), blob: blob.id, len: blob.len });
+        uploaded.extend(source.upload(client, uploads, split).await?);
     }
     // Standard input tells only now that there is nothing in it.
-    if uploaded.iter().all(|source| source.len == 0) { Err(sources::empty()) } else { Ok(uploaded) }
-}
-
-fn shown(source: &Source) -> String {
-    match source {
-        Source::Stdin => "-".into(),
-        Source::File(path) => path.display().to_string(),
+    let is_blob = |source: &Source| matches!(source, Source::Blob(_));
+    if uploaded.iter().all(|source| source.len == 0) && !sources.iter().any(is_blob) {
+        Err(sources::empty())
+    } else {
+        Ok(uploaded)
     }
 }
 

@@ -8,7 +8,7 @@ use crate::{
     home::Home,
     jobs::{Ledger, line_of},
     journal::Appender,
-    parts::{self, Cutter, Inputs},
+    parts::{self, Cutter, Read},
     peers,
     proofs::{Claims, Parts, Shelf},
     reduce::Reduced,
@@ -35,14 +35,7 @@ pub const PARTS_MAX: usize = 64;
 pub const QUESTIONS_MAX: usize = 256;
 
 /// Inputs of a job of ours that were read.
-pub struct PartsRead {
-    /// The job.
-    pub job: JobId,
-    /// The inputs.
-    pub parts: Inputs,
-    /// What is wrong, if one is gone.
-    pub problem: Option<String>,
-}
+pub type PartsRead = (JobId, Read);
 
 /// A claim that was kept: of which job, which, and about which tasks.
 type Kept = (JobId, ClaimId, Vec<TaskIndex>);
@@ -214,15 +207,13 @@ impl Driver {
     /// Reads inputs of a job of ours beside the loop.
     fn read_parts(&self, job: JobId, table: Output, tasks: Vec<TaskIndex>) {
         let (cutter, done) = (self.cutter.clone(), self.parts.clone());
-        tokio::task::spawn_blocking(move || {
-            let (parts, problem) = cutter.read(parts::owner(&job), table, &tasks);
-            // The receiver is gone only when the daemon stops.
-            let _ = done.blocking_send(PartsRead { job, parts, problem });
-        });
+        // The receiver is gone only when the daemon stops.
+        let tell = async move |read| drop(done.send((job, read)).await);
+        tokio::spawn(cutter.bring(parts::owner(&job), table, tasks, tell));
     }
 
     async fn on_parts_read(&mut self, read: PartsRead) -> Result<(), LoopError> {
-        let PartsRead { job, parts, problem } = read;
+        let (job, Read { parts, problem, .. }) = read;
         if let Some(problem) = problem {
             self.ledger.note_once(job, format!("tasks cannot be run, because their input is not to be had: {problem}"));
         }

@@ -10,9 +10,8 @@ use pocketmesh_types::parts::{HEAD_BYTES, NoTable, Part, ROW_BYTES, SOURCE_BYTES
 use pocketmesh_types::{BlobId, Bytes, Hash, Job, JobId, Output, TaskIndex, TaskInput, limits};
 use std::{
     fs::File,
-    io::{self, Read, Seek, SeekFrom},
+    io::{self, Read as _, Seek as _, SeekFrom},
     sync::{Arc, Mutex, PoisonError},
-    thread,
     time::Duration,
 };
 
@@ -25,12 +24,28 @@ const ROOM_WAIT: Duration = Duration::from_secs(1);
 /// Inputs that were read, each for its task; nothing where it is gone.
 pub type Inputs = Vec<(TaskIndex, Option<TaskInput>)>;
 
+/// A table's name, and the blobs that it cuts.
+type Known = (BlobId, Arc<Sources>);
+
+/// Inputs of a job of ours that were read.
+#[derive(Debug, Default)]
+pub struct Read {
+    /// The inputs.
+    pub parts: Inputs,
+    /// Tasks for whose inputs there is no room now.
+    pub no_room: Vec<TaskIndex>,
+    /// What is wrong, if one is gone.
+    pub problem: Option<String>,
+}
+
 /// Reads inputs. Calls block on the disk.
 #[derive(Debug, Clone)]
 pub struct Cutter {
     store: Store,
     /// The last table's list of blobs.
-    last: Arc<Mutex<Option<(BlobId, Arc<Sources>)>>>,
+    last: Arc<Mutex<Option<Known>>>,
+    /// Between two tries to make room.
+    room_wait: Duration,
 }
 
 /// Why an input cannot be had.
@@ -72,23 +87,52 @@ pub fn pin(store: &Store, job: &Job, id: &JobId) {
 impl Cutter {
     /// Reads from this store, and puts into it what is too large to be sent along.
     pub fn new(store: Store) -> Self {
-        Self { store, last: Arc::default() }
+        Self { store, last: Arc::default(), room_wait: ROOM_WAIT }
     }
 
-    /// The inputs of these tasks, and what is wrong if one is gone. Those that are blobs are pinned for `owner`.
-    pub fn read(&self, owner: Hash, table: Output, tasks: &[TaskIndex]) -> (Inputs, Option<String>) {
-        let mut problem = None;
-        let mut fail = |error: PartError| problem = Some(error.to_string());
-        let opened = self.open(table).map_err(&mut fail);
-        let Ok((mut file, sources)) = opened else {
-            return (tasks.iter().map(|&task| (task, None)).collect(), problem);
+    /// Reads the inputs of these tasks beside the loop, and tells of them as they are there. Those that are blobs are pinned for
+    /// `owner`. Where the store is full, tasks that are done will make room.
+    pub async fn bring(self, owner: Hash, table: Output, mut tasks: Vec<TaskIndex>, tell: impl AsyncFn(Read)) {
+        for attempt in 1..=ROOM_TRIES {
+            let this = self.clone();
+            let read = tokio::task::spawn_blocking(move || this.read(owner, table, &tasks)).await;
+            // It fails only when the daemon stops.
+            let Ok(mut read) = read else { return };
+            tasks = std::mem::take(&mut read.no_room);
+            if attempt == ROOM_TRIES {
+                read.parts.extend(tasks.iter().map(|&task| (task, None)));
+            } else if !tasks.is_empty() {
+                read.problem = None;
+            }
+            tell(read).await;
+            if tasks.is_empty() {
+                return;
+            }
+            tokio::time::sleep(self.room_wait).await;
+        }
+    }
+
+    /// The inputs of these tasks.
+    pub fn read(&self, owner: Hash, table: Output, tasks: &[TaskIndex]) -> Read {
+        let (mut file, sources) = match self.open(table) {
+            Ok(opened) => opened,
+            Err(error) => {
+                let parts = tasks.iter().map(|&task| (task, None)).collect();
+                return Read { parts, problem: Some(error.to_string()), ..Read::default() };
+            }
         };
-        let mut read = |task: TaskIndex| {
-            let input = row(&mut file, &sources, task).and_then(|part| self.bring(owner, &sources, part));
-            (task, input.map_err(&mut fail).ok())
-        };
-        let parts = tasks.iter().map(|&task| read(task)).collect();
-        (parts, problem)
+        let mut read = Read::default();
+        for &task in tasks {
+            match row(&mut file, &sources, task).and_then(|part| self.input(owner, &sources, part)) {
+                Ok(input) => read.parts.push((task, Some(input))),
+                Err(error) => {
+                    let is_full = matches!(error, PartError::Put(PutError::QuotaExceeded { .. }));
+                    read.problem = Some(error.to_string());
+                    if is_full { read.no_room.push(task) } else { read.parts.push((task, None)) }
+                }
+            }
+        }
+        read
     }
 
     /// A table's file, and the blobs that are cut.
@@ -107,7 +151,7 @@ impl Cutter {
         Ok((file, sources))
     }
 
-    fn bring(&self, owner: Hash, sources: &Sources, part: Part) -> Result<TaskInput, PartError> {
+    fn input(&self, owner: Hash, sources: &Sources, part: Part) -> Result<TaskInput, PartError> {
         if part.len == 0 {
             return Ok(TaskInput::None);
         }
@@ -115,8 +159,10 @@ impl Cutter {
         if part.len <= limits::INLINE_BYTES_MAX as u64 {
             let mut bytes = Vec::new();
             self.range(source, inside, part.len)?.read_to_end(&mut bytes)?;
-            let is_right = BlobId::of(&bytes) == part.id;
-            return is_right.then(|| TaskInput::Inline(Bytes(bytes))).ok_or(PartError::Changed(source.id));
+            if BlobId::of(&bytes) != part.id {
+                return Err(PartError::Changed(source.id));
+            }
+            return Ok(TaskInput::Inline(Bytes(bytes)));
         }
         let input = TaskInput::Blob(part.id, part.len);
         if part.id == source.id {
@@ -137,24 +183,11 @@ impl Cutter {
         Ok(file.take(len))
     }
 
-    /// Makes a part a blob of its own, unless it is one. Where the store is full, tasks that are done will make room.
+    /// Makes a part a blob of its own, unless it is one.
     fn copy(&self, source: Output, inside: u64, part: Part) -> Result<(), PartError> {
-        for attempt in 1.. {
-            if self.store.len(part.id) == Some(part.len) {
-                break;
-            }
-            match self.try_copy(source, inside, part) {
-                Err(PartError::Put(PutError::QuotaExceeded { .. })) if attempt < ROOM_TRIES => {
-                    thread::sleep(ROOM_WAIT);
-                }
-                Err(PartError::Put(PutError::WrongHash { .. })) => return Err(PartError::Changed(source.id)),
-                result => return result,
-            }
+        if self.store.len(part.id) == Some(part.len) {
+            return Ok(());
         }
-        Ok(())
-    }
-
-    fn try_copy(&self, source: Output, inside: u64, part: Part) -> Result<(), PartError> {
         let mut from = self.range(source, inside, part.len)?;
         let (mut writer, mut piece) = (self.store.writer(part.len)?, vec![0; PIECE_BYTES]);
         loop {
@@ -163,7 +196,10 @@ impl Cutter {
                 read => writer.write(&piece[..read])?,
             }
         }
-        Ok(writer.finish_as(part.id, Durability::Refetchable)?)
+        writer.finish_as(part.id, Durability::Refetchable).map_err(|error| match error {
+            PutError::WrongHash { .. } => PartError::Changed(source.id),
+            error => error.into(),
+        })
     }
 }
 
@@ -199,8 +235,8 @@ mod tests {
         let cut = split(&store, &[text], Split::Bytes(100_000)).expect("cut");
         let before = store.usage().blobs;
         let cutter = Cutter::new(store.clone());
-        let (parts, problem) = cutter.read(Hash::default(), cut.table, &[3, 1]);
-        assert_eq!((problem, store.usage().blobs), (None, before + 2));
+        let Read { parts, no_room, problem } = cutter.read(Hash::default(), cut.table, &[3, 1]);
+        assert_eq!((no_room, problem, store.usage().blobs), (vec![], None, before + 2));
         for (task, input) in parts {
             let Some(TaskInput::Blob(id, len)) = input else { panic!("a blob") };
             let bytes = store.get(id, len).expect("it is here");
@@ -216,11 +252,11 @@ mod tests {
         let cut = split(&store, &[one.clone(), two], Split::Bytes(8_000)).expect("cut");
         store.remove(one.blob).expect("removed");
         let cutter = Cutter::new(store.clone());
-        let (parts, problem) = cutter.read(Hash::default(), cut.table, &[0, 2, 3]);
+        let Read { parts, problem, .. } = cutter.read(Hash::default(), cut.table, &[0, 2, 3]);
         assert_eq!(parts.iter().map(|(_, input)| input.is_some()).collect::<Vec<_>>(), [false, false, true]);
         assert!(problem.is_some_and(|problem| problem.contains(&one.blob.to_string())));
         store.remove(cut.table.id).expect("removed");
-        let (parts, problem) = cutter.read(Hash::default(), cut.table, &[4]);
+        let Read { parts, problem, .. } = cutter.read(Hash::default(), cut.table, &[4]);
         assert!(parts[0].1.is_none() && problem.is_some());
     }
 
@@ -236,7 +272,31 @@ mod tests {
             // Some of these do not fit; none of them pushes out what is pinned.
             drop(store.put(&[fill; 60_000]));
         }
-        let (parts, problem) = Cutter::new(store.clone()).read(owner(&id), cut.table, &[0, 1]);
-        assert!(parts.iter().all(|(_, input)| input.is_some()), "{problem:?}");
+        let Read { parts, no_room, problem } = Cutter::new(store.clone()).read(owner(&id), cut.table, &[0, 1]);
+        assert!(no_room.is_empty() && parts.iter().all(|(_, input)| input.is_some()), "{problem:?}");
+    }
+
+    #[tokio::test]
+    async fn a_full_store_is_waited_for_and_not_for_ever() {
+        let (_folder, store) = store(300_000);
+        let text = source(&store, &[[1; 70_000], [2; 70_000]].concat());
+        let cut = split(&store, std::slice::from_ref(&text), Split::Bytes(70_000)).expect("cut");
+        let filler = store.put(&[3; 140_000]).expect("stored");
+        let id = JobId::default();
+        [cut.table.id, text.blob, filler].into_iter().for_each(|blob| store.pin(blob, id.0));
+        let cutter = Cutter { room_wait: Duration::ZERO, ..Cutter::new(store.clone()) };
+        let told = Mutex::new(Vec::new());
+        let hear = async |read: Read| told.lock().expect("no panic").push(read.parts);
+        cutter.clone().bring(owner(&id), cut.table, vec![0, 1], hear).await;
+        let heard = std::mem::take(&mut *told.lock().expect("no panic"));
+        assert_eq!(heard.len(), ROOM_TRIES as usize);
+        assert_eq!(heard.concat(), [(0, None), (1, None)]);
+        let hear = async |read: Read| {
+            store.unpin(filler, id.0);
+            told.lock().expect("no panic").push(read.parts);
+        };
+        cutter.bring(owner(&id), cut.table, vec![0, 1], hear).await;
+        let heard = told.lock().expect("no panic").concat();
+        assert!(heard.len() == 2 && heard.iter().all(|(_, input)| input.is_some()), "{heard:?}");
     }
 }

@@ -233,7 +233,7 @@ mod tests {
         let cut = split(&store, &sources, how)?;
         let cutter = Cutter::new(store.clone());
         let tasks: Vec<TaskIndex> = (0..cut.tasks).collect();
-        let (parts, problem) = cutter.read(Hash::default(), cut.table, &tasks);
+        let crate::parts::Read { parts, problem, .. } = cutter.read(Hash::default(), cut.table, &tasks);
         assert_eq!(problem, None);
         let bytes_of = |input| match input {
             pocketmesh_types::TaskInput::None => Vec::new(),
@@ -277,7 +277,7 @@ mod tests {
     #[test]
     fn no_part_spans_two_sources_and_a_file_is_one_part() {
         let texts: [&[u8]; 4] = [b"a\nb", b"", b"c\n", &[7; 10_000]];
-        assert_eq!(parts_of(&texts, Split::Lines(2)).expect("parts"), [b"a\nb", b"c\n", texts[3]]);
+        assert_eq!(parts_of(&texts, Split::Lines(2)).expect("parts"), [&b"a\nb"[..], b"c\n", texts[3]]);
         assert_eq!(parts_of(&texts, Split::File).expect("parts"), texts);
     }
 

@@ -9,10 +9,13 @@ use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::process::Child;
+use std::time::{Duration, Instant};
 
 const PEERS: usize = 4;
 /// The most memory that any process of ours may have.
 const MEMORY_BYTES_MAX: u64 = 150 << 20;
+/// A safety net for a machine that has other things to do.
+const LIMIT: Duration = Duration::from_secs(3_600);
 /// Different words of the text, some of them far more common than others.
 const WORDS: u64 = 20_000;
 
@@ -59,7 +62,7 @@ fn listing(counts: &HashMap<u64, u64>) -> String {
 fn watch(mesh: &Testnet, child: &mut Child) -> u64 {
     let (pid, most) = (child.id(), std::cell::Cell::new(0));
     let child = std::cell::RefCell::new(child);
-    mesh.wait_until("the job is over", || {
+    mesh.wait_within(LIMIT, "the job is over", || {
         most.set(most.get().max(peak(pid).unwrap_or(0)));
         child.borrow_mut().try_wait().expect("a process").is_some()
     });
@@ -75,7 +78,7 @@ fn count_words(mib: u64, lines: u64) {
     let (program, reduce, split) = (guest("wordcount"), guest("wordmerge"), format!("lines={lines}"));
     let (input, folder) = (text.to_string_lossy(), out.to_string_lossy());
     let args = [&program, "-i", &input, "--split", &split, "--reduce", &reduce, "--fan-in", "8", "-o", &folder];
-    let began = std::time::Instant::now();
+    let began = Instant::now();
     let mut run = mesh.run(1, &args, &[]);
     let client = watch(&mesh, &mut run);
     let output = run.wait_with_output().expect("run ends");
@@ -103,6 +106,35 @@ fn count_words(mib: u64, lines: u64) {
 #[test]
 fn a_text_is_cut_counted_and_reduced_as_a_tree() {
     count_words(48, 10_000);
+}
+
+#[test]
+fn a_reduction_goes_on_where_its_requester_was_killed() {
+    let mesh = Testnet::start(PEERS);
+    let (text, out) = (mesh.dir().join("text"), mesh.dir().join("out"));
+    let counts = write_text(&text, 40 << 20);
+    let (program, reduce, input) = (guest("wordcount"), guest("wordmerge"), text.to_string_lossy());
+    let args =
+        ["run", &program, "-i", &input, "--split", "lines=8000", "--reduce", &reduce, "--fan-in", "4", "--detach"];
+    // By then it has saved whom it met.
+    mesh.wait_until("the peer is three seconds old", || mesh.json(1, &["status"])["uptime_ms"].as_u64() >= Some(3_000));
+    mesh.ok(1, &args);
+    let id = mesh.only_job(1)["id"].as_str().expect("an id").to_owned();
+    let jobs = |mesh: &Testnet| mesh.json(1, &["job", "list"]).as_array().expect("a list").clone();
+    mesh.wait_until("a level of the tree is under way", || jobs(&mesh).len() > 1);
+    mesh.kill(1);
+    let daemon = mesh.restart(1);
+    let summary = |mesh: &Testnet| mesh.json(1, &["job", "describe", &id])["summary"].clone();
+    mesh.wait_until("the job is over", || summary(&mesh)["finished"].is_u64());
+    mesh.ok(1, &["job", "get", &id, "-o", &out.to_string_lossy()]);
+    let found = fs::read_to_string(out.join("stdout")).expect("a result");
+    assert!(found == listing(&counts), "the words are counted right");
+    let names: Vec<String> = jobs(&mesh).iter().filter_map(|job| Some(job["name"].as_str()?.to_owned())).collect();
+    let mut once = names.clone();
+    once.sort_unstable();
+    once.dedup();
+    assert_eq!(once.len(), names.len(), "each level was one job: {names:?}");
+    drop(daemon);
 }
 
 #[test]

@@ -143,11 +143,16 @@ impl Testnet {
     }
 
     /// Asks again and again, with a safety net.
-    #[expect(clippy::disallowed_methods, reason = "a process that is asked from outside tells nothing by itself")]
     pub fn wait_until(&self, what: &str, holds: impl Fn() -> bool) {
+        self.wait_within(LIMIT, what, holds);
+    }
+
+    /// The same with another safety net.
+    #[expect(clippy::disallowed_methods, reason = "a process that is asked from outside tells nothing by itself")]
+    pub fn wait_within(&self, limit: Duration, what: &str, holds: impl Fn() -> bool) {
         let began = Instant::now();
         while !holds() {
-            assert!(began.elapsed() < LIMIT, "waited in vain until {what}");
+            assert!(began.elapsed() < limit, "waited in vain until {what}");
             thread::sleep(Duration::from_millis(20));
         }
     }

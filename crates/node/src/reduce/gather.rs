@@ -260,7 +260,8 @@ mod tests {
 
         fn inputs(&self, cut: &Cut) -> Vec<Vec<u8>> {
             let tasks: Vec<TaskIndex> = (0..cut.tasks).collect();
-            let (parts, problem) = Cutter::new(self.store.clone()).read(Hash::default(), cut.table, &tasks);
+            let read = Cutter::new(self.store.clone()).read(Hash::default(), cut.table, &tasks);
+            let (parts, problem) = (read.parts, read.problem);
             assert_eq!(problem, None);
             let bytes = |input: TaskInput| match input {
                 TaskInput::None => Vec::new(),

@@ -3,7 +3,7 @@
 use crate::Claim;
 use crate::rig::{ENGINE, command, guest, load, with_args};
 use crate::watch::{ENDLESS, PATIENCE, ROOM, children, honest, next, start, submit, task_of};
-use pocketmesh_sandbox::{Contents, Executed, Executor as _, Failure, Kept, Submission, Task};
+use pocketmesh_sandbox::{Contents, Executed, Executor as _, Failure, Kept, Stdin, Submission, Task};
 use pocketmesh_types::tree::File;
 use pocketmesh_types::{BlobId, Exit, Fuel, Output, Tree};
 use std::collections::BTreeMap;
@@ -16,6 +16,7 @@ pub const CLAIMS: &[Claim] = &[
     ("batches_keep_each_task_to_its_input", batches_keep_each_task_to_its_input),
     ("every_kind_of_end_comes_through", every_kind_of_end_comes_through),
     ("large_inputs_and_outputs_pass", large_inputs_and_outputs_pass),
+    ("inputs_that_are_blobs_pass_and_a_missing_one_fails_its_task_alone", inputs_that_are_blobs_pass),
     ("files_are_read_once_for_all_tasks_of_a_tree", files_are_read_once_for_all_tasks_of_a_tree),
     ("a_missing_file_fails_its_task_alone", a_missing_file_fails_its_task_alone),
     ("a_stopped_task_ends_at_once_running_or_waiting", a_stopped_task_ends_at_once_running_or_waiting),
@@ -122,6 +123,24 @@ fn large_inputs_and_outputs_pass() {
     let inside = ENGINE.run(&load(&ENGINE, &wasm), task.clone(), Contents::default()).expect("an outcome");
     assert!(inside.written.stdout.len() > 4 << 20, "{} bytes", inside.written.stdout.len());
     submit(&sealed, task, &done);
+    assert_eq!(next(&ends).expect("an outcome"), inside);
+}
+
+fn inputs_that_are_blobs_pass() {
+    let (wasm, text) = (guest("wordcount"), b"to be or not to be\n".repeat(100_000));
+    let sealed = start(honest(1), &[&wasm, &text]);
+    let (done, ends) = sync_channel(ROOM);
+    let here = Task { stdin: text.clone().into(), ..task_of(&wasm) };
+    let inside = ENGINE.run(&load(&ENGINE, &wasm), here.clone(), Contents::default()).expect("an outcome");
+    let blob = |output: Output| Task { stdin: Stdin::Blob(output), ..here.clone() };
+    // One that is there, one that nobody has, one of another length, and the first one again.
+    submit(&sealed, blob(Output::of(&text)), &done);
+    assert_eq!(next(&ends).expect("an outcome"), inside);
+    submit(&sealed, blob(Output::of(b"missing")), &done);
+    assert!(matches!(next(&ends), Err(Failure::Load(_))));
+    submit(&sealed, blob(Output { len: 7, ..Output::of(&text) }), &done);
+    assert!(matches!(next(&ends), Err(Failure::Load(_))));
+    submit(&sealed, blob(Output::of(&text)), &done);
     assert_eq!(next(&ends).expect("an outcome"), inside);
 }
 

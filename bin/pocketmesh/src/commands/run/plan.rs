@@ -93,13 +93,15 @@ impl Plan {
                 Input::Split { sources, split: *split }
             }
         };
+        let files = self.files.upload(client, &uploads).await?;
+        uploads.end(context);
         let job = SubmitJob {
             name: self.program.name.clone(),
             program,
             args: self.args.clone(),
             env: self.env.clone(),
             input,
-            files: self.files.upload(client, &uploads).await?,
+            files,
             input_name: self.input_name.clone(),
             reduce,
             verification: self.verification,

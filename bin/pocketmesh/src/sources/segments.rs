@@ -137,7 +137,7 @@ mod tests {
         for chunk in 1..=text.len() {
             for (split, least, lengths) in [
                 (Split::Lines(2), 10, vec![19, 14]),
-                (Split::Lines(1), 5, vec![8, 6, 5, 9, 5]),
+                (Split::Lines(1), 5, vec![8, 6, 5, 5, 9]),
                 (Split::Bytes(4), 10, vec![12, 12, 9]),
                 (Split::Bytes(100), 10, vec![33]),
                 (Split::File, 10, vec![33]),

@@ -249,6 +249,7 @@ fn job_of(plan: &Work, work: u16, number: usize, epoch: UnixTime) -> Job {
         args: vec!["{index}".into()],
         env: Vec::new(),
         files: Output::of(b""),
+        inputs: Output::default(),
         input_name: String::new(),
         tasks: plan.tasks,
         first_index: 0,

@@ -257,6 +257,8 @@ impl World {
                 Effect::Execute(run) => self.execute(at, &run),
                 Effect::Cancel(run) => self.cancel(at, run),
                 Effect::Fetch { item, len, from, .. } => self.fetch(at, item, len, &from),
+                // Jobs of scenarios have no inputs.
+                Effect::ReadParts { .. } | Effect::ReleaseParts { .. } => {}
                 Effect::Store { id, record } => self.store(at, id, record),
                 Effect::Reply { reply, .. } => self.meter.on_reply(&reply),
                 Effect::Disconnect { peer, .. } => self.shun(at, &peer),

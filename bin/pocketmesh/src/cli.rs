@@ -159,8 +159,9 @@ pub struct Run {
     /// The program: a WebAssembly command built for wasm32-wasip1
     #[arg(value_name = "PROG.wasm")]
     pub program: PathBuf,
-    /// SRC: a file for the tasks' standard input, `-` for this command's. SRC:DST: a file or folder that each task finds
-    /// as /in/DST; without a DST after the colon, a file, or what is in a folder, lies in /in itself. May be repeated
+    /// SRC: for the tasks' standard input, a file, a folder with all files in it, a pattern such as 'logs/*.txt', `-` for this
+    /// command's, or the id of a blob that the daemon has. SRC:DST: a file or folder that each task finds as
+    /// /in/DST; without a DST after the colon, a file, or what is in a folder, lies in /in itself. May be repeated
     #[arg(short, long, value_name = "SRC[:DST]")]
     pub input: Vec<PathBuf>,
     /// How the input is cut into tasks: lines=N, bytes=SIZE, or file (one task for each SRC)
@@ -169,9 +170,14 @@ pub struct Run {
     /// One task for each number from A up to, not including, B; `{index}` in ARGS becomes the number
     #[arg(long, value_name = "A..B", value_parser = quantity::range)]
     pub range: Option<Range<u64>>,
-    /// A program that makes one output of all tasks' standard output, joined in task order
+    /// A program that makes one output of all tasks' standard output, joined in task order. Where that is large it is run
+    /// on the mesh, many times as a tree, and then reads what it has written itself
     #[arg(long, value_name = "PROG.wasm")]
     pub reduce: Option<PathBuf>,
+    /// How many outputs one run of the reduce program reads, from 2 on, or `all` for one run here; otherwise as many as
+    /// their sizes allow
+    #[arg(long, value_name = "N|all", value_parser = quantity::fan_in, requires = "reduce")]
+    pub fan_in: Option<u32>,
     /// Put the result into this folder, which must be empty or not exist: standard output, the report, and what each
     /// task left under /out, as tasks/INDEX/…; otherwise standard output is shown, and the rest stays with the daemon
     #[arg(short, long, value_name = "DIR", conflicts_with_all = ["detach", "id_only"])]

@@ -48,6 +48,15 @@ pub fn range(text: &str) -> Result<Range<u64>, String> {
     Ok(start..end)
 }
 
+/// `--fan-in`: a number from 2 on; `all` is 0.
+pub fn fan_in(text: &str) -> Result<u32, String> {
+    match text.parse() {
+        Ok(count) if count >= 2 => Ok(count),
+        _ if text == "all" => Ok(0),
+        _ => Err("give a number from 2 on, or `all`".into()),
+    }
+}
+
 /// Reads a confidence below 1, as in `0.999` or `99.9%`; what is left to 1, in parts per billion.
 pub fn confidence(text: &str) -> Result<u32, String> {
     const ONE: u64 = 1_000_000_000;

@@ -2,8 +2,10 @@
 
 use crate::exit::Error;
 use crate::fresh_folder::{FreshFolder, NewFile};
-use futures::StreamExt;
-use pocketmesh_api::{Chunks, Client, OutputFile, Report, TaskFiles, Which};
+use futures::{Stream, StreamExt};
+use pocketmesh_api::{Chunk, Client, OutputFile, Report, TaskFiles, Which};
+use pocketmesh_types::{BlobId, Hash, Output};
+use std::io;
 use std::path::Path;
 
 /// All tasks' standard output, joined in task order.
@@ -16,9 +18,16 @@ const TASKS: &str = "tasks";
 /// Fetches a job's result into `dir`.
 pub async fn write(client: &Client, id: &str, which: Which, dir: &Path) -> Result<Report, Error> {
     let fresh = FreshFolder::begin(dir)?;
-    let report = client.job_report(id, which).await?;
-    let stdout = copy(client.job_stdout(id, which).await?, fresh.create("", STDOUT)?).await?;
+    let mut report = client.job_report(id, which).await?;
+    let (mut hasher, stdout) = (blake3::Hasher::new(), client.job_stdout(id, which).await?);
+    let watched = stdout.inspect(|chunk| drop(chunk.as_ref().map(|chunk| hasher.update(chunk))));
+    let stdout = copy(watched, fresh.create("", STDOUT)?).await?;
+    let len = stdout.len();
     stdout.finish()?;
+    if which == Which::SoFar {
+        // More tasks may have become final between the two requests.
+        report.stdout = Output { id: BlobId(Hash(*hasher.finalize().as_bytes())), len };
+    }
     let mut lists = client.job_files(id, which).await?;
     while let Some(TaskFiles { index, files }) = lists.next().await.transpose()? {
         let folder = format!("{TASKS}/{index}");
@@ -44,7 +53,7 @@ async fn fetch(client: &Client, file: &OutputFile, into: NewFile) -> Result<(), 
     copied.finish()
 }
 
-async fn copy(mut chunks: Chunks, mut file: NewFile) -> Result<NewFile, Error> {
+async fn copy(mut chunks: impl Stream<Item = io::Result<Chunk>> + Unpin, mut file: NewFile) -> Result<NewFile, Error> {
     while let Some(chunk) = chunks.next().await {
         file.write(&chunk.map_err(|error| Error::failed(format!("the result broke off: {error}")))?)?;
     }

@@ -1,10 +1,12 @@
 //! Programs and inputs on the person's side: checked before the daemon is asked, then streamed to it.
 
+mod segments;
+
 use crate::exit::Error;
-use crate::uploads::Uploads;
 use futures::{StreamExt, stream};
 use pocketmesh_api::{Blob, Chunk, Chunks, Client, Failure, Refusal};
-use pocketmesh_types::limits::{BLOB_BYTES_MAX, PROGRAM_BYTES_MAX};
+use pocketmesh_types::BlobId;
+use pocketmesh_types::limits::{BLOB_BYTES_MAX, PROGRAM_BYTES_MAX, SOURCES_PER_JOB_MAX};
 use std::fs::Metadata;
 use std::io::{self, Read};
 use std::os::fd::AsFd;
@@ -77,37 +79,102 @@ pub enum Source {
     Stdin,
     /// A file.
     File(PathBuf),
+    /// A blob that the daemon has.
+    Blob(BlobId),
 }
 
-/// Checks the inputs that a person named; `-` is standard input.
+/// Finds the inputs that a person named: `-` is standard input, a folder is all files in it, a pattern all files that it fits,
+/// and the id of a blob is that blob.
 pub fn inputs(paths: &[PathBuf]) -> Result<Vec<Source>, Error> {
     let mut sources = Vec::new();
     for path in paths {
-        if path.as_os_str() == "-" {
-            if sources.contains(&Source::Stdin) {
-                return Err(Error::usage("standard input (`-`) can be read only once"));
-            }
-            sources.push(Source::Stdin);
-            continue;
-        }
-        let cannot = |error| Error::usage(format!("cannot read the input {}: {error}", path.display()));
-        let metadata = std::fs::metadata(path).map_err(cannot)?;
-        if metadata.is_dir() {
-            return Err(Error::usage(format!(
-                "the input {shown} is a folder: name the files in it, or lay it under /in with -i {shown}:DST",
-                shown = path.display()
-            )));
-        }
-        if metadata.len() > BLOB_BYTES_MAX {
-            let (shown, most) = (path.display(), BLOB_BYTES_MAX >> 20);
-            return Err(Error::usage(format!(
-                "the input {shown} is larger than {most} MiB: cut it into several files"
-            )));
-        }
-        std::fs::File::open(path).map_err(cannot)?;
-        sources.push(Source::File(path.clone()));
+        find(path, &mut sources)?;
     }
     Ok(sources)
+}
+
+fn find(path: &Path, sources: &mut Vec<Source>) -> Result<(), Error> {
+    let shown = path.display();
+    if path.as_os_str() == "-" {
+        if sources.contains(&Source::Stdin) {
+            return Err(Error::usage("standard input (`-`) can be read only once"));
+        }
+        sources.push(Source::Stdin);
+        return Ok(());
+    }
+    let before = sources.len();
+    match (std::fs::metadata(path), path.to_str()) {
+        (Ok(metadata), _) if metadata.is_dir() => {
+            walk(path, sources)?;
+            if sources.len() == before {
+                return Err(Error::usage(format!("there is no file in the folder {shown}")));
+            }
+        }
+        (Ok(_), _) => file(path, sources)?,
+        (Err(_), Some(text)) if text.parse::<BlobId>().is_ok() => sources.extend(text.parse().map(Source::Blob)),
+        (Err(_), Some(text)) if text.contains(['*', '?', '[']) => {
+            fitting(text, sources)?;
+            if sources.len() == before {
+                return Err(Error::usage(format!("no file fits the pattern {shown}")));
+            }
+        }
+        (Err(error), _) => return Err(cannot_read(path, &error)),
+    }
+    Ok(())
+}
+
+/// All files that fit a pattern, sorted by name.
+fn fitting(pattern: &str, sources: &mut Vec<Source>) -> Result<(), Error> {
+    let paths = glob::glob(pattern).map_err(|error| Error::usage(format!("{pattern} is no pattern: {error}")))?;
+    for path in paths {
+        let path = path.map_err(|error| Error::usage(format!("cannot read the input {error}")))?;
+        if !path.is_dir() {
+            file(&path, sources)?;
+        }
+    }
+    Ok(())
+}
+
+/// All files in a folder and the folders in it, sorted by name. Symbolic links in it are left alone: they may have no end.
+fn walk(folder: &Path, sources: &mut Vec<Source>) -> Result<(), Error> {
+    let cannot = |error| cannot_read(folder, &error);
+    let entries: Result<Vec<_>, _> = std::fs::read_dir(folder).map_err(cannot)?.collect();
+    let mut entries = entries.map_err(cannot)?;
+    entries.sort_unstable_by_key(std::fs::DirEntry::file_name);
+    for entry in entries {
+        let kind = entry.file_type().map_err(cannot)?;
+        if kind.is_dir() {
+            walk(&entry.path(), sources)?;
+        } else if kind.is_file() {
+            file(&entry.path(), sources)?;
+        }
+    }
+    Ok(())
+}
+
+fn file(path: &Path, sources: &mut Vec<Source>) -> Result<(), Error> {
+    if sources.len() == SOURCES_PER_JOB_MAX {
+        return Err(Error::usage(format!("the input has more than {SOURCES_PER_JOB_MAX} files: put several into one")));
+    }
+    std::fs::File::open(path).map_err(|error| cannot_read(path, &error))?;
+    sources.push(Source::File(path.into()));
+    Ok(())
+}
+
+fn cannot_read(path: &Path, error: &io::Error) -> Error {
+    Error::usage(format!("cannot read the input {}: {error}", path.display()))
+}
+
+/// Fails if one of them cannot be one task's input as a whole.
+pub fn check_whole(sources: &[Source]) -> Result<(), Error> {
+    match sources.iter().find(|source| source.len().is_some_and(|len| len > BLOB_BYTES_MAX)) {
+        Some(source) => Err(Error::usage(format!(
+            "the input {} is larger than {} MiB: cut it into tasks with --split lines=N or bytes=SIZE",
+            source.shown(),
+            BLOB_BYTES_MAX >> 20
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// Fails if it is plain now that there is nothing in any of them.
@@ -126,13 +193,22 @@ impl Source {
         match self {
             Self::Stdin => "-".into(),
             Self::File(path) => path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned(),
+            Self::Blob(blob) => blob.to_string(),
+        }
+    }
+
+    /// What a person names it by.
+    pub fn shown(&self) -> String {
+        match self {
+            Self::File(path) => path.display().to_string(),
+            Self::Stdin | Self::Blob(_) => self.name(),
         }
     }
 
     /// Its extension, if it has one.
     pub fn extension(&self) -> Option<&str> {
         match self {
-            Self::Stdin => None,
+            Self::Stdin | Self::Blob(_) => None,
             Self::File(path) => path.extension()?.to_str(),
         }
     }
@@ -140,14 +216,9 @@ impl Source {
     /// Its length in bytes, if it tells: a pipe or a device does not.
     pub fn len(&self) -> Option<u64> {
         match self {
-            Self::Stdin => None,
+            Self::Stdin | Self::Blob(_) => None,
             Self::File(path) => std::fs::metadata(path).ok().filter(Metadata::is_file).map(|metadata| metadata.len()),
         }
-    }
-
-    /// Hands it to the daemon, as fast as it comes.
-    pub async fn upload(&self, client: &Client, uploads: &Uploads) -> Result<Blob, Error> {
-        Ok(client.put_blob(uploads.watch(self.open().await?)).await?)
     }
 
     /// Its bytes, as they come.
@@ -157,6 +228,7 @@ impl Source {
             Self::File(path) => {
                 Ok(chunks(tokio::fs::File::open(path).await.map_err(|error| self.cannot_read(&error))?))
             }
+            Self::Blob(blob) => Err(Error::usage(format!("blob {blob} is with a daemon: name a file"))),
         }
     }
 
@@ -164,7 +236,8 @@ impl Source {
     pub fn cannot_read(&self, error: &io::Error) -> Error {
         match self {
             Self::Stdin => Error::failed(format!("cannot read standard input: {error}")),
-            Self::File(path) => Error::usage(format!("cannot read the input {}: {error}", path.display())),
+            Self::File(path) => cannot_read(path, error),
+            Self::Blob(blob) => Error::failed(format!("cannot read the blob {blob}: {error}")),
         }
     }
 }

@@ -33,6 +33,14 @@ impl Uploads {
         chunks.inspect(move |chunk| bar.inc(chunk.as_ref().map_or(0, |chunk| chunk.len() as u64))).boxed()
     }
 
+    /// All is handed over; what comes next takes a while too, if there was much.
+    pub fn end(self, context: &Context) {
+        if self.0.is_some() {
+            drop(self);
+            context.note("all is handed over: the daemon cuts it into tasks");
+        }
+    }
+
     /// Counts what need not pass, because it has passed before.
     pub fn skip(&self, bytes: u64) {
         if let Some(bar) = &self.0 {

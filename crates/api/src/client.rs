@@ -164,6 +164,7 @@ fn result_path(id: &str, rest: &str, which: Which) -> Answer<String> {
     let query = match which {
         Which::Final => "",
         Which::Provisional => "?results=provisional",
+        Which::SoFar => "?results=so-far",
     };
     Ok(job_path(id, rest)? + query)
 }

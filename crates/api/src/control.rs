@@ -20,6 +20,8 @@ pub enum Which {
     Final,
     /// All that are here once every task has one, also those that are held until their audits agree.
     Provisional,
+    /// Those that are final by now, while the job is under way: also where some tasks have none.
+    SoFar,
 }
 
 /// The answer to a request.

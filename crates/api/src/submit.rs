@@ -28,7 +28,8 @@ pub struct SubmitJob {
     /// Under which name each task finds its part of the input under `/in` as well; not at all if this is empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub input_name: String,
-    /// A program that gets all tasks' standard output, joined in task order, on its standard input.
+    /// A program that makes one output of all tasks' standard output. Each run of it gets outputs that follow one another,
+    /// joined, on its standard input; where there is more than one run, it gets its own outputs in turn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reduce: Option<Reduce>,
     /// How results are checked; absent, by audits after delivery with the default target.
@@ -98,6 +99,10 @@ pub struct Reduce {
     /// Its arguments.
     #[serde(default)]
     pub args: Vec<String>,
+    /// How many outputs one run of it reads, from 2 on; 0 is all of them, in one run at the requester. Absent, as many as
+    /// their sizes allow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fan_in: Option<u32>,
 }
 
 /// What a task may use; what is absent has the default of `pocketmesh_types::job::TaskLimits`.

@@ -110,6 +110,7 @@ impl Desk {
                 let message = format!("job {} has no result: {}", id.short(), summary.message);
                 Err(Failure::new(Code::NoResult, message))
             }
+            (false, Which::SoFar) => Ok((summary, finals)),
             (false, Which::Provisional) if summary.done + summary.held == summary.tasks => Ok((summary, Shown::all())),
             (false, Which::Provisional) => {
                 let here = summary.done + summary.held;
@@ -246,7 +247,10 @@ impl Control for Desk {
         self.summary(id).await?;
         let mut ends = self.ends.clone();
         let before = *ends.borrow();
-        let reply = self.ask_and_act(move |driver| driver.command(Command::Stop(id))).await?;
+        // Where only its reduction is under way, that is what ends.
+        let target =
+            self.ask(move |driver| driver.ledger.level_under_way(&id, driver.peer.jobs()).unwrap_or(id)).await?;
+        let reply = self.ask_and_act(move |driver| driver.command(Command::Stop(target))).await?;
         reply.await.map_err(|_| stopping())?;
         let summary = self.summary(id).await?;
         if summary.state.is_final() {

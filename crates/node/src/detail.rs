@@ -86,7 +86,7 @@ fn message_of(driver: &Driver, active: &Active, notes: Option<&Notes>, state: Jo
             format!("{workers} workers; {} results are here and held until their audits agree", active.held.len())
         }
         JobState::Running => format!("{workers} workers"),
-        JobState::Reducing => "all tasks are done; the reduce program runs".into(),
+        JobState::Reducing => reducing(driver, notes),
         JobState::Complete => "every task has a verified result".into(),
         JobState::Partial => format!(
             "{} tasks did not end well, {} could not be decided",
@@ -97,6 +97,21 @@ fn message_of(driver: &Driver, active: &Active, notes: Option<&Notes>, state: Jo
             _ => "failed".into(),
         },
         JobState::Stopped => "stopped by its owner".into(),
+    }
+}
+
+fn reducing(driver: &Driver, notes: Option<&Notes>) -> String {
+    let levels = notes.and_then(|notes| notes.reduce.as_ref()).map(|plan| plan.levels.as_slice()).unwrap_or_default();
+    let level = levels.last().and_then(|level| driver.peer.jobs().get(level)).filter(|level| level.closed_at.is_none());
+    match level {
+        None => "all tasks are done; the reduce program runs".into(),
+        Some(level) => format!(
+            "all tasks are done; level {} of the reduce tree is job {}: {} of {} runs are done",
+            levels.len(),
+            level.id.short(),
+            level.progress().done,
+            level.job.tasks
+        ),
     }
 }
 

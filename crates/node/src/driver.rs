@@ -7,20 +7,20 @@ use crate::{
     gossip::{self, Pending},
     home::Home,
     jobs::{Ledger, line_of},
-    journal::{Appender, Entry},
+    journal::Appender,
+    parts::{self, Cutter, Read},
     peers,
     proofs::{Claims, Parts, Shelf},
-    reduce,
-    results::{Results, Shown, pin_outputs},
+    reduce::Reduced,
+    results::{Results, pin_outputs},
 };
 use futures::future::BoxFuture;
 use pocketmesh_blobs::Store;
 use pocketmesh_network::{DisconnectReason, Event, Events, Handle, Prefix};
-use pocketmesh_protocol::jobs::active::{Active, Phase};
-use pocketmesh_protocol::{Command, CommandId, Effect, End, Event as Notice, Input, Peer, Record, Reply};
+use pocketmesh_protocol::{Command, CommandId, Effect, Event as Notice, Input, Peer, Record, Reply};
 use pocketmesh_sandbox::Executor;
 use pocketmesh_store::{Index, journal};
-use pocketmesh_types::{Bytes, ClaimId, Hash, JobId, OfferId, PeerId, TaskIndex, outcome::Outcome};
+use pocketmesh_types::{Bytes, ClaimId, Hash, JobId, OfferId, Output, PeerId, TaskIndex};
 use pocketmesh_wire::{Envelope, Key, Message, OpenError, Signer, Verified, message::Void};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -29,8 +29,13 @@ use tokio::sync::{mpsc, oneshot, watch};
 const HOUSEKEEPING: Duration = Duration::from_secs(15);
 /// The same once after the first connection, so that a short life is enough to be remembered.
 const FIRST_SAVE: Duration = Duration::from_secs(2);
+/// Inputs that were read and wait to be told of; then reading waits.
+pub const PARTS_MAX: usize = 64;
 /// Questions of the control API that wait.
 pub const QUESTIONS_MAX: usize = 256;
+
+/// Inputs of a job of ours that were read.
+pub type PartsRead = (JobId, Read);
 
 /// A claim that was kept: of which job, which, and about which tasks.
 type Kept = (JobId, ClaimId, Vec<TaskIndex>);
@@ -48,10 +53,12 @@ pub struct Sources {
     pub finished: mpsc::Receiver<Finished>,
     /// Fetches that ended.
     pub fetched: mpsc::Receiver<Fetched>,
+    /// Inputs that were read.
+    pub parts: mpsc::Receiver<PartsRead>,
     /// The control API.
     pub questions: mpsc::Receiver<Question>,
-    /// Reduce programs that have ended.
-    pub reduced: mpsc::Receiver<(JobId, Result<Outcome, String>)>,
+    /// Steps of reductions that were taken.
+    pub reduced: mpsc::Receiver<Reduced>,
 }
 
 /// What the daemon works with.
@@ -70,6 +77,10 @@ pub struct Driver {
     pub store: Store,
     /// The exchange of blobs.
     pub exchange: Exchange,
+    /// What reads the inputs of our jobs.
+    pub cutter: Cutter,
+    /// Tells of inputs that were read.
+    pub parts: mpsc::Sender<PartsRead>,
     /// What runs tasks.
     pub sandbox: Sandbox,
     /// The same, for the reduce step and for checks.
@@ -88,8 +99,8 @@ pub struct Driver {
     pub ledger: Ledger,
     /// Commands whose reply somebody waits for.
     pub replies: BTreeMap<CommandId, oneshot::Sender<Reply>>,
-    /// Tells of reduce programs that have ended.
-    pub reduced: mpsc::Sender<(JobId, Result<Outcome, String>)>,
+    /// Tells of steps of reductions that were taken.
+    pub reduced: mpsc::Sender<Reduced>,
     /// Counts ends of jobs, and of their tasks, for whoever waits for one.
     pub ends: watch::Sender<u64>,
     /// Gossip that is being judged.
@@ -119,7 +130,7 @@ impl Driver {
         self.look_around().await?;
         let effects = self.peer.resume(self.clock.now());
         self.perform(effects).await?;
-        self.resume_reductions();
+        self.resume_reductions()?;
         let mut housekeeping = tokio::time::interval_at(tokio::time::Instant::now() + FIRST_SAVE, HOUSEKEEPING);
         while !self.stopping {
             let deadline = self.peer.next_deadline().map(|at| self.clock.at(at));
@@ -130,12 +141,16 @@ impl Driver {
                 Some((run, result)) = sources.finished.recv() => {
                     self.tell(Input::ExecutionFinished { run, result }).await?;
                 }
+                Some(read) = sources.parts.recv() => self.on_parts_read(read).await?,
                 Some((item, found)) = sources.fetched.recv() => self.tell(Input::Fetched { item, found }).await?,
                 Some(question) = sources.questions.recv() => {
                     let effects = question(self);
                     self.perform(effects).await?;
                 }
-                Some((job, outcome)) = sources.reduced.recv() => self.on_reduced(job, outcome)?,
+                Some(reduced) = sources.reduced.recv() => {
+                    let effects = self.on_stage(reduced)?;
+                    self.perform(effects).await?;
+                }
                 () = sleep_until(deadline) => self.tell(Input::DeadlineReached).await?,
                 _ = housekeeping.tick() => self.keep_house().await?,
             }
@@ -176,6 +191,11 @@ impl Driver {
                 Effect::Execute(run) => self.sandbox.execute(run),
                 Effect::Cancel(run) => self.sandbox.cancel(run),
                 Effect::Fetch { item, len, files_max, from } => self.exchange.fetch(item, len, files_max, from),
+                Effect::ReadParts { job, table, tasks } => self.read_parts(job, table, tasks),
+                Effect::ReleaseParts { job, blobs } => {
+                    let owner = parts::owner(&job);
+                    blobs.into_iter().for_each(|blob| self.store.unpin(blob, owner));
+                }
                 Effect::Store { id, record } => self.store_record(id, record)?,
                 Effect::Reply { command, reply } => {
                     if let Some(waiting) = self.replies.remove(&command) {
@@ -184,10 +204,26 @@ impl Driver {
                     }
                 }
                 Effect::Disconnect { peer, reason } => self.shun(peer, reason).await,
-                Effect::Notify(event) => self.on_notice(event),
+                Effect::Notify(event) => self.on_notice(event)?,
             }
         }
         Ok(())
+    }
+
+    /// Reads inputs of a job of ours beside the loop.
+    fn read_parts(&self, job: JobId, table: Output, tasks: Vec<TaskIndex>) {
+        let (cutter, done) = (self.cutter.clone(), self.parts.clone());
+        // The receiver is gone only when the daemon stops.
+        let tell = async move |read| drop(done.send((job, read)).await);
+        tokio::spawn(cutter.bring(parts::owner(&job), table, tasks, tell));
+    }
+
+    async fn on_parts_read(&mut self, read: PartsRead) -> Result<(), LoopError> {
+        let (job, Read { parts, problem, .. }) = read;
+        if let Some(problem) = problem {
+            self.ledger.note_once(job, format!("tasks cannot be run, because their input is not to be had: {problem}"));
+        }
+        self.tell(Input::PartsRead { job, parts }).await
     }
 
     async fn publish(&self, message: &Message, near: OfferId, depth: u8) {
@@ -278,16 +314,15 @@ impl Driver {
         let _ = self.network.disconnect(peer, DisconnectReason::Misbehaved(reason)).await;
     }
 
-    fn on_notice(&mut self, event: Notice) {
+    fn on_notice(&mut self, event: Notice) -> Result<(), LoopError> {
         if let Some((job, text)) = line_of(&event) {
             self.ledger.note(job, text);
         }
         match event {
-            Notice::JobClosed { job, end } => {
+            Notice::JobClosed { job, .. } => {
                 self.claims.sweep(self.peer.jobs());
-                if end != End::Stopped {
-                    self.reduce(job);
-                }
+                self.store.unpin_all(parts::owner(&job));
+                self.reduce_after(job)?;
                 self.ends.send_modify(|ends| *ends += 1);
             }
             Notice::BidAnswered { offer, standing, honest } => {
@@ -307,47 +342,6 @@ impl Driver {
             }
             other => tracing::debug!(?other, "protocol"),
         }
-    }
-
-    /// Runs the reduce program of a job whose tasks are over, unless it has run.
-    fn reduce(&mut self, id: JobId) {
-        let Some(active) = self.peer.jobs().get(&id) else { return };
-        let (job, finals) = (active.job.clone(), Shown::finals(&active.finals));
-        let notes = self.ledger.of_mut(id);
-        let Some(plan) = notes.reduce.clone().filter(|plan| plan.outcome.is_none() && !notes.reducing) else { return };
-        notes.reducing = true;
-        self.ledger.note(id, "the reduce program runs here".into());
-        let (executor, store) = (Arc::clone(&self.executor), self.store.clone());
-        let results = (self.results.clone(), finals);
-        let done = self.reduced.clone();
-        tokio::spawn(async move {
-            let outcome = reduce::run(executor, store, results, id, job, plan).await;
-            // The receiver is gone only when the daemon stops; then the next run reduces again.
-            let _ = done.send((id, outcome)).await;
-        });
-    }
-
-    fn resume_reductions(&mut self) {
-        let over: Vec<JobId> = self.peer.jobs().iter().filter(|job| has_result(job)).map(|job| job.id).collect();
-        over.into_iter().for_each(|job| self.reduce(job));
-    }
-
-    fn on_reduced(&mut self, job: JobId, outcome: Result<Outcome, String>) -> Result<(), LoopError> {
-        let line = match &outcome {
-            Ok(outcome) => {
-                self.store.pin(outcome.stdout.id, job.0);
-                "the reduce program is done".into()
-            }
-            Err(error) => format!("the reduce program failed: {error}"),
-        };
-        self.journal.append_entry(&Entry::Reduced { job, outcome: outcome.clone() })?;
-        self.ledger.note(job, line);
-        let notes = self.ledger.of_mut(job);
-        notes.reducing = false;
-        if let Some(plan) = &mut notes.reduce {
-            plan.outcome = Some(outcome);
-        }
-        self.ends.send_modify(|ends| *ends += 1);
         Ok(())
     }
 
@@ -432,11 +426,6 @@ fn fault_of(error: &OpenError) -> &'static str {
         OpenError::Signer => "sent a message sealed by somebody else",
         OpenError::Bounds(_) => "sent a message out of bounds",
     }
-}
-
-/// Whether all that a reduce program reads is there.
-fn has_result(job: &Active) -> bool {
-    matches!(job.phase, Phase::Over(End::Complete | End::Partial))
 }
 
 async fn sleep_until(deadline: Option<tokio::time::Instant>) {

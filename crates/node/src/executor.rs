@@ -3,7 +3,7 @@
 use crate::{sabotage::Saboteur, trees};
 use pocketmesh_blobs::{Store, store::PutError};
 use pocketmesh_protocol::{Executed, NoOutcome, Run, RunId};
-use pocketmesh_sandbox::{self as sandbox, Executor, Failure, Kept, Submission, Task, Ticket};
+use pocketmesh_sandbox::{self as sandbox, Executor, Failure, Kept, Stdin, Submission, Task, Ticket};
 use pocketmesh_types::{BlobId, Bytes, Output, TaskInput, Tree, limits};
 use std::{
     collections::BTreeMap,
@@ -14,6 +14,10 @@ use tokio::sync::mpsc;
 
 /// Results on their way to the event loop: as many as may run or wait, so that no executor thread ever waits for room.
 pub const QUEUE: usize = 4096;
+
+/// Standard input up to this is read here, so that many tasks can be handed to an executor together; larger ones pass
+/// through in pieces, each alone.
+const STDIN_HELD_BYTES: u64 = 64 << 10;
 
 /// How an execution ended.
 pub type Finished = (RunId, Result<Executed, NoOutcome>);
@@ -49,10 +53,10 @@ impl Sandbox {
     pub fn execute(&self, run: Run) {
         match (&run.stdin, self.known_tree(run.files)) {
             (TaskInput::Inline(bytes), Some(files)) => {
-                let stdin = bytes.to_vec();
+                let stdin = bytes.to_vec().into();
                 self.submit(run, stdin, files);
             }
-            (TaskInput::None, Some(files)) => self.submit(run, Vec::new(), files),
+            (TaskInput::None, Some(files)) => self.submit(run, Stdin::default(), files),
             _ => {
                 let this = self.clone();
                 tokio::task::spawn_blocking(move || this.read_and_submit(run));
@@ -62,9 +66,10 @@ impl Sandbox {
 
     fn read_and_submit(&self, run: Run) {
         let stdin = match &run.stdin {
-            TaskInput::None => Some(Vec::new()),
-            TaskInput::Inline(bytes) => Some(bytes.to_vec()),
-            &TaskInput::Blob(blob, len) => self.store.get(blob, len).ok(),
+            TaskInput::None => Some(Stdin::default()),
+            TaskInput::Inline(bytes) => Some(bytes.to_vec().into()),
+            &TaskInput::Blob(blob, len) if len <= STDIN_HELD_BYTES => self.store.get(blob, len).ok().map(Stdin::Here),
+            &TaskInput::Blob(id, len) => Some(Stdin::Blob(Output { id, len })),
         };
         match stdin.zip(self.read_tree(run.files)) {
             Some((stdin, files)) => self.submit(run, stdin, files),
@@ -99,7 +104,7 @@ impl Sandbox {
         }
     }
 
-    fn submit(&self, run: Run, stdin: Vec<u8>, files: Arc<Tree>) {
+    fn submit(&self, run: Run, stdin: Stdin, files: Arc<Tree>) {
         let (id, seed) = (run.run, run.seed);
         let task = task_of(run, stdin, files);
         let done = self.clone();
@@ -191,7 +196,7 @@ impl Sandbox {
 }
 
 /// A run of the protocol as the sandbox takes it.
-pub fn task_of(run: Run, stdin: Vec<u8>, files: Arc<Tree>) -> Task {
+pub fn task_of(run: Run, stdin: Stdin, files: Arc<Tree>) -> Task {
     Task {
         program: run.program,
         name: run.name,

@@ -2,7 +2,7 @@
 
 use crate::{clock::wall, reduce::Plan};
 use pocketmesh_api::JobEvent;
-use pocketmesh_protocol::{Event, effect::LeaseOver};
+use pocketmesh_protocol::{Event, effect::LeaseOver, jobs::Jobs};
 use pocketmesh_types::{JobId, PeerId, TaskIndex};
 use pocketmesh_wire::message::EndReason;
 use std::{
@@ -19,6 +19,8 @@ const REFUTED_MAX: usize = 1024;
 #[derive(Debug, Default)]
 pub struct Ledger {
     jobs: BTreeMap<JobId, Notes>,
+    /// Levels of reduce trees, and whose they are.
+    levels: BTreeMap<JobId, JobId>,
 }
 
 /// What is known of one job.
@@ -26,7 +28,7 @@ pub struct Ledger {
 pub struct Notes {
     /// The reduce step, if there is one.
     pub reduce: Option<Plan>,
-    /// Whether it runs now.
+    /// Whether a step of it is being taken.
     pub reducing: bool,
     /// Claims that were refuted, oldest first; a bounded number of them.
     pub refuted: Vec<Refuted>,
@@ -68,6 +70,32 @@ impl Ledger {
     /// The notes of a job, made if there are none.
     pub fn of_mut(&mut self, job: JobId) -> &mut Notes {
         self.jobs.entry(job).or_default()
+    }
+
+    /// The same, unless it is what was noted last.
+    pub fn note_once(&mut self, job: JobId, text: String) {
+        if self.of(&job).and_then(|notes| notes.events.back()).is_none_or(|last| last.text != text) {
+            self.note(job, text);
+        }
+    }
+
+    /// A job is the next level of another one's reduce tree.
+    pub fn add_level(&mut self, job: JobId, level: JobId) {
+        self.levels.insert(level, job);
+        if let Some(plan) = &mut self.of_mut(job).reduce {
+            plan.levels.push(level);
+        }
+    }
+
+    /// The level of a job's reduce tree that is under way.
+    pub fn level_under_way(&self, job: &JobId, jobs: &Jobs) -> Option<JobId> {
+        let level = *self.of(job)?.reduce.as_ref()?.levels.last()?;
+        jobs.get(&level).filter(|level| level.closed_at.is_none()).map(|level| level.id)
+    }
+
+    /// Of which job's reduce tree this one is a level.
+    pub fn parent_of(&self, level: &JobId) -> Option<JobId> {
+        self.levels.get(level).copied()
     }
 
     /// Takes note of something that happened.

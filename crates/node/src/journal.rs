@@ -32,6 +32,15 @@ pub enum Entry {
         program: BlobId,
         /// Its arguments.
         args: Vec<String>,
+        /// How many outputs one run reads; 0 is all, nothing as many as their sizes allow.
+        fan_in: Option<u32>,
+    },
+    /// A level of the tree that this makes.
+    ReduceLevel {
+        /// The job.
+        job: JobId,
+        /// The job that is the level.
+        level: JobId,
     },
     /// What the reduce program came to; its standard output is a blob here.
     Reduced {

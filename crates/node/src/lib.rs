@@ -14,6 +14,7 @@ pub mod home;
 mod jobs;
 mod journal;
 pub mod local;
+mod parts;
 mod peers;
 mod promise;
 pub mod proofs;

@@ -8,7 +8,7 @@ use crate::home::Sandbox;
 use crate::sandbox::{self, Plan, StartError};
 use pocketmesh_api::Refusal;
 use pocketmesh_sandbox::sealed::Sealed;
-use pocketmesh_sandbox::{Failure, LoadError, Submission, Task};
+use pocketmesh_sandbox::{Failure, LoadError, Stdin, Submission, Task};
 use pocketmesh_types::job::TaskLimits;
 use pocketmesh_types::tree::{File, Tree};
 use pocketmesh_types::{BlobId, Fuel, Hash, Job, Outcome, Output, Policy, Price, ProfileId, UnixTime, limits};
@@ -107,7 +107,7 @@ pub(crate) fn execute(
     settings: Sandbox,
     profile: Option<ProfileId>,
 ) -> Result<LocalRun, LocalError> {
-    let (memory, input_len) = (task.limits.memory, task.stdin.len() as u64);
+    let (memory, input_len) = (task.limits.memory, task.stdin.len());
     let left = memory_left(&task.files, memory, &task.input_name, input_len)?;
     let left = TaskLimits { memory: left, ..task.limits };
     let executor = sandbox::start(plan(settings, memory), Arc::new(move |id| Ok(blobs.get(id)?.into())), None)?;
@@ -147,7 +147,7 @@ fn first_steps(task: &Task) -> Task {
         name: task.name.clone(),
         args: task.args.clone(),
         env: task.env.clone(),
-        stdin: Vec::new(),
+        stdin: Stdin::default(),
         files: Arc::default(),
         input_name: String::new(),
         limits: TaskLimits { fuel: Fuel(1), ..task.limits },
@@ -209,6 +209,7 @@ fn prepare(local: LocalTask) -> Result<(Task, Blobs), Refusal> {
         args: local.args,
         env: local.env,
         files: Output::of(tree.to_text().as_bytes()),
+        inputs: Output::default(),
         input_name: local.input_name,
         tasks: 1,
         first_index: local.index,
@@ -229,7 +230,7 @@ fn prepare(local: LocalTask) -> Result<(Task, Blobs), Refusal> {
         program: job.program,
         name: job.name,
         env: job.env,
-        stdin: local.stdin,
+        stdin: local.stdin.into(),
         files: Arc::new(tree),
         input_name: job.input_name,
         limits: job.limits,

@@ -4,15 +4,16 @@ use crate::{
     blobs::{self, Exchange},
     clock::Clock,
     control::Desk,
-    driver::{Driver, LoopError, QUESTIONS_MAX, Sources, journal_context},
+    driver::{Driver, LoopError, PARTS_MAX, QUESTIONS_MAX, Sources, journal_context},
     executor::{QUEUE, Sandbox},
     gossip::Pending,
     home::{Home, KeyError, PlaceError, Size},
     jobs::Ledger,
     journal::{Appender, Entry},
+    parts::{self, Cutter},
     peers,
     proofs::{Claims, Shelf, claims},
-    reduce::Plan,
+    reduce::{FanIn, Plan},
     results::{Results, pin_outputs},
     sabotage::{Sabotage, Saboteur},
     sandbox, trees,
@@ -24,7 +25,7 @@ use pocketmesh_network::{Multiaddr, StartError};
 use pocketmesh_protocol::{Config, Peer, Record};
 use pocketmesh_sandbox::{Blob, Executor, Saver};
 use pocketmesh_store::{FolderLock, Index, Journal, LockError, index, journal};
-use pocketmesh_types::{Arch, Hash, JobId, Output, PeerId, TaskInput, limits};
+use pocketmesh_types::{Arch, Hash, JobId, Output, PeerId, limits};
 use pocketmesh_wire::{Key, Signer};
 use std::{
     collections::BTreeMap,
@@ -199,6 +200,7 @@ fn assemble(
     let (exchange, fetched) = Exchange::new(store.clone(), network.clone(), uplink(&home));
     exchange.tell_of_kept();
     let (questions, asked) = mpsc::channel(QUESTIONS_MAX);
+    let (parts, parts_read) = mpsc::channel(PARTS_MAX);
     let (reduced, reductions) = mpsc::channel(QUESTIONS_MAX);
     let (ends, ended) = watch::channel(0);
     let shelf = Shelf::new(Home::proofs_of(home.dir()));
@@ -218,6 +220,7 @@ fn assemble(
         journal: recovered.events,
         finished,
         fetched,
+        parts: parts_read,
         questions: asked,
         reduced: reductions,
     };
@@ -227,6 +230,8 @@ fn assemble(
         key,
         clock: Clock::start(),
         network,
+        cutter: Cutter::new(store.clone()),
+        parts,
         store,
         exchange,
         sandbox,
@@ -331,10 +336,11 @@ fn recover(home: &Home, lock: &FolderLock, index: Index, config: Config, store: 
                 }
                 peer.restore(keep(*record, &results, store)?);
             }
-            Entry::Reduce { job, program, args } => {
+            Entry::Reduce { job, program, args, fan_in } => {
                 store.pin(program, job.0);
-                ledger.of_mut(job).reduce = Some(Plan { program, args, outcome: None });
+                ledger.of_mut(job).reduce = Some(Plan::new(program, args, FanIn::of(fan_in)));
             }
+            Entry::ReduceLevel { job, level } => ledger.add_level(job, level),
             Entry::Reduced { job, outcome } => {
                 if let Ok(outcome) = &outcome {
                     store.pin(outcome.stdout.id, job.0);
@@ -359,15 +365,11 @@ fn recover(home: &Home, lock: &FolderLock, index: Index, config: Config, store: 
 /// more: its task runs again.
 fn keep(mut record: Record, results: &Results, store: &Store) -> Result<Record, index::UseError> {
     match &mut record {
-        Record::Submitted { job, parts, .. } => {
+        Record::Submitted { job, .. } => {
             let id = JobId(pocketmesh_wire::envelope::id(&job.clone().into()));
             store.pin(job.program, id.0);
             trees::pin(store, job.files, id.0);
-            for part in parts {
-                if let TaskInput::Blob(blob, _) = part {
-                    store.pin(*blob, id.0);
-                }
-            }
+            parts::pin(store, job, &id);
         }
         Record::Final { job, tasks } | Record::Delivered { job, tasks, .. } => {
             tasks.retain(|task| {

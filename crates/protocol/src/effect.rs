@@ -62,6 +62,23 @@ pub enum Effect {
         /// Who should have it, best first.
         from: Vec<PeerId>,
     },
+    /// Read the inputs of these tasks of a job of ours from its table, put those that are too large to be sent along into
+    /// our store, and say [`PartsRead`](crate::Input::PartsRead).
+    ReadParts {
+        /// Which job.
+        job: JobId,
+        /// Its table.
+        table: Output,
+        /// Which tasks.
+        tasks: Vec<TaskIndex>,
+    },
+    /// These inputs of a job of ours are not needed any more.
+    ReleaseParts {
+        /// Which job.
+        job: JobId,
+        /// Which; another task may still need an equal one, which is then read anew.
+        blobs: Vec<BlobId>,
+    },
     /// Put a record on the disk, and say [`Stored`](crate::Input::Stored) once it is there to stay.
     Store {
         /// Comes back with `Stored`.

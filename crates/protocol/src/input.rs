@@ -1,8 +1,9 @@
 //! What a peer is told: the left side of the seam.
 
 use alloc::{boxed::Box, vec::Vec};
-use pocketmesh_types::{BlobId, Bytes, Job, JobId, Outcome, PeerId, TaskInput, UnixTime};
+use pocketmesh_types::{BlobId, Bytes, Job, JobId, Outcome, PeerId, TaskIndex, TaskInput, UnixTime};
 use pocketmesh_wire::{Message, Verified};
+use serde::{Deserialize, Serialize};
 
 /// Numbers an execution that was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -87,6 +88,13 @@ pub enum Input {
         /// How many in all.
         bytes: u64,
     },
+    /// Inputs of a job of ours were read, as [`Effect::ReadParts`](crate::Effect::ReadParts) asked.
+    PartsRead {
+        /// Of which job.
+        job: JobId,
+        /// Each; nothing where its bytes are not to be had any more. A blob is in our store.
+        parts: Vec<(TaskIndex, Option<TaskInput>)>,
+    },
     /// A record is on the disk to stay.
     Stored {
         /// Which.
@@ -143,46 +151,25 @@ pub enum Command {
     Stop(JobId),
 }
 
-/// The inputs of all tasks of a job.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// The inputs of all tasks of a job. What they are is in the job's [table](pocketmesh_types::parts), which the driver reads.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Inputs {
     /// None: tasks are told apart by their index.
     #[default]
     None,
-    /// One a task, in order.
-    Parts(Vec<TaskInput>),
+    /// One a task, in the job's table.
+    Cut {
+        /// All of them together, in bytes.
+        bytes: u64,
+    },
 }
 
 impl Inputs {
-    /// The input of one task.
-    pub fn of(&self, task: u32) -> TaskInput {
-        match self {
-            Self::None => TaskInput::None,
-            Self::Parts(parts) => parts.get(task as usize).cloned().unwrap_or_default(),
-        }
-    }
-
-    /// The name of the input of one task.
-    pub fn id_of(&self, task: u32) -> Option<BlobId> {
-        match self {
-            Self::None => None,
-            Self::Parts(parts) => parts.get(task as usize).and_then(TaskInput::id),
-        }
-    }
-
     /// All of them together, in bytes.
-    pub fn bytes(&self) -> u64 {
+    pub fn bytes(self) -> u64 {
         match self {
             Self::None => 0,
-            Self::Parts(parts) => parts.iter().map(len_of).sum(),
+            Self::Cut { bytes } => bytes,
         }
-    }
-}
-
-fn len_of(input: &TaskInput) -> u64 {
-    match input {
-        TaskInput::None => 0,
-        TaskInput::Inline(bytes) => bytes.len() as u64,
-        TaskInput::Blob(_, len) => *len,
     }
 }

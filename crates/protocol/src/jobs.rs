@@ -3,7 +3,7 @@
 //! A job is on disk before it is offered, and a result counts only once it is on disk: everything here waits for
 //! [`Stored`](crate::Input::Stored) before it tells anybody. [`market`] finds workers, [`leases`] keeps an eye on them,
 //! [`seating`] gives them tasks, [`judging`] turns what they say into decisions, [`auditing`] has some of these checked after
-//! delivery; this file holds what they share.
+//! delivery, [`parts`] has their inputs read; this file holds what they share.
 
 pub mod active;
 pub mod auditing;
@@ -11,6 +11,7 @@ pub mod judging;
 pub mod leases;
 pub mod market;
 pub mod order;
+pub mod parts;
 pub mod seating;
 pub mod trial;
 pub mod view;
@@ -31,16 +32,11 @@ use alloc::{
     string::String,
     vec::Vec,
 };
-use pocketmesh_types::{Bytes, ClaimId, Hash, Job, JobId, LeaseId, PeerId, TaskIndex, TaskInput, limits};
+use pocketmesh_types::{Bytes, ClaimId, Hash, Job, JobId, LeaseId, PeerId, TaskIndex, TaskInput};
 use pocketmesh_wire::{
     envelope,
     message::{Bid, Claim, Commit, Decline, EndReason, HandBack, Heartbeat, LeaseEnd},
 };
-
-/// The largest record of a submission, well below what the journal takes. All inputs that are not blobs are in it.
-const SUBMISSION_BYTES_MAX: usize = 62 << 20;
-/// What an input takes in a record beside its own bytes.
-const INPUT_FRAME_BYTES: usize = 64;
 
 /// The jobs of this peer.
 #[derive(Debug, Default)]
@@ -77,9 +73,8 @@ impl Jobs {
     /// Takes a fact from before the restart. Nothing is sent yet.
     pub fn restore(&mut self, context: &mut Context, record: Record) {
         match record {
-            Record::Submitted { job, parts, at } => {
+            Record::Submitted { job, inputs, at } => {
                 let id = JobId(envelope::id(&job.clone().into()));
-                let inputs = if parts.is_empty() { Inputs::None } else { Inputs::Parts(parts) };
                 self.jobs.insert(id, Active::new(id, job, inputs, at));
             }
             Record::Final { job, tasks } => {
@@ -168,16 +163,12 @@ impl Jobs {
         let is_known = self.jobs.contains_key(&id)
             || self.storing.values().any(|what| matches!(what, Storing::Submission(_, job) if job.id == id));
         let refusal = if is_known { Some("the job was submitted before".into()) } else { None };
-        if let Some(reason) = refusal.or_else(|| refusal_of(context, &job, &inputs)) {
+        if let Some(reason) = refusal.or_else(|| refusal_of(context, &job, inputs)) {
             context.emit(Effect::Reply { command, reply: Reply::Refused(reason) });
             return;
         }
-        let parts = match &inputs {
-            Inputs::None => Vec::new(),
-            Inputs::Parts(parts) => parts.clone(),
-        };
         let at = context.wall();
-        let record = context.store(Record::Submitted { job: job.clone(), parts, at });
+        let record = context.store(Record::Submitted { job: job.clone(), inputs, at });
         let active = Box::new(Active::new(id, job, inputs, at));
         self.storing.insert(record, Storing::Submission(command, active));
     }
@@ -290,6 +281,12 @@ impl Jobs {
         self.for_awake(context, |active, context| active.on_output(context, item, found));
     }
 
+    /// Inputs were read.
+    pub fn on_parts_read(&mut self, context: &mut Context, job: JobId, parts: Vec<(TaskIndex, Option<TaskInput>)>) {
+        self.with_job(context, job, |active, context| active.on_parts_read(context, parts));
+        self.after(context);
+    }
+
     /// A peer is here, perhaps again: it is told again what may have been lost.
     pub fn on_connected(&mut self, context: &mut Context, peer: PeerId) {
         self.for_awake(context, |active, context| active.on_connected(context, peer));
@@ -340,6 +337,7 @@ impl Jobs {
                 return true;
             }
             active.release_idle(context);
+            active.read_for_checks(context);
             while let Some(task) = active.next_check() {
                 let run = context.next_run();
                 runs.insert(run, (active.id, task));
@@ -365,6 +363,7 @@ impl Jobs {
             for record in active.take_agreed() {
                 context.store(record);
             }
+            active.release_parts(context);
             if let Some(end) = active.take_end(context) {
                 let record = context.store(Record::Closed { job: active.id, end, at: context.wall() });
                 storing.insert(record, Storing::Close(active.id));
@@ -389,29 +388,13 @@ fn cancel_runs(context: &mut Context, runs: &mut BTreeMap<RunId, (JobId, TaskInd
 }
 
 /// Why this peer does not take such a job, if it does not.
-fn refusal_of(context: &Context, job: &Job, inputs: &Inputs) -> Option<String> {
+fn refusal_of(context: &Context, job: &Job, inputs: Inputs) -> Option<String> {
     if let Err(invalid) = job.check() {
         return Some(format!("{invalid}"));
     }
     if job.profile != context.config.profile {
         return Some("the job is for another profile".into());
     }
-    let Inputs::Parts(parts) = inputs else { return None };
-    if parts.len() > limits::PARTS_PER_JOB_MAX {
-        Some("the job has too many inputs".into())
-    } else if parts.len() != job.tasks as usize {
-        Some("the job has not one input a task".into())
-    } else if parts.iter().map(record_len).sum::<usize>() > SUBMISSION_BYTES_MAX {
-        Some("the job's small inputs are too large together: split its input into fewer and larger parts".into())
-    } else {
-        None
-    }
-}
-
-fn record_len(input: &TaskInput) -> usize {
-    INPUT_FRAME_BYTES
-        + match input {
-            TaskInput::Inline(bytes) => bytes.len(),
-            TaskInput::None | TaskInput::Blob(..) => 0,
-        }
+    let has_inputs = inputs != Inputs::None;
+    (has_inputs != job.has_inputs()).then(|| "the job names no table of its inputs, or has none".into())
 }

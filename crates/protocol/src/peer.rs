@@ -74,6 +74,7 @@ impl Peer {
             }
             Input::Mesh { peers, contacts } => self.context.set_mesh(peers, contacts),
             Input::Sent { peer, bytes } => self.context.reputation.sent(peer, bytes),
+            Input::PartsRead { job, parts } => self.jobs.on_parts_read(&mut self.context, job, parts),
             Input::Stored { record } => self.jobs.on_stored(&mut self.context, record),
             Input::DeviceChanged { slots } => {
                 self.context.slots = slots;

@@ -1,8 +1,8 @@
 //! What goes into the journal: facts that a restart must not lose. specs/jobs.md §2 has them as a table.
 
-use crate::verification::windows::WindowId;
+use crate::{input::Inputs, verification::windows::WindowId};
 use alloc::vec::Vec;
-use pocketmesh_types::{Bytes, ClaimId, Job, JobId, Outcome, PeerId, TaskIndex, TaskInput, UnixTime};
+use pocketmesh_types::{Bytes, ClaimId, Job, JobId, Outcome, PeerId, TaskIndex, UnixTime};
 use serde::{Deserialize, Serialize};
 
 /// One fact. A record is written before anything that relies on it leaves the peer.
@@ -12,8 +12,8 @@ pub enum Record {
     Submitted {
         /// The job.
         job: Job,
-        /// Inputs, one a task; empty if the tasks have none.
-        parts: Vec<TaskInput>,
+        /// The tasks' inputs, as far as the job does not say it.
+        inputs: Inputs,
         /// When, by the wall clock.
         at: UnixTime,
     },

@@ -199,7 +199,7 @@ mod tests {
         for (peer, bytes) in [(one, 1_000), (one, 3_000), (other, 1_000), (greedy, 26_000)] {
             reputation.sent(peer, bytes);
         }
-        assert_eq!(reputation.of(one).sent, 3_000, "what is told is the sum");
+        assert_eq!(reputation.of(&one).sent, 3_000, "what is told is the sum");
         assert_eq!([one, other, greedy].map(|peer| reputation.delivery_ppm(&peer)), [900_000, 900_000, 600_000]);
         assert_eq!(reputation.delivery_ppm(&PeerId([4; 32])), 900_000);
     }

@@ -57,7 +57,7 @@ fn task(args: Vec<String>, stdin: Vec<u8>) -> Task {
         name: "measure".into(),
         args,
         env: Vec::new(),
-        stdin,
+        stdin: stdin.into(),
         files: Arc::default(),
         input_name: String::new(),
         limits: TaskLimits::default(),

@@ -32,5 +32,5 @@ pub use executor::{Executor, Loader, OnDone, OnPrepared, QueueFull, Saver, Submi
 pub use pool::{Pool, PoolConfig};
 pub use profile::{Backend, ENGINE_VERSION};
 pub use program::{Program, ProgramError};
-pub use task::{Collected, Content, Contents, Executed, Failure, Kept, Task, Written};
+pub use task::{Collected, Content, Contents, Executed, Failure, Kept, Stdin, Task, Written};
 pub use wasi::input_bytes;

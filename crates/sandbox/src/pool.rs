@@ -8,7 +8,7 @@ use crate::engine::{Engine, LoadError};
 use crate::executor::{Executor, Loader, OnPrepared, QueueFull, Submission, Ticket, tell, unless_panicked};
 use crate::profile::WASM_STACK_BYTES;
 use crate::program::Program;
-use crate::task::{Contents, Executed, Failure};
+use crate::task::{Contents, Executed, Failure, Stdin};
 use pocketmesh_types::job::TaskLimits;
 use pocketmesh_types::tree::{File, Tree};
 use pocketmesh_types::{BlobId, ProfileId};
@@ -142,10 +142,13 @@ impl Shared {
         while let Some(work) = self.next() {
             match work {
                 Work::Run(submission, stop) => {
-                    let Submission { task, on_done } = *submission;
+                    let Submission { mut task, on_done } = *submission;
                     let result = unless_panicked(|| {
                         let program = self.load(task.program)?;
                         let files = self.contents(&task.files)?;
+                        if let Stdin::Blob(input) = task.stdin {
+                            task.stdin = self.read(input.id).map_err(LoadError::Read)?.into();
+                        }
                         self.engine.run_until(&program, task, files, &stop)
                     });
                     self.lock().running.retain(|running| !running.is(&stop));

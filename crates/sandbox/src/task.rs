@@ -18,7 +18,7 @@ pub struct Task {
     /// Its environment, in this order.
     pub env: Vec<(String, String)>,
     /// Its standard input.
-    pub stdin: Vec<u8>,
+    pub stdin: Stdin,
     /// The files that it finds under `/in`.
     pub files: Arc<Tree>,
     /// Under which name it finds its standard input under `/in` as well, if this is not empty. It hides a file of the tree.
@@ -29,6 +29,42 @@ pub struct Task {
     pub epoch: UnixTime,
     /// What its random numbers are drawn from: the hash of job and task.
     pub seed: [u8; 32],
+}
+
+/// Standard input of a task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stdin {
+    /// These bytes.
+    Here(Vec<u8>),
+    /// Too many to be held: the executor's [`Loader`](crate::Loader) opens them when it is the task's turn.
+    Blob(Output),
+}
+
+impl Default for Stdin {
+    fn default() -> Self {
+        Self::Here(Vec::new())
+    }
+}
+
+impl From<Vec<u8>> for Stdin {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Here(bytes)
+    }
+}
+
+impl Stdin {
+    /// How many bytes.
+    pub fn len(&self) -> u64 {
+        match self {
+            Self::Here(bytes) => bytes.len() as u64,
+            Self::Blob(output) => output.len,
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
 }
 
 /// The bytes of the files of a task's [`Tree`], in the tree's order. Clones share them.

@@ -1,6 +1,6 @@
 //! A job: one program, many independent tasks, and the terms on which they are run.
 
-use crate::{BlobId, Bytes, Fuel, Output, Price, ProfileId, UnixTime, limits, tree};
+use crate::{BlobId, Bytes, Fuel, Output, Price, ProfileId, UnixTime, limits, parts, tree};
 use alloc::{format, string::String, string::ToString, vec::Vec};
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
@@ -24,6 +24,9 @@ pub struct Job {
     pub env: Vec<(String, String)>,
     /// The list of the files that every task finds under `/in`, a [`Tree`](crate::Tree); empty if there are none.
     pub files: Output,
+    /// The [table](crate::parts) of the tasks' inputs; nothing if they have none.
+    #[serde(default, skip_serializing_if = "Output::is_empty")]
+    pub inputs: Output,
     /// Under which name each task finds its input under `/in` as well, if this is not empty.
     pub input_name: String,
     /// How many tasks.
@@ -151,6 +154,9 @@ pub enum Invalid {
     /// The list of input files is too long.
     #[error("the list of input files has {0} bytes; at most {max} are allowed", max = limits::TREE_BYTES_MAX)]
     Files(u64),
+    /// The table of inputs is not one of so many tasks.
+    #[error("the table of inputs has {0} bytes, which is not what the inputs of {1} tasks take")]
+    Inputs(u64, TaskIndex),
     /// The name of a task's input is none.
     #[error("`{0}` is no name for a file")]
     InputName(String),
@@ -182,6 +188,9 @@ impl Job {
         if self.files.len > limits::TREE_BYTES_MAX {
             return Err(Invalid::Files(self.files.len));
         }
+        if self.has_inputs() && !parts::is_table_len(self.inputs.len, self.tasks) {
+            return Err(Invalid::Inputs(self.inputs.len, self.tasks));
+        }
         if !self.input_name.is_empty() && !tree::is_name(&self.input_name) {
             return Err(Invalid::InputName(self.input_name.clone()));
         }
@@ -205,6 +214,11 @@ impl Job {
             }
         }
         Ok(())
+    }
+
+    /// Whether its tasks have inputs.
+    pub fn has_inputs(&self) -> bool {
+        !self.inputs.is_empty()
     }
 
     /// The arguments of one task: `{index}` and `{input}` filled in.
@@ -237,6 +251,20 @@ pub enum TaskInput {
 }
 
 impl TaskInput {
+    /// How many bytes it has.
+    pub fn len(&self) -> u64 {
+        match self {
+            Self::None => 0,
+            Self::Inline(bytes) => bytes.len() as u64,
+            Self::Blob(_, len) => *len,
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// The name of its bytes; nothing if there are none.
     pub fn id(&self) -> Option<BlobId> {
         match self {

@@ -12,6 +12,7 @@ pub mod id;
 pub mod job;
 pub mod limits;
 pub mod outcome;
+pub mod parts;
 pub mod peer;
 pub mod range_set;
 pub mod time;

@@ -58,6 +58,11 @@ impl Output {
     pub fn of(bytes: &[u8]) -> Self {
         Self { id: BlobId::of(bytes), len: bytes.len() as u64 }
     }
+
+    /// Whether there are no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
 }
 
 /// The outcome of one task. Its [`digest`](Self::digest) is what replicas are compared by.

@@ -36,6 +36,7 @@ fn job() -> Job {
         args: vec!["{index}".into()],
         env: vec![("LANG".into(), "C".into())],
         files: Output::of(b""),
+        inputs: Output::default(),
         input_name: String::new(),
         tasks: 300,
         first_index: 0,

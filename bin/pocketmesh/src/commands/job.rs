@@ -52,13 +52,17 @@ async fn get(context: &Context, job: &str, folder: Option<&Path>) -> Outcome {
     // The full id: what follows is several requests, and a prefix may stop being unique between them.
     let summary = client.job(job).await?.summary;
     let id = summary.id.to_string();
-    if !summary.state.has_result() {
-        let hint = if summary.state.is_final() { "it has no result" } else { "it has no result yet: try again later" };
-        return Err(Error::failed(format!("the job is {}; {hint}", standing(&summary))));
+    let which = if summary.state.is_final() { Which::Final } else { Which::SoFar };
+    if summary.state.is_final() && !summary.state.has_result() {
+        return Err(Error::failed(format!("the job is {}; it has no result", standing(&summary))));
+    }
+    if !summary.state.is_final() && summary.done == 0 {
+        let standing = standing(&summary);
+        return Err(Error::failed(format!("the job is {standing}; no task is final yet: try again later")));
     }
     let interrupted = wait::interrupted().map_err(Error::failed)?;
     tokio::select! {
-        ended = run::fetch(context, &client, &id, Which::Final, folder) => ended,
+        ended = run::fetch(context, &client, &id, which, folder) => ended,
         () = interrupted => Err(Error::failed("interrupted; nothing was written")),
     }
 }

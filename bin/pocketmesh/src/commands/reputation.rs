@@ -7,6 +7,7 @@ use crate::output;
 use crate::quantity;
 use crate::table::Table;
 use pocketmesh_api::Reputation;
+use pocketmesh_node::home::Size;
 
 /// What it is for, so that nobody thinks more of it.
 const USE: &str = "It orders bids and shortens waits. It never lowers audits: whoever has been right so far is checked as often as anybody.";
@@ -70,7 +71,7 @@ fn table(seen: &[Reputation]) -> Table {
             one.windows_final.to_string(),
             one.windows_voided.to_string(),
             one.seconds.map(|seconds| format!("{seconds:.3}")).unwrap_or_default(),
-            quantity::bytes(one.sent_bytes),
+            Size(one.sent_bytes).to_string(),
             one.proofs.len().to_string(),
             standing(one).into(),
         ]);
@@ -109,7 +110,7 @@ fn description(one: &Reputation) -> String {
     }
     text += &format!(
         "sent             {} of programs, inputs and files went there from here\n",
-        quantity::bytes(one.sent_bytes)
+        Size(one.sent_bytes).to_string()
     );
     if !standing(one).is_empty() {
         text += &format!("standing         {}\n", standing(one));

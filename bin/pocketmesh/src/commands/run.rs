@@ -86,7 +86,7 @@ pub async fn fetch(context: &Context, client: &Client, id: &str, which: Which, f
         let (files, get) = (quantity::count(report.files, "file"), command(context, "job get", id));
         context.note(format!("the tasks left {files} under /out: `{get} -o DIR` fetches all of the result"));
     }
-    Ok(verdict(context, &report))
+    Ok(verdict(context, &report, which))
 }
 
 fn whereabouts(dir: &Path, report: &Report) -> String {
@@ -97,9 +97,13 @@ fn whereabouts(dir: &Path, report: &Report) -> String {
     }
 }
 
-fn verdict(context: &Context, report: &Report) -> Exit {
+fn verdict(context: &Context, report: &Report, which: Which) -> Exit {
     if report.state == JobState::Complete {
         return Exit::Complete;
+    }
+    if report.provisional && which == Which::SoFar {
+        context.note(so_far(report));
+        return Exit::Partial;
     }
     if report.provisional {
         let get = command(context, "job get", &report.job.to_string());
@@ -115,6 +119,15 @@ fn verdict(context: &Context, report: &Report) -> Exit {
         context.note(format!("  task {}: {}", task.index, one_line(&task.exit)));
     }
     Exit::Partial
+}
+
+/// What there is of a job that is under way.
+fn so_far(report: &Report) -> String {
+    let outputs = if report.reduce.is_some() { ", not reduced yet" } else { "" };
+    let Report { done, tasks, .. } = report;
+    format!(
+        "SO FAR: the results of the {done} tasks that are final, of {tasks}, in task order{outputs}; the job goes on"
+    )
 }
 
 fn summary(last: &JobSummary) -> String {

@@ -38,10 +38,11 @@ fn inputs_that_cannot_be_read_or_are_empty_are_refused() {
     let (empty, full) = (place.file("empty", ""), place.file("full", "x"));
     fs::create_dir(place.path("folder")).unwrap();
     place.run(&["run", &program, "-i", "none"]).fails(2, &["cannot read the input none", "No such file"]);
-    place.run(&["run", &program, "-i", "folder"]).fails(2, &["the input folder is a folder", "-i folder:DST"]);
+    place.run(&["run", &program, "-i", "folder"]).fails(2, &["there is no file in the folder folder"]);
     place.run(&["run", &program, "-i", &empty]).fails(2, &["the input is empty"]);
     place.run(&["run", &program, "-i", &empty, "-i", &empty, "--split", "file"]).fails(2, &["the input is empty"]);
     place.run(&["run", &program, "-i", "-", "-i", "-"]).fails(2, &["read only once"]);
+    place.run(&["run", &program, "-i", "*.txt"]).fails(2, &["no file fits the pattern *.txt"]);
     // One that is not empty is enough: only the daemon is missing then.
     place.run(&["run", &program, "-i", &empty, "-i", &full]).fails(4, &["no daemon is running"]);
 }

@@ -4,6 +4,8 @@ mod audits;
 mod blobs;
 mod executors;
 mod hostile;
+mod large;
+mod lost;
 #[path = "../../../../crates/sandbox/tests/zoo/made.rs"]
 mod made;
 mod memory;
@@ -69,6 +71,30 @@ fn a_killed_requester_goes_on_where_its_journal_ends() {
     mesh.ok(1, &["job", "get", job["id"].as_str().expect("an id"), "-o", &out.to_string_lossy()]);
     assert_eq!(std::fs::read(out.join("stdout")).expect("a result"), primes_expected(240));
     drop(daemon);
+}
+
+#[test]
+fn what_is_final_can_be_fetched_while_the_job_goes_on() {
+    let mesh = Testnet::start(3);
+    mesh.ok(1, &[&["run", &guest("primes"), "--range", "0..400", "--replicas", "2", "--detach"][..], &PRIMES].concat());
+    mesh.wait_for_done(1, 40);
+    let id = mesh.only_job(1)["id"].as_str().expect("an id").to_owned();
+    let (early, late) = (mesh.dir().join("early"), mesh.dir().join("late"));
+    let output = mesh.fails(1, 3, &["job", "get", &id, "-o", &early.to_string_lossy()]);
+    assert!(output.contains("SO FAR") && output.contains("the job goes on"), "{output}");
+    let (whole, found) = (primes_expected(400), std::fs::read(early.join("stdout")).expect("a result"));
+    assert!(found.len() >= 4 * 40 && found.len() < whole.len() && found.len() % 4 == 0, "{} bytes", found.len());
+    let mut rest = whole.chunks(4);
+    assert!(found.chunks(4).all(|count| rest.any(|other| other == count)), "results in task order");
+    let report = std::fs::read_to_string(early.join("report.json")).expect("a report");
+    let report: serde_json::Value = serde_json::from_str(&report).expect("JSON");
+    assert_eq!(
+        (report["provisional"].as_bool(), report["stdout"]["len"].as_u64()),
+        (Some(true), Some(found.len() as u64))
+    );
+    mesh.wait_for_end(1);
+    mesh.ok(1, &["job", "get", &id, "-o", &late.to_string_lossy()]);
+    assert_eq!(std::fs::read(late.join("stdout")).expect("a result"), whole);
 }
 
 #[test]

@@ -37,14 +37,32 @@ fn no_hostile_program_makes_a_daemon_grow() {
     assert!(most <= GROWTH_BYTES_MAX, "a daemon has grown by {most} bytes");
 }
 
+#[test]
+fn a_large_standard_input_makes_no_daemon_grow() {
+    let mesh = Testnet::start(PEERS);
+    let pids: Vec<u32> = (0..PEERS).map(|peer| mesh.pid(peer)).collect();
+    mesh.ok(1, &["run", &guest("primes"), "--range", "0..40", "--", "{index}", "1000", "10"]);
+    let Some(start) = pids.iter().map(|&pid| restart_peak(pid)).collect::<Option<Vec<_>>>() else {
+        println!("skipped: this system does not say how much memory its processes had");
+        return;
+    };
+    let input = mesh.dir().join("input");
+    fs::write(&input, "a few words, many times over\n".repeat((48 << 20) / 29).as_bytes()).expect("written");
+    mesh.ok(1, &["run", &guest("wordcount"), "-i", &input.to_string_lossy(), "--replicas", "2"]);
+    let growths = pids.iter().zip(&start).map(|(&pid, start)| peak(pid).expect("it lives").saturating_sub(*start));
+    let growths: Vec<u64> = growths.collect();
+    println!("grown by {:?} KiB", growths.iter().map(|bytes| bytes >> 10).collect::<Vec<_>>());
+    assert!(growths.iter().all(|&bytes| bytes <= GROWTH_BYTES_MAX), "{growths:?}");
+}
+
 /// Counts the most memory that a process has had from now on, where the system can do that; what it has had so far.
-fn restart_peak(pid: u32) -> Option<u64> {
+pub fn restart_peak(pid: u32) -> Option<u64> {
     drop(fs::write(format!("/proc/{pid}/clear_refs"), "5"));
     peak(pid)
 }
 
 /// The most memory that a process has had in RAM, in bytes.
-fn peak(pid: u32) -> Option<u64> {
+pub fn peak(pid: u32) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     line.trim().strip_suffix(" kB")?.parse::<u64>().ok().map(|kib| kib << 10)

@@ -107,6 +107,14 @@ impl Testnet {
         output
     }
 
+    /// A command that must fail with this code; what it says.
+    pub fn fails(&self, peer: usize, code: i32, args: &[&str]) -> String {
+        let output = self.command(peer, args).output().expect("the command runs");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {said}");
+        said
+    }
+
     /// What a command answers to a script.
     pub fn json(&self, peer: usize, args: &[&str]) -> Value {
         let output = self.ok(peer, &[&["--json"], args].concat());
@@ -135,11 +143,16 @@ impl Testnet {
     }
 
     /// Asks again and again, with a safety net.
-    #[expect(clippy::disallowed_methods, reason = "a process that is asked from outside tells nothing by itself")]
     pub fn wait_until(&self, what: &str, holds: impl Fn() -> bool) {
+        self.wait_within(LIMIT, what, holds);
+    }
+
+    /// The same with another safety net.
+    #[expect(clippy::disallowed_methods, reason = "a process that is asked from outside tells nothing by itself")]
+    pub fn wait_within(&self, limit: Duration, what: &str, holds: impl Fn() -> bool) {
         let began = Instant::now();
         while !holds() {
-            assert!(began.elapsed() < LIMIT, "waited in vain until {what}");
+            assert!(began.elapsed() < limit, "waited in vain until {what}");
             thread::sleep(Duration::from_millis(20));
         }
     }

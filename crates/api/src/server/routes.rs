@@ -168,9 +168,12 @@ async fn resolve_result<C: Control>(control: &C, id: &str, query: Option<&str>) 
     let which = match query {
         None | Some("") => Which::Final,
         Some("results=provisional") => Which::Provisional,
+        Some("results=so-far") => Which::SoFar,
         Some(other) => {
-            let message =
-                format!("`{:.80}` cannot be asked: leave it out, or write results=provisional", other.escape_debug());
+            let message = format!(
+                "`{:.80}` cannot be asked: leave it out, or write results=provisional or results=so-far",
+                other.escape_debug()
+            );
             return Err(Failure::new(Code::Invalid, message));
         }
     };

@@ -89,7 +89,7 @@ fn job(input: Input) -> SubmitJob {
         input,
         files: Vec::new(),
         input_name: String::new(),
-        reduce: Some(Reduce { program: BlobId::of(b"sum"), args: vec![] }),
+        reduce: Some(Reduce { program: BlobId::of(b"sum"), args: vec![], fan_in: Some(3) }),
         verification: Verification::Replicas(2),
         max_price: Some(Price(500)),
         limits: Limits { fuel: Some(9), ..Limits::default() },

@@ -1,27 +1,31 @@
 //! Taking on a job: checked, split, signed, on disk.
 
 use super::{Desk, files::InputFiles, stopping};
-use crate::{journal::Entry, promise, reduce::Plan, split, trees};
+use crate::{
+    journal::Entry,
+    parts, promise,
+    reduce::{FanIn, Plan},
+    split::{self, Cut, SplitError},
+    trees,
+};
 use pocketmesh_api::{Answer, Code, Failure, Input, Refusal, SubmitJob, Submitted};
 use pocketmesh_protocol::{Command, Inputs, Reply};
 use pocketmesh_sandbox::{LoadError, ProgramError};
-use pocketmesh_types::{BlobId, Job, JobId, Price, TaskInput, job::TaskLimits, limits};
-use pocketmesh_wire::{cbor, envelope};
+use pocketmesh_types::{BlobId, Job, JobId, Output, Price, job::TaskLimits, limits};
+use pocketmesh_wire::envelope;
 use std::sync::Arc;
 
 /// The ceiling of a job that names none: ten times what a peer asks by default.
 const DEFAULT_CEILING: Price = Price(1_000);
-/// The job's record must fit into the journal; its inputs are most of it.
-const INPUTS_BYTES_MAX: usize = 48 << 20;
 
 /// Takes a job on. When this returns, the job survives a restart.
 pub async fn submit(desk: &Desk, request: SubmitJob) -> Answer<Submitted> {
     let limits = request.limits.resolve();
     let files = InputFiles::lay(&desk.store, request.files).await?;
     check_input_name(&request.input_name, &request.input, &files)?;
-    let (tasks, first_index, inputs) = inputs_of(desk, &request.input).await?;
+    let divided = divide(desk, &request.input).await?;
     // The files come first: a program that needs more than they leave could never start.
-    let left = files.memory_left(limits.memory, &request.input_name, longest(&inputs))?;
+    let left = files.memory_left(limits.memory, &request.input_name, divided.longest())?;
     let start = TaskLimits { memory: left, ..limits };
     let program_len = check_program(desk, request.program, start, "the program").await?;
     if let Some(reduce) = &request.reduce {
@@ -34,9 +38,10 @@ pub async fn submit(desk: &Desk, request: SubmitJob) -> Answer<Submitted> {
         args: request.args,
         env: request.env,
         files: files.list,
+        inputs: divided.table(),
         input_name: request.input_name,
-        tasks,
-        first_index,
+        tasks: divided.tasks,
+        first_index: divided.first_index,
         limits,
         policy: request.verification.into(),
         max_price: request.max_price.unwrap_or(DEFAULT_CEILING),
@@ -46,12 +51,18 @@ pub async fn submit(desk: &Desk, request: SubmitJob) -> Answer<Submitted> {
     };
     job.check().map_err(Refusal::Bounds)?;
     let id = JobId(envelope::id(&job.clone().into()));
-    let plan = request.reduce.map(|reduce| Plan { program: reduce.program, args: reduce.args, outcome: None });
-    pin_all(desk, &id, &job, &inputs, plan.as_ref());
+    let plan = request.reduce.map(|reduce| Plan::new(reduce.program, reduce.args, FanIn::of(reduce.fan_in)));
+    pin_all(desk, &id, &job, plan.as_ref());
+    let (tasks, inputs) = (divided.tasks, divided.inputs());
     let reply = desk
         .ask_and_act(move |driver| {
             if let Some(plan) = plan {
-                let entry = Entry::Reduce { job: id, program: plan.program, args: plan.args.clone() };
+                let entry = Entry::Reduce {
+                    job: id,
+                    program: plan.program,
+                    args: plan.args.clone(),
+                    fan_in: plan.fan_in.number(),
+                };
                 // A journal that has failed ends the loop at its next step, and with it this request.
                 let _ = driver.journal.append_entry(&entry);
                 driver.ledger.of_mut(id).reduce = Some(plan);
@@ -79,19 +90,13 @@ fn nonce() -> Answer<[u8; 16]> {
 }
 
 /// What the job needs must stay as long as the job does.
-fn pin_all(desk: &Desk, id: &JobId, job: &Job, inputs: &Inputs, plan: Option<&Plan>) {
+fn pin_all(desk: &Desk, id: &JobId, job: &Job, plan: Option<&Plan>) {
     desk.store.pin(job.program, id.0);
     trees::pin(&desk.store, job.files, id.0);
     if let Some(plan) = plan {
         desk.store.pin(plan.program, id.0);
     }
-    if let Inputs::Parts(parts) = inputs {
-        for part in parts {
-            if let TaskInput::Blob(blob, _) = part {
-                desk.store.pin(*blob, id.0);
-            }
-        }
-    }
+    parts::pin(&desk.store, job, id);
 }
 
 /// Tasks can find their input by a name only if they have one, and if nothing else lies there.
@@ -125,49 +130,56 @@ pub(crate) fn program_refusal(what: &'static str, error: ProgramError) -> Refusa
     }
 }
 
-/// How many tasks, the first index, and each task's input.
-async fn inputs_of(desk: &Desk, input: &Input) -> Answer<(u32, u64, Inputs)> {
+/// What is divided into tasks.
+struct Divided {
+    tasks: u32,
+    first_index: u64,
+    /// The tasks' inputs, if they have some.
+    cut: Option<Cut>,
+}
+
+impl Divided {
+    fn table(&self) -> Output {
+        self.cut.as_ref().map(|cut| cut.table).unwrap_or_default()
+    }
+
+    fn inputs(&self) -> Inputs {
+        self.cut.as_ref().map_or(Inputs::None, |cut| Inputs::Cut { bytes: cut.sources.bytes() })
+    }
+
+    /// The longest input of a task, in bytes.
+    fn longest(&self) -> u64 {
+        self.cut.as_ref().map_or(0, |cut| cut.longest)
+    }
+}
+
+async fn divide(desk: &Desk, input: &Input) -> Answer<Divided> {
     match input {
-        Input::None => Ok((1, 0, Inputs::None)),
+        Input::None => Ok(Divided { tasks: 1, first_index: 0, cut: None }),
         &Input::Range { start, end } => {
             let tasks = end.checked_sub(start).filter(|&tasks| tasks > 0).ok_or(Refusal::EmptyRange { start, end })?;
             let max = u64::from(limits::TASKS_PER_JOB_MAX);
             let tasks = u32::try_from(tasks).ok().filter(|&tasks| u64::from(tasks) <= max);
             let tasks = tasks.ok_or(Refusal::TooManyTasks { tasks: end - start, max })?;
-            Ok((tasks, start, Inputs::None))
+            Ok(Divided { tasks, first_index: start, cut: None })
         }
         Input::Split { sources, split: how } => {
             let (store, sources, how) = (desk.store.clone(), sources.clone(), *how);
             let split = tokio::task::spawn_blocking(move || split::split(&store, &sources, how));
-            let parts = split.await.map_err(Failure::internal)?.map_err(refusal_of)?;
-            if cbor::encode(&parts).len() > INPUTS_BYTES_MAX {
-                let message = "so many small parts are more than a job's record can hold: use larger parts";
-                return Err(Failure::new(Code::Invalid, message));
-            }
-            let tasks = u32::try_from(parts.len()).map_err(Failure::internal)?;
-            Ok((tasks, 0, Inputs::Parts(parts)))
+            let cut = split.await.map_err(Failure::internal)?.map_err(refusal_of)?;
+            Ok(Divided { tasks: cut.tasks, first_index: 0, cut: Some(cut) })
         }
     }
 }
 
-/// The longest input of a task, in bytes.
-fn longest(inputs: &Inputs) -> u64 {
-    let len = |part: &TaskInput| match part {
-        TaskInput::None => 0,
-        TaskInput::Inline(bytes) => bytes.len() as u64,
-        TaskInput::Blob(_, len) => *len,
-    };
-    match inputs {
-        Inputs::None => 0,
-        Inputs::Parts(parts) => parts.iter().map(len).max().unwrap_or(0),
-    }
-}
-
-fn refusal_of(error: split::SplitError) -> Failure {
+fn refusal_of(error: SplitError) -> Failure {
     match error {
-        split::SplitError::Empty => Refusal::EmptyInput.into(),
-        split::SplitError::NoBlob(blob) => Refusal::NoBlob(blob).into(),
-        split::SplitError::TooMany | split::SplitError::TooLarge => Failure::new(Code::Invalid, error.to_string()),
-        split::SplitError::Store(_) | split::SplitError::Read(_) => Failure::internal(error),
+        SplitError::Empty => Refusal::EmptyInput.into(),
+        SplitError::NoBlob(blob) => Refusal::NoBlob(blob).into(),
+        SplitError::TooMany | SplitError::TooManySources(_) | SplitError::TooLarge => {
+            Failure::new(Code::Invalid, error.to_string())
+        }
+        SplitError::Store(error) => super::put_failure(&error),
+        SplitError::Read(_) => Failure::internal(error),
     }
 }

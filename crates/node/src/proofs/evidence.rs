@@ -287,7 +287,7 @@ pub fn verify(account: &Account, settings: Sandbox) -> Verdict {
         _ => Vec::new(),
     };
     let run = run_of(RunId(0), terms, &account.job, account.task, account.input.clone());
-    match local::execute(task_of(run, stdin, Arc::new(tree)), blobs, settings, Some(terms.profile)) {
+    match local::execute(task_of(run, stdin.into(), Arc::new(tree)), blobs, settings, Some(terms.profile)) {
         Ok(ran) if ran.outcome == account.claimed => Verdict::Right,
         Ok(ran) => Verdict::Fraud { outcome: ran.outcome, requester_agrees: ran.outcome == account.outcome },
         Err(LocalError::OtherProfile(ours)) => {

@@ -30,6 +30,7 @@ fn job(store: &Store, text: &[u8], profile: ProfileId) -> (Job, TaskInput) {
         args: vec![],
         env: vec![],
         files: Output::of(b""),
+        inputs: Output::default(),
         input_name: String::new(),
         tasks: 3,
         first_index: 0,
@@ -51,7 +52,7 @@ fn truth(store: &Store, job: &Job, input: &TaskInput) -> Outcome {
     let id_of_job = JobId(envelope::id(&job.clone().into()));
     let task = task_of(
         run_of(RunId(0), job, &id_of_job, 0, input.clone()),
-        store.get(id, len).expect("the input"),
+        store.get(id, len).expect("the input").into(),
         Arc::default(),
     );
     local::execute(task, blobs, SETTINGS, None).expect("it runs").outcome

@@ -155,9 +155,9 @@ async fn an_expired_offer_is_not_heard_and_a_current_one_is() {
     let (handle, _events) = stranger(&mesh, SEED).await;
     let key = Key::from_seed(&SEED);
     for gossip in [offer(UnixTime(1)), bid(), offer(in_a_minute())] {
-        handle.publish(0, Envelope::seal(&gossip, vec![], &key).encode()).await.expect("published");
+        handle.publish([0; 32], 0, Envelope::seal(&gossip, vec![], &key).encode()).await.expect("published");
     }
-    handle.publish(0, b"not even an envelope".to_vec()).await.expect("published");
+    handle.publish([0; 32], 0, b"not even an envelope".to_vec()).await.expect("published");
     let heard = async {
         while mesh.client(2).status().await.expect("a status").offers.heard == 0 {
             tokio::time::sleep(Duration::from_millis(20)).await;

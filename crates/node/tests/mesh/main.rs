@@ -45,7 +45,7 @@ async fn words_are_counted_on_the_mesh_and_merged_at_home() {
     let input = mesh.upload(1, text.as_bytes()).await;
     let source = Source { name: "text".into(), blob: input, len: text.len() as u64 };
     let mut job = rig::job(map, Input::Split { sources: vec![source], split: Split::Lines(400) }, &[]);
-    job.reduce = Some(Reduce { program: reduce, args: vec![] });
+    job.reduce = Some(Reduce { program: reduce, args: vec![], fan_in: None });
     let (summary, stdout) = mesh.run(1, job).await;
     assert_eq!((summary.state, summary.tasks), (JobState::Complete, 23), "{}", summary.message);
     let mut counts = std::collections::BTreeMap::new();

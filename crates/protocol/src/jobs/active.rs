@@ -11,6 +11,7 @@ use crate::{
         judging::{Awaited, Durations},
         leases::Granted,
         order::Order,
+        parts::Parts,
         trial::Trial,
     },
     lottery::Turnout,
@@ -129,7 +130,7 @@ pub struct Active {
     pub id: JobId,
     /// What was signed.
     pub job: Job,
-    /// The tasks' inputs.
+    /// The tasks' inputs, as far as the job does not say it.
     pub inputs: Inputs,
     /// When it was submitted.
     pub submitted_at: UnixTime,
@@ -187,6 +188,7 @@ pub struct Active {
     pub(super) checking: usize,
     pub(super) awaited: BTreeMap<Item, Awaited>,
     pub(super) here: BTreeMap<TaskIndex, BTreeSet<Item>>,
+    pub(super) parts: Parts,
     stirred: bool,
 }
 
@@ -231,6 +233,7 @@ impl Active {
             checking: 0,
             awaited: BTreeMap::new(),
             here: BTreeMap::new(),
+            parts: Parts::default(),
             stirred: true,
         }
     }
@@ -275,7 +278,7 @@ impl Active {
         }
         let at_once = if self.rule().confirms { CONFIRMATIONS_AT_ONCE } else { CHECKS_AT_ONCE };
         while self.checking < at_once {
-            let task = self.checks.pop_front()?;
+            let task = self.next_readable_check()?;
             if self.still_wants_check(task) {
                 self.checking += 1;
                 self.counts.own_runs += 1;
@@ -286,7 +289,7 @@ impl Active {
     }
 
     pub(super) fn run_of(&self, run: RunId, task: TaskIndex) -> crate::effect::Run {
-        run_of(run, &self.job, &self.id, task, self.inputs.of(task))
+        run_of(run, &self.job, &self.id, task, self.input_here(task))
     }
 
     pub(super) fn take_decided(&mut self) -> Option<(Record, Vec<TaskIndex>)> {
@@ -388,6 +391,7 @@ impl Active {
         self.wanting.remove(&task);
         self.audits_wanting.remove(&task);
         self.here.remove(&task);
+        self.drop_part(task);
     }
 
     /// The end is on disk.
@@ -412,7 +416,7 @@ impl Active {
     pub(super) fn is_at_rest(&mut self) -> bool {
         let at_rest = matches!(self.phase, Phase::Over(_)) && self.live.is_empty() && !self.tries_on();
         if at_rest {
-            self.inputs = Inputs::None;
+            self.parts = Parts::default();
             self.durations = Durations::default();
             self.windows = Windows::default();
             self.held.clear();

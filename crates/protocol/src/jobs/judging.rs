@@ -115,8 +115,10 @@ impl Active {
             if self.hear_witness(context, row.task, claim.lease, &row.outcome) {
                 continue;
             }
+            // What was not given to anybody cannot be claimed by anybody.
+            let Some(input) = self.input_name(row.task) else { continue };
             let Some(ballot) = self.ballots.get_mut(&row.task) else { continue };
-            let terms = ClaimTerms { input: self.inputs.id_of(row.task), output_max, commits_first };
+            let terms = ClaimTerms { input, output_max, commits_first };
             match ballot.claim(&self.id, claim.lease, id, row, &terms) {
                 Ok(()) => {
                     ballot.keep_inline(&row.outcome, &attached);
@@ -262,7 +264,7 @@ impl Active {
     }
 
     /// Neither the workers nor we could decide this task. If it is final already, it stays what it is.
-    fn give_up(&mut self, task: TaskIndex) {
+    pub(super) fn give_up(&mut self, task: TaskIndex) {
         let is_settled = self.ballots.get(&task).is_some_and(|ballot| ballot.settled.is_some());
         self.release(task);
         self.forget(task);
@@ -290,7 +292,7 @@ impl Active {
         // Nothing waits for this record: it is evidence, and the verdict is told in any case.
         context.store(Record::Refuted { job: self.id, task, worker, claim, claimed, outcome });
         context.notify(Event::Refuted { job: self.id, task, worker });
-        context.send(worker, Void { job: self.id, lease, task, claim, input: self.inputs.of(task), outcome });
+        context.send(worker, Void { job: self.id, lease, task, claim, input: self.input_here(task), outcome });
         if let Some(granted) = self.leases.get_mut(&lease) {
             granted.voided += 1;
         }

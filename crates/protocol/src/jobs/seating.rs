@@ -14,8 +14,7 @@ use crate::{
 };
 use alloc::{collections::BTreeSet, vec::Vec};
 use core::time::Duration;
-use pocketmesh_types::{Instant, LeaseId, TaskIndex, TaskInput, limits};
-use pocketmesh_wire::message::{Assign, Assigned};
+use pocketmesh_types::{Instant, LeaseId, TaskIndex, limits};
 
 /// The most tasks that one worker holds: with a message's worth on the way, nothing is gained by more.
 const WINDOW_MAX: usize = limits::TASKS_PER_MESSAGE_MAX / 2;
@@ -49,7 +48,7 @@ impl Active {
             self.seat(context, task, lease);
             tasks.push(task);
         }
-        self.send_tasks(context, lease, &tasks);
+        self.give(context, lease, &tasks);
     }
 
     /// A seat beside the slow ones: tasks that run longer than most are given to workers with room. specs/jobs.md §5.
@@ -76,7 +75,7 @@ impl Active {
                 !taken
             });
             tasks.iter().for_each(|&task| self.seat(context, task, lease));
-            self.send_tasks(context, lease, &tasks);
+            self.give(context, lease, &tasks);
         }
     }
 
@@ -91,28 +90,11 @@ impl Active {
         window.min(open.saturating_sub(granted.seats.len()))
     }
 
-    fn send_tasks(&self, context: &mut Context, lease: LeaseId, tasks: &[TaskIndex]) {
-        let Some(granted) = self.leases.get(&lease) else { return };
-        let (mut message, mut bytes) = (Vec::new(), 0);
-        for &task in tasks {
-            let input = self.inputs.of(task);
-            bytes += inline_len(&input);
-            message.push(Assigned { task, input });
-            if bytes >= limits::MESSAGE_BYTES_TARGET || message.len() == limits::TASKS_PER_MESSAGE_MAX {
-                context.send(granted.worker, Assign { lease, tasks: core::mem::take(&mut message) });
-                bytes = 0;
-            }
-        }
-        if !message.is_empty() {
-            context.send(granted.worker, Assign { lease, tasks: message });
-        }
-    }
-
     /// Sends again what a worker should hold, in case it was lost.
     pub(super) fn assign_again(&mut self, context: &mut Context, lease: LeaseId) {
         let Some(granted) = self.leases.get(&lease) else { return };
         let tasks: Vec<TaskIndex> = granted.running.iter().copied().collect();
-        self.send_tasks(context, lease, &tasks);
+        self.give(context, lease, &tasks);
         self.fill(context, lease);
     }
 
@@ -229,12 +211,5 @@ impl Active {
         let prefix_of = |lease: &LeaseId| self.leases.get(lease).and_then(|other| other.prefix);
         let audited = self.held.get(task).filter(|_| ballot.audit.is_some()).map(|held| &held.lease);
         granted.prefix.is_some() && ballot.seats.keys().chain(audited).any(|lease| prefix_of(lease) == granted.prefix)
-    }
-}
-
-fn inline_len(input: &TaskInput) -> usize {
-    match input {
-        TaskInput::Inline(bytes) => bytes.len(),
-        TaskInput::None | TaskInput::Blob(..) => 0,
     }
 }

@@ -18,7 +18,7 @@ use crate::{
 use alloc::{collections::BTreeSet, vec::Vec};
 use core::time::Duration;
 use pocketmesh_types::{Arch, ClaimId, Fuel, Instant, LeaseId, Outcome, PeerId, TaskIndex};
-use pocketmesh_wire::message::{Assign, Assigned, Reveal};
+use pocketmesh_wire::message::Reveal;
 
 /// How long a job that is over waits for witnesses.
 const WITNESS_WAIT: Duration = Duration::from_secs(30);
@@ -105,9 +105,14 @@ impl Active {
 
     /// The next task to be run here a second time.
     pub(super) fn next_trial_run(&mut self) -> Option<TaskIndex> {
-        let (&task, trial) = self.trials.iter_mut().find(|(_, trial)| trial.second == Second::Wanted)?;
-        trial.second = Second::Running;
+        let task = self.trial_runs().find(|&task| self.can_run_here(task))?;
+        self.trials.get_mut(&task)?.second = Second::Running;
         Some(task)
+    }
+
+    /// The tasks that are to be run here a second time.
+    pub(super) fn trial_runs(&self) -> impl Iterator<Item = TaskIndex> {
+        self.trials.iter().filter(|(_, trial)| trial.second == Second::Wanted).map(|(&task, _)| task)
     }
 
     /// Whether a run of ours was a second one; then it is dealt with.
@@ -156,7 +161,7 @@ impl Active {
                 trial.seat = Some(lease);
                 trial.sat.insert(worker);
             }
-            context.send(worker, Assign { lease, tasks: alloc::vec![Assigned { task, input: self.inputs.of(task) }] });
+            self.give(context, lease, &[task]);
         }
     }
 
@@ -169,7 +174,7 @@ impl Active {
         is_witness
     }
 
-    fn is_witness(&self, task: TaskIndex, lease: LeaseId) -> bool {
+    pub(super) fn is_witness(&self, task: TaskIndex, lease: LeaseId) -> bool {
         self.trials.get(&task).is_some_and(|trial| trial.seat == Some(lease) && trial.witness.is_none())
     }
 

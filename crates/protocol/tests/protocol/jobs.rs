@@ -4,12 +4,12 @@ use crate::world::{Crash, World, id_of, job, millis, model::Behaviour, seconds, 
 use pocketmesh_protocol::{Command, End, Event, Inputs, Record, Reply};
 use pocketmesh_types::{BlobId, Bytes, TaskInput};
 
-fn inline_inputs(tasks: u32) -> Inputs {
-    Inputs::Parts((0..tasks).map(|task| TaskInput::Inline(Bytes(vec![task as u8; 4096]))).collect())
+fn inline_inputs(tasks: u32) -> Vec<TaskInput> {
+    (0..tasks).map(|task| TaskInput::Inline(Bytes(vec![task as u8; 4096]))).collect()
 }
 
-fn blob_inputs(tasks: u32) -> Inputs {
-    Inputs::Parts((0..tasks).map(|task| TaskInput::Blob(BlobId::of(&task.to_le_bytes()), 1 << 20)).collect())
+fn blob_inputs(tasks: u32) -> Vec<TaskInput> {
+    (0..tasks).map(|task| TaskInput::Blob(BlobId::of(&task.to_le_bytes()), 1 << 20)).collect()
 }
 
 #[test]
@@ -35,10 +35,12 @@ fn a_job_completes_with_every_task_right_and_no_seat_wasted() {
 
 #[test]
 fn inputs_and_outputs_of_any_size_cross_the_mesh() {
-    for (name, inputs) in [("small", inline_inputs(100)), ("large", blob_inputs(100)), ("large", Inputs::None)] {
+    let cut = [("small", Some(inline_inputs(100))), ("large", Some(blob_inputs(100))), ("large", None)];
+    for (name, parts) in cut {
         let (mut world, requester, _) = World::mesh(8, 4);
         let job = job(name, 100, 2);
-        let id = world.submit(requester, &job, inputs.clone());
+        let (job, inputs) = parts.map_or((job.clone(), Inputs::None), |parts| world.cut(job, parts));
+        let id = world.submit(requester, &job, inputs);
         assert_eq!(world.finish(requester, id, seconds(60)), End::Complete);
         world.assert_right(requester, &job, &inputs);
     }
@@ -144,9 +146,12 @@ fn a_job_that_cannot_be_is_refused() {
     let other_profile = pocketmesh_types::Job { profile: Default::default(), ..job("count", 1, 1) };
     world.submit(requester, &job("count", 0, 1), Inputs::None);
     world.submit(requester, &other_profile, Inputs::None);
-    world.submit(requester, &job("count", 2, 1), inline_inputs(1));
-    world.submit(requester, &job("count", 20_000, 1), inline_inputs(20_000));
-    assert_eq!(world.node(requester).replies.len(), 4);
+    // Inputs without a table, a table without inputs, and the table of other tasks.
+    world.submit(requester, &job("count", 2, 1), Inputs::Cut { bytes: 7 });
+    let (cut, inputs) = world.cut(job("count", 2, 1), inline_inputs(2));
+    world.submit(requester, &cut, Inputs::None);
+    world.submit(requester, &pocketmesh_types::Job { tasks: 3, ..cut }, inputs);
+    assert_eq!(world.node(requester).replies.len(), 5);
     assert!(world.node(requester).replies.iter().all(|reply| matches!(reply, Reply::Refused(_))));
     assert!(world.node(requester).disk.is_empty());
 }

@@ -6,6 +6,7 @@ mod bidding;
 mod jobs;
 mod leases;
 mod offers;
+mod parts;
 mod peer;
 mod verification;
 mod world;

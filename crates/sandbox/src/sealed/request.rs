@@ -108,7 +108,7 @@ pub(super) fn can_carry(task: &Task) -> bool {
     let env = task.env.iter().map(|(key, value)| key.len() + value.len());
     let count = task.args.len() + 2 * task.env.len();
     let text: usize = args.chain(env).sum::<usize>() + task.name.len() + task.input_name.len();
-    text + count * size_of::<u32>() <= HEAD_BYTES_MAX - TASK_FIELDS_BYTES && task.stdin.len() <= BULK_BYTES_MAX
+    text + count * size_of::<u32>() <= HEAD_BYTES_MAX - TASK_FIELDS_BYTES && task.stdin.len() <= BULK_BYTES_MAX as u64
 }
 
 /// A task as the child gets it: program and files by their numbers.
@@ -184,7 +184,8 @@ fn decode_task(mut fields: Fields<'_>, stdin: Vec<u8>) -> Result<Assigned, Malfo
     let (epoch, seed) = (UnixTime(fields.u64()?), fields.array()?);
     fields.end()?;
     let (program_id, files) = (BlobId::default(), Arc::default());
-    let task = Task { program: program_id, name, args, env, stdin, files, input_name, limits, epoch, seed };
+    let task =
+        Task { program: program_id, name, args, env, stdin: stdin.into(), files, input_name, limits, epoch, seed };
     Ok(Assigned { sequence, program, tree, task })
 }
 
@@ -219,7 +220,7 @@ mod tests {
             name: "p".into(),
             args: vec!["a".into(), String::new()],
             env: vec![("K".into(), "v".into())],
-            stdin: b"in".to_vec(),
+            stdin: b"in".to_vec().into(),
             files: Arc::default(),
             input_name: "i".into(),
             limits: TaskLimits { fuel: Fuel(1), memory: 2, output: 3, wall_ms: 4 },
@@ -231,7 +232,7 @@ mod tests {
     #[test]
     fn a_task_comes_through_whole() {
         let sent = task();
-        let Ok(Some(Request::Task(got))) = read(kind::TASK, &encode_task(7, 8, 9, &sent), &sent.stdin) else {
+        let Ok(Some(Request::Task(got))) = read(kind::TASK, &encode_task(7, 8, 9, &sent), b"in") else {
             panic!("a task");
         };
         assert_eq!((got.sequence, got.program, got.tree), (7, 8, 9));

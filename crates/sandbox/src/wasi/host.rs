@@ -7,7 +7,7 @@ use super::tree::{Inputs, Nodes};
 use crate::engine::LoadError;
 use crate::limiter::Limiter;
 use crate::program::ProgramError;
-use crate::task::{Contents, Failure, Task, Written};
+use crate::task::{Contents, Failure, Stdin, Task, Written};
 use pocketmesh_types::Fuel;
 use std::sync::Arc;
 use wasmtime::Memory;
@@ -52,7 +52,10 @@ impl Files {
 impl Host {
     /// The host of a task, whose tree has these contents. They take their part of the memory limit from the start.
     pub(crate) fn new(task: Task, contents: &Contents) -> Result<Self, Failure> {
-        let stdin = Arc::new(task.stdin);
+        let Stdin::Here(stdin) = task.stdin else {
+            return Err(Failure::Host("the task's standard input was not brought to it".into()));
+        };
+        let stdin = Arc::new(stdin);
         let inputs = Inputs::new(&task.files, contents, &task.input_name, &stdin)
             .ok_or_else(|| Failure::Host("the files at hand are not those of the task's tree".into()))?;
         let (files, allowed) = (inputs.bytes(), task.limits.memory);

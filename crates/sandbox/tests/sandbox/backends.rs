@@ -11,10 +11,10 @@ fn works() -> Vec<(String, Vec<u8>, Task)> {
     let mut works = vec![
         ("mandelbrot", with_args(&["3", "64", "8"])),
         ("primes", with_args(&["0", "20000000", "200"])),
-        ("wordcount", Task { stdin: text, ..task() }),
-        ("wordmerge", Task { stdin: listing, ..task() }),
+        ("wordcount", Task { stdin: text.into(), ..task() }),
+        ("wordmerge", Task { stdin: listing.into(), ..task() }),
         ("textgen", with_args(&["5", "3000"])),
-        ("noop", Task { stdin: (0..64).collect(), ..task() }),
+        ("noop", Task { stdin: (0..64).collect::<Vec<u8>>().into(), ..task() }),
         ("noop", task()),
         ("primes", with_args(&["nonsense"])),
     ]

@@ -20,7 +20,7 @@ fn reads(engine: &Engine) -> usize {
     };
     let program = engine.load(BlobId::of(&wasm), &read).expect("a program");
     let run = engine
-        .run(&program, pocketmesh_sandbox::Task { stdin: vec![9; 64], ..task() }, Contents::default())
+        .run(&program, pocketmesh_sandbox::Task { stdin: vec![9; 64].into(), ..task() }, Contents::default())
         .expect("an outcome");
     assert_eq!((run.outcome.exit, run.written.stdout), (Exit::Code(0), vec![0; 32]));
     count.into_inner()

@@ -94,7 +94,7 @@ fn a_named_input_hides_what_the_tree_has_there() {
     for (name, listed) in
         [("data", vec!["data", "dir", "e"]), ("dir", vec!["data", "dir", "e"]), ("f", vec!["data", "dir", "e", "f"])]
     {
-        let task = Task { input_name: name.into(), stdin: b"the input".to_vec(), ..tree.clone() };
+        let task = Task { input_name: name.into(), stdin: b"the input".to_vec().into(), ..tree.clone() };
         let mut script = Script::default();
         script.open(&format!("in/{name}"), 0, READ, value(4));
         script.read(4, 100, value(9));

@@ -180,7 +180,7 @@ fn input_files_that_leave_the_program_no_memory_are_refused_before_the_start() {
     let result = |memory: u64, name: &str| {
         let program = crate::rig::load(&crate::rig::ENGINE, &script);
         let limits = TaskLimits { memory, ..inputs.limits };
-        let task = Task { limits, input_name: name.into(), stdin: vec![3; 100], ..inputs.clone() };
+        let task = Task { limits, input_name: name.into(), stdin: vec![3; 100].into(), ..inputs.clone() };
         crate::rig::ENGINE.run(&program, task, contents.clone())
     };
     for (name, takes) in [("", takes), ("in.txt", takes + NODE_BYTES + 6 + 100)] {
@@ -211,7 +211,7 @@ fn the_deepest_tree_that_a_job_can_have_is_laid_out() {
 
 #[test]
 fn standard_input_without_a_name_takes_nothing() {
-    let task = Task { stdin: vec![1; 1 << 20], ..with_room(0) };
+    let task = Task { stdin: vec![1; 1 << 20].into(), ..with_room(0) };
     run(&Script::default(), task);
 }
 

@@ -175,7 +175,7 @@ enum End {
 }
 
 fn end(engine: &Engine, seed: u64, wasm: &[u8]) -> End {
-    let mut task = Task { args: vec!["one".into()], stdin: b"some input".to_vec(), ..task() };
+    let mut task = Task { args: vec!["one".into()], stdin: b"some input".to_vec().into(), ..task() };
     task.limits.fuel = Fuel(FUEL);
     let run = engine
         .load(BlobId::of(wasm), &|_| Ok(wasm.to_vec()))

@@ -70,19 +70,19 @@ fn words_of_parts_add_up_to_the_words_of_the_whole() {
     let parts: Vec<Vec<u8>> =
         (0..3).map(|index| stdout("textgen", with_args(&[&index.to_string(), "20000"]))).collect();
     assert_eq!(parts[1], text::generate(1, 20000).into_bytes());
-    let listings = parts.iter().map(|part| stdout("wordcount", Task { stdin: part.clone(), ..task() }));
+    let listings = parts.iter().map(|part| stdout("wordcount", Task { stdin: part.clone().into(), ..task() }));
     let listings: Vec<u8> = listings.flatten().collect();
     assert_eq!(
         words::merge(&listings).map(|counts| words::list(&counts)),
         Ok(words::list(&words::count(&parts.concat())))
     );
-    let merged = stdout("wordmerge", Task { stdin: listings, ..task() });
+    let merged = stdout("wordmerge", Task { stdin: listings.into(), ..task() });
     assert_eq!(merged, words::list(&words::count(&parts.concat())));
 }
 
 #[test]
 fn the_no_op_does_next_to_nothing() {
-    let run = outcome(&guest("noop"), Task { stdin: [[0b1100; 32], [0b1010; 32]].concat(), ..task() });
+    let run = outcome(&guest("noop"), Task { stdin: [[0b1100; 32], [0b1010; 32]].concat().into(), ..task() });
     assert_eq!((run.outcome.exit, run.written.stdout), (Exit::Code(0), vec![0b0110; 32]));
     assert!(run.outcome.fuel.0 < 100_000, "{:?}", run.outcome.fuel);
 }
@@ -109,7 +109,7 @@ fn bad_arguments_are_a_usage_message_and_code_2() {
 #[test]
 fn bad_input_is_an_error_and_code_1() {
     for (name, stdin) in [("noop", b"short".to_vec()), ("wordmerge", b"no listing\n".to_vec())] {
-        let run = outcome(&guest(name), Task { stdin, ..task() });
+        let run = outcome(&guest(name), Task { stdin: stdin.into(), ..task() });
         assert_eq!(run.outcome.exit, Exit::Code(1), "{name}");
         assert!(run.written.stderr.starts_with(b"error: "), "{name}");
     }
@@ -126,7 +126,7 @@ fn the_works_have_their_known_digests() {
         hex(&hasher.finalize())
     };
     let by_index = |index: u64| with_args(&[&index.to_string()]);
-    let by_hash = |index: u64| Task { stdin: Sha512::digest(index.to_le_bytes()).to_vec(), ..task() };
+    let by_hash = |index: u64| Task { stdin: Sha512::digest(index.to_le_bytes()).to_vec().into(), ..task() };
     let works = [
         (digest("noop", 10_000, &by_hash), "6dd628f439a28d1c0e645b682838066bf6ae5f9026d8f0b0b9936635e4b14417"),
         (digest("primes", 200, &by_index), "78925c680895e7ff63ac86bab09e973f258e4cefec74bdb438a975dc50c4bc0b"),

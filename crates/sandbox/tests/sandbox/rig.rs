@@ -23,7 +23,7 @@ pub fn task() -> Task {
         name: "program".into(),
         args: Vec::new(),
         env: Vec::new(),
-        stdin: Vec::new(),
+        stdin: Vec::new().into(),
         files: Arc::default(),
         input_name: String::new(),
         limits: TaskLimits { fuel: Fuel(10_000_000_000), memory: 64 << 20, output: 1 << 20, wall_ms: 600_000 },

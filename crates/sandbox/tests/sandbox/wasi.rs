@@ -24,7 +24,7 @@ fn echo(fd: u32) -> Vec<u8> {
 #[test]
 fn standard_input_arrives_and_output_leaves() {
     let input: Vec<u8> = (0..100_000u32).flat_map(u32::to_le_bytes).collect();
-    let task = Task { stdin: input.clone(), ..task() };
+    let task = Task { stdin: input.clone().into(), ..task() };
     let (out, err) = (outcome(&echo(1), task.clone()), outcome(&echo(2), task));
     assert_eq!((out.written.stdout, out.written.stderr), (input.clone(), Vec::new()));
     assert_eq!((err.written.stdout, err.written.stderr), (Vec::new(), input));
@@ -32,7 +32,7 @@ fn standard_input_arrives_and_output_leaves() {
 
 #[test]
 fn output_is_named_by_its_hash_in_the_outcome() {
-    let run = outcome(&echo(1), Task { stdin: b"abc".to_vec(), ..task() });
+    let run = outcome(&echo(1), Task { stdin: b"abc".to_vec().into(), ..task() });
     assert_eq!(run.outcome.stdout, pocketmesh_types::Output::of(b"abc"));
     assert_eq!(run.outcome.stderr, pocketmesh_types::Output::of(b""));
 }

@@ -53,7 +53,7 @@ fn an_endless_task_costs_the_others_of_its_batch_nothing() {
     let (done, ends) = sync_channel(ROOM);
     let submit_all = |inputs: &[u8]| {
         for &input in inputs {
-            let mut task = Task { stdin: vec![input], ..task_of(&wasm) };
+            let mut task = Task { stdin: vec![input].into(), ..task_of(&wasm) };
             task.limits.wall_ms = 200;
             submit(&sealed, task, &done);
         }
@@ -128,7 +128,7 @@ fn executors_killed_again_and_again_lose_no_task() {
     let sealed = start(honest(2), &[&wasm]);
     let (done, ends) = sync_channel(ROOM);
     for _ in 0..3000 {
-        submit(&sealed, Task { stdin: vec![7], ..task_of(&wasm) }, &done);
+        submit(&sealed, Task { stdin: vec![7].into(), ..task_of(&wasm) }, &done);
     }
     let mut given_up = 0;
     for number in 0..3000 {

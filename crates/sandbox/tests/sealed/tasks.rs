@@ -3,7 +3,7 @@
 use crate::Claim;
 use crate::rig::{ENGINE, command, guest, load, with_args};
 use crate::watch::{ENDLESS, PATIENCE, ROOM, children, honest, next, start, submit, task_of};
-use pocketmesh_sandbox::{Contents, Executed, Executor as _, Failure, Kept, Submission, Task};
+use pocketmesh_sandbox::{Contents, Executed, Executor as _, Failure, Kept, Stdin, Submission, Task};
 use pocketmesh_types::tree::File;
 use pocketmesh_types::{BlobId, Exit, Fuel, Output, Tree};
 use std::collections::BTreeMap;
@@ -16,6 +16,7 @@ pub const CLAIMS: &[Claim] = &[
     ("batches_keep_each_task_to_its_input", batches_keep_each_task_to_its_input),
     ("every_kind_of_end_comes_through", every_kind_of_end_comes_through),
     ("large_inputs_and_outputs_pass", large_inputs_and_outputs_pass),
+    ("inputs_that_are_blobs_pass_and_a_missing_one_fails_its_task_alone", inputs_that_are_blobs_pass),
     ("files_are_read_once_for_all_tasks_of_a_tree", files_are_read_once_for_all_tasks_of_a_tree),
     ("a_missing_file_fails_its_task_alone", a_missing_file_fails_its_task_alone),
     ("a_stopped_task_ends_at_once_running_or_waiting", a_stopped_task_ends_at_once_running_or_waiting),
@@ -36,7 +37,7 @@ fn compare(config: pocketmesh_sandbox::sealed::SealedConfig, guests: &[(&str, &[
     let (done, ends) = sync_channel(ROOM);
     for ((name, args), wasm) in guests.iter().zip(&programs) {
         let stdin = b"to be or not to be\n".repeat(4);
-        let task = Task { stdin, program: BlobId::of(wasm), ..with_args(args) };
+        let task = Task { stdin: stdin.into(), program: BlobId::of(wasm), ..with_args(args) };
         let inside = ENGINE.run(&load(&ENGINE, wasm), task.clone(), Contents::default()).expect("an outcome");
         submit(&sealed, task, &done);
         let outside = next(&ends).expect("an outcome");
@@ -68,7 +69,7 @@ fn batches_keep_each_task_to_its_input() {
     let (done, ends) = sync_channel(ROOM);
     for number in 0..3000u32 {
         let wasm = if number % 7 == 0 { &noop } else { &echo };
-        let task = Task { stdin: number.to_le_bytes().to_vec(), ..task_of(wasm) };
+        let task = Task { stdin: number.to_le_bytes().to_vec().into(), ..task_of(wasm) };
         let (told, done) = (Arc::clone(&told), done.clone());
         let on_done = Box::new(move |ended: Result<Executed<Kept>, Failure>| {
             let before = told.lock().expect("no panic").insert(number, ());
@@ -117,11 +118,29 @@ fn large_inputs_and_outputs_pass() {
     let sealed = start(honest(1), &[&wasm]);
     let (done, ends) = sync_channel(ROOM);
     let text: String = (0..400_000).map(|number| format!("{number:>7} w{number:07}\n")).collect();
-    let mut task = Task { stdin: text.into_bytes(), ..task_of(&wasm) };
+    let mut task = Task { stdin: text.into_bytes().into(), ..task_of(&wasm) };
     task.limits.output = 64 << 20;
     let inside = ENGINE.run(&load(&ENGINE, &wasm), task.clone(), Contents::default()).expect("an outcome");
     assert!(inside.written.stdout.len() > 4 << 20, "{} bytes", inside.written.stdout.len());
     submit(&sealed, task, &done);
+    assert_eq!(next(&ends).expect("an outcome"), inside);
+}
+
+fn inputs_that_are_blobs_pass() {
+    let (wasm, text) = (guest("wordcount"), b"to be or not to be\n".repeat(100_000));
+    let sealed = start(honest(1), &[&wasm, &text]);
+    let (done, ends) = sync_channel(ROOM);
+    let here = Task { stdin: text.clone().into(), ..task_of(&wasm) };
+    let inside = ENGINE.run(&load(&ENGINE, &wasm), here.clone(), Contents::default()).expect("an outcome");
+    let blob = |output: Output| Task { stdin: Stdin::Blob(output), ..here.clone() };
+    // One that is there, one that nobody has, one of another length, and the first one again.
+    submit(&sealed, blob(Output::of(&text)), &done);
+    assert_eq!(next(&ends).expect("an outcome"), inside);
+    submit(&sealed, blob(Output::of(b"missing")), &done);
+    assert!(matches!(next(&ends), Err(Failure::Load(_))));
+    submit(&sealed, blob(Output { len: 7, ..Output::of(&text) }), &done);
+    assert!(matches!(next(&ends), Err(Failure::Load(_))));
+    submit(&sealed, blob(Output::of(&text)), &done);
     assert_eq!(next(&ends).expect("an outcome"), inside);
 }
 
@@ -142,7 +161,7 @@ fn files_are_read_once_for_all_tasks_of_a_tree() {
     let (done, ends) = sync_channel(ROOM);
     for _ in 0..20 {
         let files = tree(&[&large, b"small"]);
-        submit(&sealed, Task { files, stdin: vec![1; 64], ..task_of(&wasm) }, &done);
+        submit(&sealed, Task { files, stdin: vec![1; 64].into(), ..task_of(&wasm) }, &done);
     }
     for _ in 0..20 {
         assert_eq!(next(&ends).expect("an outcome").outcome.exit, Exit::Code(0));
@@ -179,7 +198,7 @@ fn stopping_a_task_leaves_the_one_before_it_running() {
     let wasm = command(crate::faults::ENDLESS_FOR_13);
     let sealed = start(honest(1), &[&wasm]);
     let (done, ends) = sync_channel(ROOM);
-    let submit_input = |input: u8| submit(&sealed, Task { stdin: vec![input], ..task_of(&wasm) }, &done);
+    let submit_input = |input: u8| submit(&sealed, Task { stdin: vec![input].into(), ..task_of(&wasm) }, &done);
     // Short ones first, so that those after them are handed over together.
     (0..500).for_each(|_| drop(submit_input(1)));
     let (running, stopped, _kept) = (submit_input(13), submit_input(2), submit_input(3));

@@ -199,7 +199,7 @@ fn task(program: BlobId, limits: TaskLimits) -> Task {
         name: "animal".into(),
         args: vec!["x".repeat(8 << 10), "y".into()],
         env: vec![("ZOO".into(), "open".into())],
-        stdin: INPUT.into(),
+        stdin: INPUT.to_vec().into(),
         files: Arc::default(),
         input_name: String::new(),
         limits,

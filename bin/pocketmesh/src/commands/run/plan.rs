@@ -21,6 +21,7 @@ use std::ops::Range;
 pub struct Plan {
     program: Program,
     reduce: Option<Program>,
+    fan_in: Option<u32>,
     args: Vec<String>,
     env: Vec<(String, String)>,
     work: Work,
@@ -47,10 +48,14 @@ impl Plan {
         let limits = args.task.limits();
         let Inputs { streams, files, name } = named.find(&args.args, limits.resolve().memory)?;
         sources::check_not_empty(&streams)?;
+        let split = args.split.unwrap_or(Split::File);
+        if split == Split::File {
+            sources::check_whole(&streams)?;
+        }
         let work = match &args.range {
             Some(range) => Work::Range(countable(range)?),
             None if streams.is_empty() => Work::Once,
-            None => Work::Split(streams, args.split.unwrap_or(Split::File)),
+            None => Work::Split(streams, split),
         };
         if let Some(dir) = &args.output {
             FreshFolder::check(dir)?;
@@ -58,6 +63,7 @@ impl Plan {
         Ok(Self {
             program,
             reduce,
+            fan_in: args.fan_in,
             args: args.args.clone(),
             env: args.task.env.clone(),
             work,
@@ -74,23 +80,28 @@ impl Plan {
         let uploads = Uploads::new(context, self.bytes());
         let program = self.program.upload(client).await?.id;
         let reduce = match &self.reduce {
-            Some(reduce) => Some(Reduce { program: reduce.upload(client).await?.id, args: Vec::new() }),
+            Some(reduce) => {
+                Some(Reduce { program: reduce.upload(client).await?.id, args: Vec::new(), fan_in: self.fan_in })
+            }
             None => None,
         };
         let input = match &self.work {
             Work::Once => Input::None,
             Work::Range(range) => Input::Range { start: range.start, end: range.end },
             Work::Split(sources, split) => {
-                Input::Split { sources: upload(client, &uploads, sources).await?, split: *split }
+                let sources = upload(client, &uploads, sources, *split).await?;
+                Input::Split { sources, split: *split }
             }
         };
+        let files = self.files.upload(client, &uploads).await?;
+        uploads.end(context);
         let job = SubmitJob {
             name: self.program.name.clone(),
             program,
             args: self.args.clone(),
             env: self.env.clone(),
             input,
-            files: self.files.upload(client, &uploads).await?,
+            files,
             input_name: self.input_name.clone(),
             reduce,
             verification: self.verification,
@@ -114,7 +125,9 @@ impl Plan {
         let (range, inputs, split) = match &self.work {
             Work::Once => (None, Vec::new(), None),
             Work::Range(range) => (Some(format!("{}..{}", range.start, range.end)), Vec::new(), None),
-            Work::Split(sources, split) => (None, sources.iter().map(shown).collect(), Some(split_text(*split))),
+            Work::Split(sources, split) => {
+                (None, sources.iter().map(Source::shown).collect(), Some(split_text(*split)))
+            }
         };
         let written = Written {
             name: &self.program.name,
@@ -122,6 +135,7 @@ impl Plan {
             args: &self.args,
             env: self.env.iter().map(|(key, value)| format!("{key}={value}")).collect(),
             reduce: self.reduce.as_ref().map(|reduce| reduce.path.display().to_string()),
+            fan_in: self.fan_in,
             range,
             inputs,
             split,
@@ -164,20 +178,22 @@ fn countable(range: &Range<u64>) -> Result<Range<u64>, Error> {
     if tasks > max { Err(Error::usage(api::Refusal::TooManyTasks { tasks, max })) } else { Ok(range.clone()) }
 }
 
-async fn upload(client: &Client, uploads: &Uploads, sources: &[Source]) -> Result<Vec<api::Source>, Error> {
+async fn upload(
+    client: &Client,
+    uploads: &Uploads,
+    sources: &[Source],
+    split: Split,
+) -> Result<Vec<api::Source>, Error> {
     let mut uploaded = Vec::new();
     for source in sources {
-        let blob = source.upload(client, uploads).await?;
-        uploaded.push(api::Source { name: source.name(), blob: blob.id, len: blob.len });
+        uploaded.extend(source.upload(client, uploads, split).await?);
     }
     // Standard input tells only now that there is nothing in it.
-    if uploaded.iter().all(|source| source.len == 0) { Err(sources::empty()) } else { Ok(uploaded) }
-}
-
-fn shown(source: &Source) -> String {
-    match source {
-        Source::Stdin => "-".into(),
-        Source::File(path) => path.display().to_string(),
+    let is_blob = |source: &Source| matches!(source, Source::Blob(_));
+    if uploaded.iter().all(|source| source.len == 0) && !sources.iter().any(is_blob) {
+        Err(sources::empty())
+    } else {
+        Ok(uploaded)
     }
 }
 
@@ -231,6 +247,8 @@ struct Written<'a> {
     env: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reduce: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fan_in: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     range: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]

@@ -8,11 +8,11 @@ pub mod model;
 use model::{Behaviour, Tampering, right};
 use pocketmesh_protocol::{
     Command, CommandId, Config, Effect, End, Event, Executed, FinalTask, Input, Inputs, Item, Judgement, NoOutcome,
-    Peer, Record, RecordId, Reply, Run, RunId, input::Prefix, verification::windows::WindowId,
+    Peer, Record, RecordId, Reply, Run, RunId, execution::lease, input::Prefix, verification::windows::WindowId,
 };
 use pocketmesh_types::{
     Arch, BlobId, Bytes, Credits, Fuel, Hash, Instant, Job, JobId, OfferId, Output, PeerId, Policy, Price, ProfileId,
-    Target, TaskIndex, UnixTime, job::TaskLimits,
+    Target, TaskIndex, TaskInput, UnixTime, job::TaskLimits, parts::Sources,
 };
 use pocketmesh_wire::{Message, Verified, envelope};
 use rand_chacha::{
@@ -52,6 +52,7 @@ pub fn job(name: &str, tasks: TaskIndex, replicas: u8) -> Job {
         args: vec!["{index}".into()],
         env: Vec::new(),
         files: Output::of(b""),
+        inputs: Output::default(),
         input_name: String::new(),
         tasks,
         first_index: 0,
@@ -183,6 +184,7 @@ enum What {
     Stored { at: PeerId, life: u32, id: RecordId, record: Box<Record> },
     Finished { at: PeerId, life: u32, run: RunId, result: Box<Result<Executed, NoOutcome>> },
     Fetched { at: PeerId, life: u32, item: Item, found: bool },
+    PartsRead { at: PeerId, life: u32, job: JobId, parts: Vec<(TaskIndex, Option<TaskInput>)> },
     Deadline { at: PeerId, life: u32 },
 }
 
@@ -205,6 +207,8 @@ pub struct World {
     commands: u64,
     tokens: u64,
     pub tampering: Tampering,
+    /// The inputs of jobs that have some; nothing where they are gone.
+    pub inputs: BTreeMap<JobId, Vec<Option<TaskInput>>>,
 }
 
 impl World {
@@ -224,6 +228,7 @@ impl World {
             commands: 0,
             tokens: 0,
             tampering: Tampering::default(),
+            inputs: BTreeMap::new(),
         }
     }
 
@@ -369,11 +374,17 @@ impl World {
         let node = self.nodes.get_mut(&to).unwrap();
         node.items.insert(Item::Blob(job.program));
         node.items.insert(Item::Tree(job.files.id));
-        if let Inputs::Parts(parts) = &inputs {
-            node.items.extend(parts.iter().filter_map(model::blob_of).map(Item::Blob));
-        }
         self.command(to, Command::Submit { job: Box::new(job.clone()), inputs });
         id_of(job)
+    }
+
+    /// A job whose tasks have these inputs.
+    pub fn cut(&mut self, job: Job, parts: Vec<TaskInput>) -> (Job, Inputs) {
+        let bytes = parts.iter().map(TaskInput::len).sum();
+        let table = Output { len: Sources::default().table_len(job.tasks), ..Output::of(b"a table") };
+        let job = Job { inputs: table, ..job };
+        self.inputs.insert(id_of(&job), parts.into_iter().map(Some).collect());
+        (job, Inputs::Cut { bytes })
     }
 
     pub fn command(&mut self, to: PeerId, command: Command) {
@@ -469,11 +480,13 @@ impl World {
     }
 
     /// Whether every task of a job has the right outcome on disk, with its output.
-    pub fn assert_right(&self, requester: PeerId, job: &Job, inputs: &Inputs) {
+    pub fn assert_right(&self, requester: PeerId, job: &Job, _: &Inputs) {
         let finals = self.finals(requester, id_of(job));
         assert_eq!(finals.len(), job.tasks as usize, "every task is final");
         for (task, found) in finals {
-            let (executed, items) = right(&model::run_of(job, task, inputs));
+            let input =
+                self.inputs.get(&id_of(job)).and_then(|inputs| inputs[task as usize].clone()).unwrap_or_default();
+            let (executed, items) = right(&lease::run_of(RunId(0), job, &id_of(job), task, input));
             assert_eq!(found.outcome, Some(executed.outcome), "task {task}");
             let small = executed.inline.first().cloned();
             assert_eq!(found.stdout, small, "output of task {task}");
@@ -522,6 +535,11 @@ impl World {
                     self.node_mut(id).cancelled.insert(run);
                 }
                 Effect::Fetch { item, from, .. } => self.fetch(id, item, &from),
+                Effect::ReadParts { job, tasks, .. } => self.read_parts(id, job, &tasks),
+                Effect::ReleaseParts { blobs, .. } => {
+                    let items = &mut self.node_mut(id).items;
+                    items.retain(|item| !matches!(item, Item::Blob(blob) if blobs.contains(blob)));
+                }
                 Effect::Store { id: record_id, record } => self.store(id, record_id, record),
                 Effect::Reply { reply, .. } => self.node_mut(id).replies.push(reply),
                 Effect::Disconnect { peer, reason } => self.node_mut(id).shunned.push((peer, reason)),
@@ -629,6 +647,12 @@ impl World {
         self.later(span, What::Fetched { at: id, life, item, found });
     }
 
+    fn read_parts(&mut self, id: PeerId, job: JobId, tasks: &[TaskIndex]) {
+        let parts: Vec<_> = tasks.iter().map(|&task| (task, self.inputs[&job][task as usize].clone())).collect();
+        let (life, span) = (self.nodes[&id].life, self.latency());
+        self.later(span, What::PartsRead { at: id, life, job, parts });
+    }
+
     fn execute(&mut self, id: PeerId, run: Run) {
         let node = self.nodes.get_mut(&id).unwrap();
         node.queued.push((run.run, run));
@@ -678,6 +702,11 @@ impl World {
                     self.node_mut(at).items.insert(item);
                 }
                 self.tell(at, Input::Fetched { item, found });
+            }
+            What::PartsRead { at, life, job, parts } if self.nodes[&at].life == life => {
+                let blobs = parts.iter().filter_map(|(_, input)| model::blob_of(input.as_ref()?));
+                self.node_mut(at).items.extend(blobs.map(Item::Blob));
+                self.tell(at, Input::PartsRead { job, parts });
             }
             What::Deadline { at, life } if self.nodes[&at].life == life => {
                 let node = &self.nodes[&at];

@@ -68,9 +68,10 @@ pub struct Tampering {
     leased: BTreeSet<PeerId>,
 }
 
-/// The run of a task, as every peer would have it.
+/// The run of a task without an input, as every peer would have it.
 pub fn run_of(job: &Job, task: TaskIndex, inputs: &Inputs) -> Run {
-    lease::run_of(RunId(0), job, &super::id_of(job), task, inputs.of(task))
+    assert_eq!(*inputs, Inputs::None, "the world knows the others");
+    lease::run_of(RunId(0), job, &super::id_of(job), task, TaskInput::None)
 }
 
 /// The task's index, from its arguments.

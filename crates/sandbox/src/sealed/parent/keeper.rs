@@ -9,20 +9,22 @@ use super::link::{Broken, Link, Ready, Vigil, wait_for};
 use super::queue::{Entry, Shared};
 use super::receipt;
 use crate::LoadError;
+use crate::blob::Blob;
 use crate::cache::Needs;
 use crate::executor::unless_panicked;
 use crate::sealed::answer;
 use crate::sealed::frame::{BULK_BYTES_MAX, Head};
 use crate::sealed::request;
-use crate::task::Failure;
+use crate::task::{Failure, Stdin, Task};
 use pocketmesh_types::Tree;
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// For handing over a program, a tree or a batch: seconds at most on a busy machine.
 const HAND_OVER_WAIT: Duration = Duration::from_secs(60);
 /// Standard input that goes into one batch.
-const BATCH_BYTES: usize = 4 << 20;
+const BATCH_BYTES: u64 = 4 << 20;
 /// Executors that die while a task runs alone before the task is given up.
 const DEATHS_MAX: u8 = 2;
 /// Runners in a row that could not be started before tasks are failed.
@@ -186,11 +188,15 @@ impl<'a> Keeper<'a> {
         place.ok_or_else(|| Trouble::Failed(Failure::Host("the executor does not hold what it was handed".into())))
     }
 
-    /// Hands the task over, with others like it, and takes the answers.
-    fn serve_batch(&mut self, entry: Box<Entry>, place: Place) {
+    /// Hands the task over, with others like it, and takes the answers. One whose input passes through goes alone.
+    fn serve_batch(&mut self, mut entry: Box<Entry>, place: Place) {
+        let input = match self.open_input(&entry.task) {
+            Ok(input) => input,
+            Err(failure) => return entry.tell(Err(failure)),
+        };
         let Some(runner) = &mut self.runner else { return self.shared.put_back([entry].into_iter()) };
         let mut tasks = vec![(entry, place)];
-        if !tasks[0].0.suspect {
+        if !tasks[0].0.suspect && input.is_none() {
             let mut bytes = tasks[0].0.task.stdin.len();
             let mut count = 1;
             let mut fits = |entry: &Entry| {
@@ -198,26 +204,40 @@ impl<'a> Keeper<'a> {
                 let can_carry = request::can_carry(&entry.task);
                 bytes += entry.task.stdin.len();
                 count += 1;
-                (can_carry && count <= place.pace && bytes <= BATCH_BYTES).then_some(place)
+                let is_here = matches!(entry.task.stdin, Stdin::Here(_));
+                (can_carry && is_here && count <= place.pace && bytes <= BATCH_BYTES).then_some(place)
             };
             tasks.extend(self.shared.take_more(place.pace - 1, &mut fits));
         }
         let mut batch = Batch::new(tasks, self.sequence);
         self.sequence += batch.tasks().count() as u64;
-        match self.run(&mut batch) {
+        match self.run(&mut batch, input) {
             Ok(()) => self.learn(&batch),
             Err(broken) => self.on_broken(&broken, batch),
         }
     }
 
-    fn run(&mut self, batch: &mut Batch) -> Result<(), Broken> {
+    /// What a task's standard input is read from while it is handed over.
+    fn open_input(&self, task: &Task) -> Result<Option<Blob>, Failure> {
+        let Stdin::Blob(input) = task.stdin else { return Ok(None) };
+        let blob = unless_panicked(|| Ok((self.shared.loader)(input.id).map_err(LoadError::Read)?))?;
+        if blob.len() == input.len { Ok(Some(blob)) } else { Err(LoadError::WrongBytes(input.id).into()) }
+    }
+
+    fn run(&mut self, batch: &mut Batch, mut input: Option<Blob>) -> Result<(), Broken> {
         let (shared, bell) = (self.shared, Some(&self.shared.bells[self.number]));
         let Some(runner) = &mut self.runner else { return Err(Broken::Died("it is gone".into())) };
         let closed = || shared.is_closed();
         let vigil = Vigil { until: Instant::now() + HAND_OVER_WAIT, bell, leave_off: &closed };
         for (sequence, entry, place) in batch.tasks() {
             let head = request::encode_task(sequence, place.program, place.tree, &entry.task);
-            runner.link.push(request::kind::TASK, &head, &entry.task.stdin, &vigil)?;
+            match (&entry.task.stdin, input.take()) {
+                (Stdin::Here(bytes), _) => runner.link.push(request::kind::TASK, &head, bytes, &vigil)?,
+                (Stdin::Blob(output), blob) => {
+                    let blob = blob.ok_or_else(|| Broken::Unread(io::ErrorKind::NotFound.into()))?;
+                    runner.link.push_from(request::kind::TASK, &head, output.len, blob, &vigil)?;
+                }
+            }
         }
         runner.link.push(request::kind::RUN, &Head::default(), &[], &vigil)?;
         runner.link.flush(&vigil)?;

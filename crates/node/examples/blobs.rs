@@ -193,7 +193,7 @@ impl Watch {
         std::thread::spawn(move || {
             while !ends.load(Ordering::Relaxed) {
                 seen.fetch_max(resident(), Ordering::Relaxed);
-                std::thread::sleep(Duration::from_millis(5));
+                std::thread::park_timeout(Duration::from_millis(5));
             }
         });
         Self { peak, over }

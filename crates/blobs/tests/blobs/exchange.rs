@@ -39,7 +39,7 @@ async fn fetch_from_liar(wanted: Wanted, answer: Vec<u8>, closes: bool) -> Fault
     });
     let fetcher = swarm.join(9, FREE);
     let patience = if closes { PATIENT } else { IMPATIENT };
-    let hasty = Options { patience, give_up: Duration::from_millis(300), ..options() };
+    let hasty = Options { patience, give_up: Duration::from_millis(1500), ..options() };
     let error = fetcher.fetch_with(wanted, &[1], hasty, Arc::default()).await.unwrap_err();
     assert_eq!(fetcher.store.usage().blobs, 0, "{error} left something readable");
     match error {
@@ -113,12 +113,14 @@ async fn a_server_that_has_no_part_and_gets_none_is_given_up() {
     assert!(matches!(fault, Fault::Stalled), "{fault}");
 }
 
-async fn serve_to(client: impl AsyncFnOnce(End), patience: Duration) -> Result<Served, ServeError> {
+/// What the client returns lives until the server is done: its end of the stream, if it does not hang up.
+async fn serve_to<T>(client: impl AsyncFnOnce(End) -> T, patience: Duration) -> Result<Served, ServeError> {
     let (_home, store) = open(PLENTY);
     store.put(&[7; 1_000_000]).unwrap();
     let (near, mut far) = pipe(100);
     let uplink = Uplink::default();
-    let (_, served) = futures::join!(client(near), serve(&mut far, peer_id(1), &store, &uplink, |_| true, patience));
+    let (_kept, served) =
+        futures::join!(client(near), serve(&mut far, peer_id(1), &store, &uplink, |_| true, patience));
     served
 }
 
@@ -180,10 +182,7 @@ async fn a_client_that_sends_garbage_is_dropped() {
 
 #[tokio::test]
 async fn a_client_that_asks_nothing_is_let_go_in_peace() {
-    let client = async |near: End| {
-        tokio::time::sleep(IMPATIENT * 3).await;
-        drop(near);
-    };
+    let client = async |near: End| near;
     assert_eq!(serve_to(client, IMPATIENT).await.unwrap(), Served::default());
 }
 
@@ -192,7 +191,7 @@ async fn a_client_that_stalls_in_a_request_or_takes_no_bytes_is_dropped() {
     for bytes in [request(whole(), 1, 0, 16)[..20].to_vec(), request(whole(), 1, 0, 16)] {
         let client = async |mut near: End| {
             near.write_all(&bytes).await.unwrap();
-            tokio::time::sleep(IMPATIENT * 4).await;
+            near
         };
         let error = serve_to(client, IMPATIENT).await.unwrap_err();
         assert!(matches!(error, ServeError::Stalled), "{error}");

@@ -6,7 +6,7 @@ use super::swarm::Member;
 use crate::node::NET;
 use futures::StreamExt;
 use libp2p::{
-    PeerId, StreamProtocol, Swarm, SwarmBuilder, identify,
+    Multiaddr, PeerId, StreamProtocol, Swarm, SwarmBuilder, identify,
     kad::{self, QueryId, QueryResult, store::MemoryStore},
     noise,
     swarm::{NetworkBehaviour, SwarmEvent},
@@ -73,10 +73,22 @@ impl Newcomer {
         .await
     }
 
-    /// Tells the peers nearest to `key` that we provide what is behind it.
+    /// Tells the peers nearest to `key` that we provide what is behind it, and where we are.
     pub async fn provide(&mut self, key: &[u8]) {
+        let address = self.listen().await;
+        self.0.add_external_address(address);
         let query = self.0.behaviour_mut().kademlia.start_providing(key.to_vec().into()).expect("there is room");
         self.until_found(query, |_| false).await;
+    }
+
+    async fn listen(&mut self) -> Multiaddr {
+        self.0.listen_on("/ip4/127.0.0.1/tcp/0".parse().expect("an address")).expect("it listens");
+        loop {
+            let event = timeout(NET, self.0.select_next_some()).await.expect("an event before the net");
+            if let SwarmEvent::NewListenAddr { address, .. } = event {
+                return address;
+            }
+        }
     }
 
     /// Whether anybody is known to provide what is behind `key`.

@@ -1,5 +1,6 @@
 //! The daemon as its owner's tools see it: the control API's requests, answered from the loop.
 
+mod bring;
 mod files;
 mod submit;
 

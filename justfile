@@ -48,6 +48,10 @@ real *args:
 generated:
     cargo test --release --locked -p pocketmesh-sandbox --test sandbox -- --ignored generated
 
+# A gibibyte of text, counted on four peers: minutes, and some gigabytes of disk.
+large:
+    cargo test --release --locked --workspace --test processes -- --ignored --nocapture a_gibibyte
+
 # The binary that is handed out.
 dist:
     cargo build --profile dist --locked --bin pocketmesh

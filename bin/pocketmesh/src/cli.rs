@@ -160,7 +160,7 @@ pub struct Run {
     #[arg(value_name = "PROG.wasm")]
     pub program: PathBuf,
     /// SRC: for the tasks' standard input, a file, a folder with all files in it, a pattern such as 'logs/*.txt', `-` for this
-    /// command's, or the id of a blob that the daemon has. SRC:DST: a file or folder that each task finds as
+    /// command's, or the id of a blob that the daemon or a peer of its has. SRC:DST: a file or folder that each task finds as
     /// /in/DST; without a DST after the colon, a file, or what is in a folder, lies in /in itself. May be repeated
     #[arg(short, long, value_name = "SRC[:DST]")]
     pub input: Vec<PathBuf>,

@@ -16,6 +16,9 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 /// Bytes read and sent at once.
 const CHUNK_BYTES: usize = 64 << 10;
 
+/// Of a source's name, told to the daemon: there may be thousands of them.
+const NAME_CHARS_MAX: usize = 40;
+
 /// A program file whose first bytes are right.
 #[derive(Debug)]
 pub struct Program {
@@ -192,7 +195,10 @@ impl Source {
     pub fn name(&self) -> String {
         match self {
             Self::Stdin => "-".into(),
-            Self::File(path) => path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned(),
+            Self::File(path) => {
+                let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+                name.chars().take(NAME_CHARS_MAX).collect()
+            }
             Self::Blob(blob) => blob.to_string(),
         }
     }

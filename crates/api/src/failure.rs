@@ -147,8 +147,8 @@ pub enum Refusal {
         /// The largest allowed.
         max: u64,
     },
-    /// A blob named in the request is not on this peer.
-    #[error("the blob {0} is not on this peer: upload it first")]
+    /// A blob named in the request is not on this peer, nor on one that is connected.
+    #[error("the blob {0} is neither on this peer nor on one that is connected: upload it first")]
     NoBlob(pocketmesh_types::BlobId),
     /// A blob that was named has another length.
     #[error("the blob {blob} has {is} bytes and not {said}: did the file change while it was uploaded?")]

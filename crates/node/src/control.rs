@@ -1,6 +1,7 @@
 //! The daemon as its owner's tools see it: the control API's requests, answered from the loop.
 
 mod blobs;
+mod bring;
 mod files;
 mod submit;
 

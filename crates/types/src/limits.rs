@@ -20,8 +20,8 @@ pub const BLOB_BYTES_MAX: u64 = 1 << 30;
 pub const CBOR_DEPTH_MAX: usize = 16;
 /// Tasks of a job; they are held as ranges, not rows.
 pub const TASKS_PER_JOB_MAX: u32 = 10_000_000;
-/// Blobs that one job's inputs are cut from: their list is read as a whole, 4 MB of it.
-pub const SOURCES_PER_JOB_MAX: usize = 100_000;
+/// Blobs that one job's inputs are cut from: they are named in one request, and their list is read as a whole.
+pub const SOURCES_PER_JOB_MAX: usize = 20_000;
 /// Tasks named in one message: keeps one message's work under a few milliseconds.
 pub const TASKS_PER_MESSAGE_MAX: usize = 1024;
 /// Name, arguments and environment of a job together: they travel in every lease.

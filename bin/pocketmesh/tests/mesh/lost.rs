@@ -90,3 +90,21 @@ fn a_worker_whose_disk_is_full_costs_no_task() {
     assert_eq!(words, text.split_whitespace().count() as u64);
     drop(worker);
 }
+
+#[test]
+fn an_input_that_another_peer_has_is_fetched_and_one_that_nobody_has_is_refused() {
+    let mesh = Testnet::start(3);
+    let (input, out) = (mesh.dir().join("text"), mesh.dir().join("out"));
+    let text = text(20_000);
+    fs::write(&input, &text).expect("written");
+    let (path, folder) = (input.to_string_lossy(), out.to_string_lossy());
+    mesh.ok(2, &["run", &guest("wordcount"), "-i", &path, "--split", "lines=5000"]);
+    let blob = blake3::hash(text.as_bytes()).to_string();
+    mesh.ok(1, &["run", &guest("wordcount"), "-i", &blob, "--split", "lines=5000", "-o", &folder]);
+    let stdout = fs::read_to_string(out.join("stdout")).expect("a result");
+    let words: u64 = stdout.lines().filter_map(|line| line.split_whitespace().next()?.parse::<u64>().ok()).sum();
+    assert_eq!(words, text.split_whitespace().count() as u64);
+    let nobody = "ab".repeat(32);
+    let said = mesh.fails(1, 1, &["run", &guest("wordcount"), "-i", &nobody, "--split", "lines=5000"]);
+    assert!(said.contains("neither on this peer nor on one that is connected"), "{said}");
+}

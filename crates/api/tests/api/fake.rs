@@ -231,6 +231,9 @@ impl Control for Fake {
         if which == Which::Provisional {
             return Ok(stream::iter([Ok(Chunk::from("held"))]).boxed());
         }
+        if which == Which::SoFar {
+            return Ok(stream::iter([Ok(Chunk::from("so far"))]).boxed());
+        }
         let mut chunks: Vec<std::io::Result<Chunk>> = (0..100u8).map(|n| Ok(Chunk::from(vec![n; 100_000]))).collect();
         if self.broken_disk {
             chunks.insert(50, Err(std::io::Error::other("bad sector")));

@@ -184,6 +184,8 @@ async fn held_results_come_only_when_they_are_asked_for() {
     let Running { client, .. } = &Running::start();
     let bytes = read(client.job_stdout("020202", Which::Provisional).await.expect("a stream")).await.expect("read");
     assert_eq!(bytes, b"held");
+    let bytes = read(client.job_stdout("020202", Which::SoFar).await.expect("a stream")).await.expect("read");
+    assert_eq!(bytes, b"so far");
 }
 
 #[tokio::test]

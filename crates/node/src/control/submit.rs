@@ -164,6 +164,7 @@ async fn divide(desk: &Desk, input: &Input) -> Answer<Divided> {
             Ok(Divided { tasks, first_index: start, cut: None })
         }
         Input::Split { sources, split: how } => {
+            super::bring::bring(desk, sources).await?;
             let (store, sources, how) = (desk.store.clone(), sources.clone(), *how);
             let split = tokio::task::spawn_blocking(move || split::split(&store, &sources, how));
             let cut = split.await.map_err(Failure::internal)?.map_err(refusal_of)?;

@@ -62,10 +62,14 @@ pub const SEND_QUEUE_MESSAGES_MAX: usize = 4096;
 /// Results at the end of a window whose price is held back until the window is final: with L = 20 prices to lose, checking one
 /// result in twenty makes a cheat a losing game (g ÷ (g + L) ≈ 5 %).
 pub const HOLD_BACK_TASKS: u32 = 20;
-/// Tasks of one slice, and so of one receipt: what a worker has at stake beside the hold-back.
-pub const SLICE_TASKS_MAX: u32 = 1024;
-/// Ranges of tasks that one receipt names: 256 of them take 2.8 KiB.
-pub const RECEIPT_RANGES_MAX: usize = 256;
+/// Tasks of one slice, and so of one receipt: what a worker has at stake beside the hold-back. However they are scattered, their
+/// ranges take 2.8 KiB at most.
+pub const SLICE_TASKS_MAX: u32 = 256;
+/// Tasks of a slice unless a lease says otherwise: half a second of work on a thread of short tasks, and a signature costs nothing beside it. Guess.
+pub const SLICE_TASKS_DEFAULT: u32 = 64;
+/// What one counterparty may ever be promised, or promise, in atto-credits: 10¹² credits. With at most so many counterparties and four
+/// accounts with each, no sum over all of them overflows, so nobody can stop our books by promising the moon.
+pub const BALANCE_MAX: u128 = 1 << 100;
 /// A receipt, voucher or quittance with its signature.
 pub const STATEMENT_BYTES_MAX: usize = 4 << 10;
 /// Receipts that one voucher pays at once; a message carries them and the voucher.

@@ -74,7 +74,7 @@ pub enum Wrong {
     #[error("there are {max} lanes with this peer already", max = limits::LANES_PER_PEER_MAX)]
     TooManyLanes,
     /// A quittance for a voucher that was never given.
-    #[error("it acknowledges {found}, and {given} were promised")]
+    #[error("it acknowledges {found} atto-credits, and {given} were promised", found = .found.0, given = .given.0)]
     Quittance {
         /// What was promised.
         given: Credits,
@@ -226,6 +226,30 @@ impl Accounts {
                 Ok(Applied::Now)
             }
         }
+    }
+
+    /// Whether a payment, of ours or to us, would be taken. Asked before it goes to the disk: what is there must follow.
+    pub fn check_payment(&self, payment: &Opened) -> Result<Applied, Wrong> {
+        self.check_running()?;
+        let Voucher { client, payee, lane, .. } = payment.voucher;
+        let (other, before, lanes) = match (client == self.me, payee == self.me) {
+            (true, false) => {
+                let lanes = self.given.get(&payee);
+                (
+                    payee,
+                    lanes.and_then(|lanes| lanes.get(&lane.0)).map(|(lane, _)| lane),
+                    lanes.map_or(0, BTreeMap::len),
+                )
+            }
+            (false, true) => {
+                let lanes = self.received.get(&client);
+                (client, lanes.and_then(|lanes| lanes.get(&lane.0)), lanes.map_or(0, BTreeMap::len))
+            }
+            _ => return Err(Wrong::Parties),
+        };
+        check_lanes(before.is_none(), lanes)?;
+        let step = self.next_step(before.unwrap_or(&Lane::default()), other, payment)?;
+        Ok(if step.is_some() { Applied::Now } else { Applied::Before })
     }
 
     fn on_paid(&mut self, payment: &Opened) -> Result<Applied, Wrong> {

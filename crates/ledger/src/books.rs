@@ -86,7 +86,7 @@ pub enum Refused {
     #[error("a balance would be larger than can be counted")]
     Overflow,
     /// More would be taken out of an account than is in it.
-    #[error("an account holds {held} and {asked} were to be taken out")]
+    #[error("an account holds {held} atto-credits, and {asked} were to be taken out", held = .held.0, asked = .asked.0)]
     Short {
         /// What is in it, less what is reserved.
         held: Credits,
@@ -108,7 +108,7 @@ pub enum Refused {
     #[error("the reservation is over")]
     Over,
     /// More was to be posted than was reserved.
-    #[error("{0} were reserved, and more was to be posted")]
+    #[error("{reserved} atto-credits were reserved, and more was to be posted", reserved = .0.0)]
     AboveReservation(Credits),
     /// Too many reservations with this peer.
     #[error("{max} reservations are open with this peer", max = limits::RESERVATIONS_PER_PEER_MAX)]

@@ -25,7 +25,7 @@ pub enum Step {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Broken {
     /// It promises less than was promised before, or as much with another root.
-    #[error("its sum is {found}, and {before} were promised before")]
+    #[error("its sum is {found} atto-credits, and {before} were promised before", found = .found.0, before = .before.0)]
     NotMonotone {
         /// What was promised before.
         before: Credits,
@@ -33,7 +33,7 @@ pub enum Broken {
         found: Credits,
     },
     /// It does not come to what the receipts come to.
-    #[error("its sum is {found}, and its receipts come to {expected}")]
+    #[error("its sum is {found} atto-credits, and its receipts come to {expected} with what was before", found = .found.0, expected = .expected.0)]
     Sum {
         /// What it should say.
         expected: Credits,

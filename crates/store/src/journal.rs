@@ -4,8 +4,6 @@
 //! syncs one batch, the next gathers, so a lone record is synced at once and many share a sync. After a failed write or
 //! sync it never acknowledges again, and never retries: only a new start finds out what the disk holds.
 
-#[cfg(test)]
-mod crashes;
 mod log;
 mod mark;
 mod replay;

@@ -81,7 +81,7 @@ pub const RESERVATIONS_PER_PEER_MAX: usize = 4 * LEASES_PER_WORKER_MAX;
 /// Lanes of vouchers with one peer, each way: one in use, and the ones that a lost journal leaves behind.
 pub const LANES_PER_PEER_MAX: usize = 4;
 /// Jobs of one peer, or of ours with one peer, whose paid seats are remembered at once.
-pub const JOBS_PER_PEER_MAX: usize = 64;
+pub const JOBS_PER_PEER_MAX: usize = 4 * LEASES_PER_WORKER_MAX;
 /// Public prefixes whose allowance is counted at once; a full bucket is forgotten first. Beyond it there is no allowance.
 pub const ALLOWANCE_BUCKETS_MAX: usize = 1 << 14;
 

@@ -7,8 +7,10 @@
 mod memory;
 mod money;
 
-use super::{FILE_NAME, Mark, OpenError, Recovered, log::Log, open_in};
-use crate::atomic_file::{self, Access};
+use crate::{
+    atomic_file::{self, Access},
+    journal::{FILE_NAME, Mark, OpenError, Recovered, log::Log, open_in},
+};
 use memory::{Call, Dice, How, Image, Memory, MemoryFile, after_crash};
 use money::{Balance, Business, ME, balances, fold};
 use pocketmesh_ledger::{Accounts, journal::Chain};
@@ -77,7 +79,7 @@ fn workload() -> Done {
         payloads.push(payload);
         accounts.push(balances(&business.accounts));
         batch += 1;
-        if batch >= 1 + dice.below(3) || operation == OPERATIONS - 1 {
+        if batch > dice.below(3) || operation == OPERATIONS - 1 {
             batch = 0;
             written.push((files.calls_count() + 1, payloads.len()));
             log.commit().unwrap();

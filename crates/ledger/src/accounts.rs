@@ -11,7 +11,8 @@ use crate::{
 };
 use alloc::{collections::BTreeMap, string::String, vec::Vec};
 use pocketmesh_types::{
-    Credits, Instant, JobId, PeerId, Quittance, RangeSet, Receipt, ReceiptId, Voucher, limits, payment::Invalid,
+    Credits, Instant, JobId, PeerId, Quittance, RangeSet, Receipt, ReceiptId, TaskIndex, Voucher, limits,
+    payment::Invalid,
 };
 
 /// The accounts of one peer.
@@ -173,6 +174,11 @@ impl Accounts {
     /// A client's lane of vouchers to us.
     pub fn received(&self, client: &PeerId, lane: pocketmesh_types::Lane) -> Lane {
         self.received.get(client).and_then(|lanes| lanes.get(&lane.0)).cloned().unwrap_or_default()
+    }
+
+    /// Whether a seat of a worker of ours was paid or forfeited: what is delivered and is not is still owed after a restart.
+    pub fn is_seat_taken(&self, worker: &PeerId, job: JobId, task: TaskIndex) -> bool {
+        self.seats.is_taken(worker, job, *worker, task)
     }
 
     /// Reserves what work under way will cost us, until `expires`.

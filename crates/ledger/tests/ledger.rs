@@ -356,6 +356,26 @@ fn a_failed_journal_stops_all_that_moves_money_and_nothing_else() {
     assert_eq!(accounts.standing(&peer(2)).owed_by_us, Credits(300), "what was there can be read");
 }
 
+#[test]
+fn a_client_of_many_jobs_is_never_turned_away_and_its_payer_closes_them() {
+    let (mut payer, mut payee) = (Accounts::new(peer(1)), Accounts::new(peer(2)));
+    let of = |number: usize| JobId(Hash::of(&number.to_le_bytes()));
+    for number in 0..3 * limits::JOBS_PER_PEER_MAX {
+        let paid = payment(&payer, vec![Receipt { job: of(number), ..receipt(1, 2, 0, vec![(0, 1)], 1) }]);
+        assert_eq!(payer.apply(&Entry::Paid(paid.clone())), Ok(Applied::Now), "job {number}");
+        assert!(payer.is_seat_taken(&peer(2), of(number), 0) && !payer.is_seat_taken(&peer(2), of(number), 1));
+        assert_eq!(payee.apply(&Entry::Received(paid)), Ok(Applied::Now), "job {number}");
+        payer.apply(&Entry::Closed(of(number))).unwrap();
+        assert!(payer.is_seat_taken(&peer(2), of(number), 1), "nothing of it is paid any more");
+    }
+    let open = |number| Receipt { job: of(number), ..receipt(1, 2, 0, vec![(0, 1)], 1) };
+    let last = (9_000..).find(|&number| {
+        let paid = payment(&payer, vec![open(number)]);
+        payer.apply(&Entry::Paid(paid)) == Err(Wrong::Seat { at: 0, source: Taken::TooManyJobs })
+    });
+    assert_eq!(last, Some(9_000 + limits::JOBS_PER_PEER_MAX));
+}
+
 /// A mesh of three that pay each other over a network that loses nothing for ever, and keeps no order.
 #[derive(Debug, Clone)]
 enum Move {

@@ -115,16 +115,24 @@ impl Checker<'_> {
     /// Opens what a crash at `call` has left, crashes again inside of that, and opens again.
     fn crash_at(&mut self, call: usize, how: How) {
         self.points += 1;
-        let image = after_crash(&Image::new(), &self.done.calls[..call], how);
         let place = format!("call {call} ({:?}), {how:?}", self.done.calls.get(call).map(std::mem::discriminant));
-        let files = Memory::of(&image);
+        let before = &self.done.calls[..call];
+        // A killed process leaves the system as it is: what was not synced is still not on the disk when the next one starts.
+        let (image, files) = match how {
+            How::Kept => (Image::new(), Memory::after(before)),
+            _ => {
+                let image = after_crash(&Image::new(), before, how);
+                (image.clone(), Memory::of(&image))
+            }
+        };
+        let begun = files.calls_count();
         let Some(first) = self.check(&files, call, &place) else { return };
         let calls = files.calls();
-        for inner in 0..=calls.len() {
+        for inner in begun..=calls.len() {
             for how in [How::Lost, How::Torn(call as u64 + 13)] {
                 self.inner_points += 1;
                 let again = Memory::of(&after_crash(&image, &calls[..inner], how));
-                let place = format!("{place}, then call {inner} of the recovery, {how:?}");
+                let place = format!("{place}, then call {} of the recovery, {how:?}", inner - begun);
                 let Some(second) = self.check(&again, call, &place) else { continue };
                 if inner == calls.len() && second.payloads.len() != first.payloads.len() {
                     self.violation(&place, "what one recovery found, the next did not");

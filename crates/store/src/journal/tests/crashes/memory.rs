@@ -69,6 +69,28 @@ impl Memory {
         Self(Arc::new(Mutex::new(state)))
     }
 
+    /// A file system on which these calls were made, and that goes on: the process is gone, what it wrote is not on the disk yet.
+    pub fn after(calls: &[Call]) -> Self {
+        let mut state = State { calls: calls.to_vec(), ..State::default() };
+        for call in calls {
+            match call {
+                Call::Create(path, inode) => {
+                    state.bytes.push(Vec::new());
+                    state.names.insert(path.clone(), *inode);
+                }
+                Call::Write(inode, at, bytes) => put(&mut state.bytes[*inode], *at, bytes),
+                Call::Cut(inode, len) => state.bytes[*inode].truncate(*len),
+                Call::Rename(from, to) => {
+                    let inode = state.names.remove(from).unwrap();
+                    state.names.insert(to.clone(), inode);
+                }
+                Call::Remove(path) => drop(state.names.remove(path)),
+                Call::Sync(_) | Call::SyncFolder => {}
+            }
+        }
+        Self(Arc::new(Mutex::new(state)))
+    }
+
     /// All calls so far.
     pub fn calls(&self) -> Vec<Call> {
         self.0.lock().unwrap().calls.clone()

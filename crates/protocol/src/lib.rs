@@ -18,6 +18,7 @@ pub mod offers;
 pub mod peer;
 pub mod record;
 pub mod reputation;
+pub mod settlement;
 pub mod timers;
 pub mod verification;
 

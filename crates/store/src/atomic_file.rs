@@ -3,12 +3,10 @@
 //! Written beside their place under another name, synced, renamed, and the folder synced: after any crash the old file
 //! or the new one is there, never a mixture. Not for anything large or written often.
 
-use rustix::fs::{CWD, RenameFlags, renameat_with};
+use crate::files::{Files, OpenFile, System, write_all};
 use std::{
     ffi::OsString,
-    fs::{self, File, OpenOptions},
-    io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
+    io,
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
 };
@@ -24,38 +22,43 @@ pub enum Access {
 
 /// Puts `bytes` at `path`, in place of what was there.
 pub fn replace(path: &Path, bytes: &[u8], access: Access) -> io::Result<()> {
-    let fresh = write_beside(path, bytes, access)?;
-    finish(path, &fresh, fs::rename(&fresh, path))
+    replace_in(&System, path, bytes, access)
 }
 
 /// Puts `bytes` at `path`; [`io::ErrorKind::AlreadyExists`] if there is a file already, which is then left alone. Of
 /// several callers at once exactly one succeeds.
 pub fn create(path: &Path, bytes: &[u8], access: Access) -> io::Result<()> {
-    let fresh = write_beside(path, bytes, access)?;
-    let renamed = renameat_with(CWD, &fresh, CWD, path, RenameFlags::NOREPLACE);
-    finish(path, &fresh, renamed.map_err(io::Error::from))
+    create_in(&System, path, bytes, access)
 }
 
 /// Makes the names in a folder durable: a file's own sync does not cover its name.
 pub fn sync_folder(path: &Path) -> io::Result<()> {
-    File::open(path)?.sync_all()
+    System.sync_folder(path)
 }
 
-fn write_beside(path: &Path, bytes: &[u8], access: Access) -> io::Result<PathBuf> {
+/// [`replace`] in any file system.
+pub(crate) fn replace_in(files: &impl Files, path: &Path, bytes: &[u8], access: Access) -> io::Result<()> {
+    let fresh = write_beside(files, path, bytes, access)?;
+    finish(files, path, &fresh, files.rename(&fresh, path))
+}
+
+/// [`create`] in any file system.
+pub(crate) fn create_in(files: &impl Files, path: &Path, bytes: &[u8], access: Access) -> io::Result<()> {
+    let fresh = write_beside(files, path, bytes, access)?;
+    finish(files, path, &fresh, files.rename_new(&fresh, path))
+}
+
+fn write_beside(files: &impl Files, path: &Path, bytes: &[u8], access: Access) -> io::Result<PathBuf> {
     let fresh = name_beside(path)?;
-    let mode = match access {
-        Access::Owner => 0o600,
-        Access::Everyone => 0o666,
-    };
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&fresh)?;
-    let written = file.write_all(bytes).and_then(|()| file.sync_all());
-    written.inspect_err(|_| discard(&fresh))?;
+    let mut file = files.create(&fresh, access)?;
+    let written = write_all(&mut file, bytes).and_then(|()| file.sync_all());
+    written.inspect_err(|_| discard(files, &fresh))?;
     Ok(fresh)
 }
 
-fn finish(path: &Path, fresh: &Path, renamed: io::Result<()>) -> io::Result<()> {
-    renamed.inspect_err(|_| discard(fresh))?;
-    sync_folder(folder_of(path))
+fn finish(files: &impl Files, path: &Path, fresh: &Path, renamed: io::Result<()>) -> io::Result<()> {
+    renamed.inspect_err(|_| discard(files, fresh))?;
+    files.sync_folder(folder_of(path))
 }
 
 /// A name that no other process or thread uses now. One that a crashed process left is never in the way: its number
@@ -78,14 +81,14 @@ fn folder_of(path: &Path) -> &Path {
 }
 
 /// The error that led here is the one to report, not that of tidying up.
-fn discard(fresh: &Path) {
-    let _ = fs::remove_file(fresh);
+fn discard(files: &impl Files, fresh: &Path) {
+    let _ = files.remove(fresh);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
+    use std::{fs, os::unix::fs::PermissionsExt};
 
     fn names(folder: &Path) -> Vec<OsString> {
         fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect()

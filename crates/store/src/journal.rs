@@ -4,21 +4,26 @@
 //! syncs one batch, the next gathers, so a lone record is synced at once and many share a sync. After a failed write or
 //! sync it never acknowledges again, and never retries: only a new start finds out what the disk holds.
 
-mod disk;
+mod log;
+mod mark;
 mod replay;
 #[cfg(test)]
 mod tests;
 mod writer;
 
-use crate::{FolderLock, atomic_file};
-use disk::Disk;
+pub use mark::{BehindMark, Mark};
+
+use crate::{
+    FolderLock, atomic_file,
+    files::{Disk, Files, System},
+};
+use log::Log;
 use pocketmesh_ledger::journal::{Chain, Header, PAYLOAD_BYTES_MAX, ReadError};
 use pocketmesh_types::Hash;
 use std::{
     error::Error,
-    fs::OpenOptions,
     io,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc, OnceLock,
         atomic::{AtomicUsize, Ordering},
@@ -161,17 +166,9 @@ impl Journal {
         context: Hash,
         replay: impl FnMut(u64, &[u8]) -> Result<(), Box<dyn Error + Send + Sync>>,
     ) -> Result<Opened, OpenError> {
-        let path = folder.path().join(FILE_NAME);
-        let io_error = |source| OpenError::Io { path: path.clone(), source };
-        let created = !path.try_exists().map_err(io_error)?;
-        if created {
-            let header = Header { context, genesis: Hash(random()?), first_sequence: 0 }.encode();
-            atomic_file::create(&path, &header, atomic_file::Access::Owner).map_err(io_error)?;
-        }
-        let file = OpenOptions::new().read(true).write(true).open(&path).map_err(io_error)?;
-        let (recovered, chain) = replay::replay(&file, context, replay).map_err(|error| error.at(&path))?;
-        let recovered = Recovered { created, ..recovered };
-        let (journal, events) = Self::start(file, chain, Some(folder.clone())).map_err(io_error)?;
+        let (file, recovered, chain) = open_in(&System, folder.path(), context, replay)?;
+        let (journal, events) = Self::start(file, chain, Some(folder.clone()))
+            .map_err(|source| OpenError::Io { path: folder.path().join(FILE_NAME), source })?;
         Ok(Opened { journal, events, recovered })
     }
 
@@ -202,7 +199,8 @@ impl Journal {
         let (queue, queued) = mpsc::channel(QUEUE_RECORDS_MAX);
         let (sender, events) = mpsc::channel(EVENTS_MAX);
         let shared = Arc::new(Shared::default());
-        Writer { disk, chain, queue: queued, events: sender, shared: shared.clone(), folder }.spawn()?;
+        let log = Log::new(disk, chain);
+        Writer { log, queue: queued, events: sender, shared: shared.clone(), folder }.spawn()?;
         Ok((Self { queue, shared }, Events(events)))
     }
 
@@ -222,6 +220,25 @@ impl Events {
     pub fn blocking_recv(&mut self) -> Option<Event> {
         self.0.blocking_recv()
     }
+}
+
+/// Opens the journal of a folder in any file system, or makes one there.
+fn open_in<F: Files>(
+    files: &F,
+    folder: &Path,
+    context: Hash,
+    replay: impl FnMut(u64, &[u8]) -> Result<(), Box<dyn Error + Send + Sync>>,
+) -> Result<(F::File, Recovered, Chain), OpenError> {
+    let path = folder.join(FILE_NAME);
+    let io_error = |source| OpenError::Io { path: path.clone(), source };
+    let created = !files.exists(&path).map_err(io_error)?;
+    if created {
+        let header = Header { context, genesis: Hash(random()?), first_sequence: 0 }.encode();
+        atomic_file::create_in(files, &path, &header, atomic_file::Access::Owner).map_err(io_error)?;
+    }
+    let mut file = files.open(&path).map_err(io_error)?;
+    let (recovered, chain) = replay::replay(&mut file, context, replay).map_err(|error| error.at(&path))?;
+    Ok((file, Recovered { created, ..recovered }, chain))
 }
 
 fn random() -> Result<[u8; 32], OpenError> {

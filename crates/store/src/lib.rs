@@ -6,6 +6,7 @@
 //! here knows what a record means.
 
 pub mod atomic_file;
+mod files;
 mod folder_lock;
 pub mod index;
 pub mod journal;

@@ -29,6 +29,11 @@ impl Credits {
     pub fn checked_add(self, other: Self) -> Option<Self> {
         self.0.checked_add(other.0).map(Self)
     }
+
+    /// The difference, if it is not below nothing.
+    pub fn checked_sub(self, other: Self) -> Option<Self> {
+        self.0.checked_sub(other.0).map(Self)
+    }
 }
 
 const ATTO_PER_CREDIT: u128 = 1_000_000_000_000_000_000;

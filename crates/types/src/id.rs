@@ -131,6 +131,10 @@ ids! {
     LeaseId
     /// A claim, by the hash of its signed bytes.
     ClaimId
+    /// A receipt, by the hash of its signed bytes.
+    ReceiptId
+    /// A voucher, by the hash of its signed bytes.
+    VoucherId
     /// An execution profile: engine version and configuration. Only outcomes of equal profiles are compared.
     ProfileId
     /// A network, by the hash of its name.

@@ -67,6 +67,32 @@ pub const CONNECTIONS_PENDING_MAX: u32 = 32;
 /// Messages waiting for one peer's stream; when full, the peer is too slow and is disconnected.
 pub const SEND_QUEUE_MESSAGES_MAX: usize = 4096;
 
+/// Results at the end of a window whose price is held back until the window is final: with L = 20 prices to lose, checking one
+/// result in twenty makes a cheat a losing game (g ÷ (g + L) ≈ 5 %).
+pub const HOLD_BACK_TASKS: u32 = 20;
+/// Tasks of one slice, and so of one receipt: what a worker has at stake beside the hold-back. However they are scattered, their
+/// ranges take 2.8 KiB at most.
+pub const SLICE_TASKS_MAX: u32 = 256;
+/// Tasks of a slice unless a lease says otherwise: half a second of work on a thread of short tasks, and a signature costs nothing beside it. Guess.
+pub const SLICE_TASKS_DEFAULT: u32 = 64;
+/// What one counterparty may ever be promised, or promise, in atto-credits: 10¹² credits. With at most so many counterparties and four
+/// accounts with each, no sum over all of them overflows, so nobody can stop our books by promising the moon.
+pub const BALANCE_MAX: u128 = 1 << 100;
+/// A receipt, voucher or quittance with its signature.
+pub const STATEMENT_BYTES_MAX: usize = 4 << 10;
+/// Receipts that one voucher pays at once; a message carries them and the voucher.
+pub const RECEIPTS_PER_VOUCHER_MAX: usize = 64;
+/// Peers with whom there is an account: 64 Ki of them take some 60 MiB at worst. Beyond it, strangers are not served on credit.
+pub const COUNTERPARTIES_MAX: usize = 1 << 16;
+/// Reservations open with one peer: one for each lease either way, and room for the next ones.
+pub const RESERVATIONS_PER_PEER_MAX: usize = 4 * LEASES_PER_WORKER_MAX;
+/// Lanes of vouchers with one peer, each way: one in use, and the ones that a lost journal leaves behind.
+pub const LANES_PER_PEER_MAX: usize = 4;
+/// Jobs of one peer, or of ours with one peer, whose paid seats are remembered at once.
+pub const JOBS_PER_PEER_MAX: usize = 4 * LEASES_PER_WORKER_MAX;
+/// Public prefixes whose allowance is counted at once; a full bucket is forgotten first. Beyond it there is no allowance.
+pub const ALLOWANCE_BUCKETS_MAX: usize = 1 << 14;
+
 /// How far another's wall clock may be from ours before its statements are stale.
 pub const CLOCK_SKEW: Duration = Duration::from_secs(120);
 /// The longest life of an offer.

@@ -43,10 +43,10 @@ impl RangeSet {
 
     /// Adds every number of a half-open range that touches none in the set but by its ends; says whether that held.
     pub fn insert_range(&mut self, range: Range<u32>) -> bool {
-        let Range { start, end } = range;
-        if start >= end || self.ranges.range(..end).next_back().is_some_and(|(_, &before)| before > start) {
-            return start >= end;
+        if range.is_empty() || !self.is_disjoint(range.clone()) {
+            return range.is_empty();
         }
+        let Range { start, end } = range;
         let first = match self.ranges.range(..start).next_back() {
             Some((&first, &before)) if before == start => first,
             _ => start,
@@ -55,6 +55,12 @@ impl RangeSet {
         self.ranges.insert(first, last);
         self.len += end - start;
         true
+    }
+
+    /// Whether no number of a half-open range is in the set.
+    pub fn is_disjoint(&self, range: Range<u32>) -> bool {
+        let Range { start, end } = range;
+        start >= end || self.ranges.range(..end).next_back().is_none_or(|(_, &before)| before <= start)
     }
 
     /// Takes `value` out; says whether it was in.

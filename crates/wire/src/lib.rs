@@ -11,7 +11,9 @@ pub mod envelope;
 pub mod message;
 pub mod scan;
 pub mod sign;
+pub mod statement;
 
 pub use envelope::{Envelope, OpenError, Verified};
 pub use message::{Kind, Message};
 pub use sign::{Key, Signer, Strict, Verifier};
+pub use statement::Payment;

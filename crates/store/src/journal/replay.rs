@@ -1,14 +1,10 @@
 //! Reading a journal back when it is opened, and cutting off what a crash tore.
 
 use super::{OpenError, Recovered};
+use crate::files::OpenFile;
 use pocketmesh_ledger::journal::{Chain, End, ReadError, Reader};
 use pocketmesh_types::Hash;
-use std::{
-    error::Error,
-    fs::File,
-    io::{self, Read, Seek, SeekFrom},
-    path::Path,
-};
+use std::{error::Error, io, path::Path};
 
 /// Read at once: large enough for sequential speed, small enough for a phone.
 const PIECE_BYTES: usize = 256 << 10;
@@ -46,11 +42,11 @@ impl From<ReadError> for ReplayError {
 
 /// Hands every record to `replay`, cuts off a torn tail, and leaves the file ready for the chain's next frame.
 pub(super) fn replay(
-    mut file: &File,
+    file: &mut impl OpenFile,
     context: Hash,
     mut replay: impl FnMut(u64, &[u8]) -> Result<(), Box<dyn Error + Send + Sync>>,
 ) -> Result<(Recovered, Chain), ReplayError> {
-    settle(file)?;
+    file.settle()?;
     let mut reader = Reader::new(context);
     let mut records = 0;
     let mut piece = vec![0; PIECE_BYTES];
@@ -69,18 +65,10 @@ pub(super) fn replay(
     let End { chain, good_bytes, torn_bytes } = reader.finish()?;
     if torn_bytes > 0 {
         tracing::warn!(good_bytes, torn_bytes, "cut off a batch that was being written when the daemon stopped");
-        file.set_len(good_bytes)?;
+        file.cut(good_bytes)?;
         file.sync_all()?;
     }
-    file.seek(SeekFrom::Start(good_bytes))?;
+    file.seek(good_bytes)?;
     let (next_sequence, value) = (chain.next_sequence(), chain.value());
     Ok((Recovered { records, truncated_bytes: torn_bytes, next_sequence, chain: value, created: false }, chain))
-}
-
-/// Makes what is read now be what is on the disk: specs/journal.md §5.2.
-fn settle(file: &File) -> io::Result<()> {
-    file.sync_all()?;
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed)?;
-    Ok(())
 }

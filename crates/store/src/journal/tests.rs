@@ -1,5 +1,7 @@
 //! The writer over disks that fail: nothing is acknowledged that is not synced, and nothing at all after a failure.
 
+mod crashes;
+
 use super::*;
 use pocketmesh_ledger::journal::Reader;
 use std::sync::{Condvar, Mutex};

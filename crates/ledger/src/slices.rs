@@ -1,0 +1,50 @@
+//! Slices and the hold-back: what is paid when, and what each side has at stake. specs/settlement.md §4.
+//!
+//! [`Payer`] is the client's half, [`Earner`] the worker's; one of each for a lease. Neither believes the other: the earner stops
+//! when one slice and the hold-back are unpaid, the payer pays no window before those before it are final. Nobody talks here.
+
+mod earner;
+mod payer;
+
+pub use earner::{Dispute, Earner};
+pub use payer::{Payer, Slice, WindowId};
+
+use pocketmesh_types::{Fuel, Hash, TaskIndex, limits};
+
+/// What client and worker agree on with a lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Terms {
+    /// Results that are paid together, 1 to [`limits::SLICE_TASKS_MAX`].
+    pub slice_tasks: u32,
+    /// Results at the end of a window that are paid only once it is final.
+    pub hold_back_tasks: u32,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self { slice_tasks: limits::SLICE_TASKS_DEFAULT, hold_back_tasks: limits::HOLD_BACK_TASKS }
+    }
+}
+
+impl Terms {
+    /// Whether they can be kept: the slice fits a receipt, and no more is held back than these rules say.
+    pub fn are_fair(&self) -> bool {
+        (1..=limits::SLICE_TASKS_MAX).contains(&self.slice_tasks) && self.hold_back_tasks <= limits::HOLD_BACK_TASKS
+    }
+
+    /// The most executions, finished or begun, that a worker has unpaid: one slice and the hold-back.
+    pub fn exposure_tasks(&self) -> usize {
+        self.slice_tasks as usize + self.hold_back_tasks as usize
+    }
+}
+
+/// One result, as far as payment is concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Row {
+    /// Which task.
+    pub task: TaskIndex,
+    /// What it took.
+    pub fuel: Fuel,
+    /// The digest of its outcome.
+    pub digest: Hash,
+}

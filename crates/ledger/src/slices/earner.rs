@@ -1,0 +1,115 @@
+//! The worker's half: what it has at stake, and whether a receipt says what was delivered.
+
+use super::{Row, Terms};
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    vec::Vec,
+};
+use pocketmesh_types::{Credits, Fuel, Price, Receipt, TaskIndex, merkle};
+
+/// What one lease owes its worker.
+#[derive(Debug, Clone)]
+pub struct Earner {
+    terms: Terms,
+    price: Price,
+    /// Executions under way.
+    begun: BTreeSet<TaskIndex>,
+    /// Delivered and not paid.
+    unpaid: BTreeMap<TaskIndex, Row>,
+}
+
+/// Why a receipt is not one for this lease's work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Dispute {
+    /// Another price than the lease's.
+    #[error("it says price {found}, and the lease says {leased}", found = .found.0, leased = .leased.0)]
+    Price {
+        /// What it says.
+        found: Price,
+        /// What was agreed on.
+        leased: Price,
+    },
+    /// A task that was not delivered, or is paid.
+    #[error("task {0} was not delivered, or is paid")]
+    Task(TaskIndex),
+    /// Another sum of fuel.
+    #[error("it says fuel {found}, and its tasks took {delivered}", found = .found.0, delivered = .delivered.0)]
+    Fuel {
+        /// What it says.
+        found: Fuel,
+        /// What was delivered.
+        delivered: Fuel,
+    },
+    /// Other results.
+    #[error("its results are not those that were delivered")]
+    Results,
+}
+
+impl Earner {
+    /// A lease on these terms, under which nothing was begun.
+    pub fn new(terms: Terms, price: Price) -> Self {
+        Self { terms, price, begun: BTreeSet::new(), unpaid: BTreeMap::new() }
+    }
+
+    /// Whether another execution may begin: not if a slice and the hold-back are unpaid.
+    pub fn may_begin(&self) -> bool {
+        self.begun.len() + self.unpaid.len() < self.terms.exposure_tasks()
+    }
+
+    /// An execution begins, if it may and is not one already done.
+    pub fn begin(&mut self, task: TaskIndex) -> bool {
+        self.may_begin() && !self.unpaid.contains_key(&task) && self.begun.insert(task)
+    }
+
+    /// It came to nothing, or was given back.
+    pub fn abandon(&mut self, task: TaskIndex) {
+        self.begun.remove(&task);
+    }
+
+    /// Its result is delivered.
+    pub fn deliver(&mut self, row: Row) {
+        if self.begun.remove(&row.task) {
+            self.unpaid.insert(row.task, row);
+        }
+    }
+
+    /// Whether a receipt says what was delivered and is not paid.
+    pub fn check(&self, receipt: &Receipt) -> Result<(), Dispute> {
+        if receipt.price != self.price {
+            return Err(Dispute::Price { found: receipt.price, leased: self.price });
+        }
+        let mut rows = Vec::new();
+        for task in receipt.tasks.iter().flat_map(|&(start, end)| start..end) {
+            rows.push(self.unpaid.get(&task).ok_or(Dispute::Task(task))?);
+        }
+        let delivered = Fuel(rows.iter().fold(0, |sum: u64, row| sum.saturating_add(row.fuel.0)));
+        if delivered != receipt.fuel {
+            return Err(Dispute::Fuel { found: receipt.fuel, delivered });
+        }
+        let results = merkle::results_root(rows.iter().map(|row| (row.task, row.digest)));
+        if results == receipt.results { Ok(()) } else { Err(Dispute::Results) }
+    }
+
+    /// A receipt that was checked is paid: its voucher is on disk.
+    pub fn on_paid(&mut self, receipt: &Receipt) {
+        for task in receipt.tasks.iter().flat_map(|&(start, end)| start..end) {
+            self.unpaid.remove(&task);
+        }
+    }
+
+    /// The client has voided what was not paid.
+    pub fn on_void(&mut self) {
+        self.unpaid.clear();
+    }
+
+    /// What was delivered and is not paid, in atto-credits.
+    pub fn at_stake(&self) -> Credits {
+        let costs = self.unpaid.values().map(|row| self.price.cost(row.fuel));
+        costs.fold(Credits::default(), |sum, cost| sum.checked_add(cost).unwrap_or(Credits(u128::MAX)))
+    }
+
+    /// Executions that are begun, and results that are delivered and not paid.
+    pub fn exposed_tasks(&self) -> usize {
+        self.begun.len() + self.unpaid.len()
+    }
+}

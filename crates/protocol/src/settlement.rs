@@ -1,0 +1,251 @@
+//! Who is paid what, when, and what is on the disk before that. specs/settlement.md.
+//!
+//! The client's half ([`client`]) turns slices that are due into receipts and a voucher, has them journalled, and only then sent; one
+//! payment to a payee is on its way at a time, until its quittance is here. The worker's half ([`worker`]) checks a payment against what it
+//! has delivered, has it journalled, and only then relies on it. Nothing here signs, opens a file or knows the time: effects say what
+//! is to be sealed and stored.
+
+mod client;
+mod worker;
+
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    vec::Vec,
+};
+use client::{Out, Paying};
+use pocketmesh_ledger::{
+    Accounts, Entry, Record,
+    accounts::Wrong,
+    driver::SettlementDriver,
+    record::{Content, Open, Opened, Payment, Unreadable},
+    service::{self, Allowances, Applicant, Priority, Unpaid},
+    slices::Dispute,
+};
+use pocketmesh_types::{Bytes, Credits, Instant, JobId, Lane, LeaseId, PeerId, Quittance, Receipt, Statement, Voucher};
+use worker::{Earning, Receiving};
+
+/// Numbers what is on its way to the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct StoreId(pub u64);
+
+/// Something for the caller to do, in this order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Seal these, put them on the disk as [`Content::Paid`], then say [`State::on_paid`] with what was sealed.
+    Pay {
+        /// Comes back.
+        id: StoreId,
+        /// The receipts.
+        receipts: Vec<Receipt>,
+        /// The voucher that pays them.
+        voucher: Voucher,
+    },
+    /// Put this on the disk, then say [`State::on_stored`].
+    Store {
+        /// Comes back.
+        id: StoreId,
+        /// What.
+        content: Content,
+    },
+    /// Send these sealed statements.
+    Send {
+        /// To whom.
+        to: PeerId,
+        /// What.
+        statements: Vec<Bytes>,
+    },
+    /// Seal this and send it.
+    Quit(Quittance),
+    /// Something that people may want to know.
+    Notify(Event),
+}
+
+/// Something that people may want to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A client's receipt is not for what was delivered; it is not taken, and no more is worked for it than was at stake.
+    Disputed {
+        /// Who.
+        client: PeerId,
+        /// Under which lease.
+        lease: LeaseId,
+        /// What is wrong.
+        why: Dispute,
+    },
+    /// A payment does not follow from those before it, or is not one; it is not taken.
+    Refused {
+        /// Whose.
+        peer: PeerId,
+        /// What is wrong.
+        why: Refusal,
+    },
+    /// A payee holds a voucher of ours that our journal knows nothing of: an older copy of it was put back. We go on in another lane.
+    Behind {
+        /// Who.
+        payee: PeerId,
+        /// The lane that is given up.
+        lane: Lane,
+        /// What we know to have promised.
+        ours: Credits,
+        /// What we have promised.
+        theirs: Credits,
+    },
+}
+
+/// Why a payment was not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// It cannot be opened.
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
+    /// It does not follow.
+    #[error(transparent)]
+    Wrong(#[from] Wrong),
+    /// Another's.
+    #[error("it was sent by a peer that it is not between")]
+    Sender,
+    /// The driver does not stand for it.
+    #[error(transparent)]
+    Declined(#[from] pocketmesh_ledger::driver::Declined),
+}
+
+/// All of a peer's payments.
+#[derive(Debug)]
+pub struct State<D> {
+    accounts: Accounts,
+    driver: D,
+    unpaid: Unpaid,
+    allowances: Allowances,
+    /// Leases that we granted.
+    paying: BTreeMap<LeaseId, Paying>,
+    /// Leases that we work under.
+    earning: BTreeMap<LeaseId, Earning>,
+    /// The payment that is on its way to each payee.
+    out: BTreeMap<PeerId, Out>,
+    /// The lane in use with each payee, if it is not the first.
+    lanes: BTreeMap<PeerId, Lane>,
+    /// Payments to us that are on their way to the disk, one from each client.
+    receiving: BTreeMap<PeerId, Receiving>,
+    /// The newest voucher of each client.
+    newest: BTreeMap<PeerId, Bytes>,
+    /// Jobs of ours that are over, once all that is due is paid.
+    closing: BTreeSet<JobId>,
+    effects: Vec<Effect>,
+    next_id: u64,
+}
+
+impl<D: SettlementDriver> State<D> {
+    /// A peer without accounts.
+    pub fn new(me: PeerId, driver: D, unpaid: Unpaid, allowances: Allowances) -> Self {
+        Self {
+            accounts: Accounts::new(me),
+            driver,
+            unpaid,
+            allowances,
+            paying: BTreeMap::new(),
+            earning: BTreeMap::new(),
+            out: BTreeMap::new(),
+            lanes: BTreeMap::new(),
+            receiving: BTreeMap::new(),
+            newest: BTreeMap::new(),
+            closing: BTreeSet::new(),
+            effects: Vec::new(),
+            next_id: 0,
+        }
+    }
+
+    /// The accounts, to read.
+    pub fn accounts(&self) -> &Accounts {
+        &self.accounts
+    }
+
+    /// What is to be done since this was last asked.
+    #[must_use]
+    pub fn take_effects(&mut self) -> Vec<Effect> {
+        core::mem::take(&mut self.effects)
+    }
+
+    /// A record of the journal, at the start, in order.
+    pub fn restore(&mut self, record: &Record, open: &impl Open) -> Result<(), Refusal> {
+        let entry = record.open(open)?;
+        self.accounts.apply(&entry)?;
+        match (&record.content, entry) {
+            (Content::Paid(payment), Entry::Paid(Opened { voucher, .. })) => {
+                self.out.insert(voucher.payee, Out::Sent { payment: payment.clone(), voucher });
+                self.lanes.insert(voucher.payee, voucher.lane);
+            }
+            (Content::Received(payment), Entry::Received(Opened { voucher, .. })) => {
+                self.newest.insert(voucher.client, payment.voucher.clone());
+            }
+            (_, Entry::Acknowledged(quittance)) => self.drop_acknowledged(&quittance),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The journal has failed, or is damaged: no money moves any more. The rest goes on.
+    pub fn on_journal_failed(&mut self, reason: alloc::string::String) {
+        self.accounts.halt(reason);
+    }
+
+    /// A peer is here again: whatever of ours it may have missed is said once more, and what we hold of it is shown.
+    pub fn on_connected(&mut self, peer: PeerId) {
+        let statements = self.out.get(&peer).map(Out::statements).unwrap_or_default();
+        if !statements.is_empty() {
+            self.emit(Effect::Send { to: peer, statements });
+        }
+        self.show_newest(peer);
+    }
+
+    /// Statements of a peer came. Their number and length are in bounds already.
+    pub fn on_statements(&mut self, from: PeerId, mut statements: Vec<Bytes>, open: &impl Open) {
+        let Some(last) = statements.pop() else { return };
+        match open.open(&last).map(|signed| signed.statement) {
+            Ok(Statement::Quittance(quittance)) if statements.is_empty() => self.on_quittance(from, &quittance, last),
+            Ok(Statement::Voucher(voucher)) if statements.is_empty() && voucher.client == self.accounts.me() => {
+                self.on_shown(from, &voucher);
+            }
+            Ok(Statement::Voucher(_)) => self.on_payment(from, Payment { receipts: statements, voucher: last }, open),
+            Ok(_) => self.refuse(from, Refusal::Sender),
+            Err(reason) => {
+                self.refuse(from, Unreadable::Statement { what: "statement", at: statements.len(), reason }.into())
+            }
+        }
+    }
+
+    /// What [`Effect::Store`] asked for is on the disk.
+    pub fn on_stored(&mut self, id: StoreId) {
+        let client = self.receiving.iter().find(|(_, receiving)| receiving.id == id).map(|(client, _)| *client);
+        if let Some(client) = client {
+            self.on_received(client);
+        }
+    }
+
+    /// How soon work of this cost is done for a peer; not at all if nothing is said. Draws from its allowance.
+    pub fn priority(&mut self, applicant: Applicant, cost: Credits, now: Instant) -> Option<Priority> {
+        let standing = self.accounts.standing(&applicant.peer);
+        let credit = self.driver.credit(&applicant.peer, &standing);
+        let applicant = Applicant { has_history: standing.contributed() > Credits::default(), ..applicant };
+        let allowances = &mut self.allowances;
+        service::priority(self.unpaid, &standing, credit, cost, |amount| allowances.draw(applicant, amount, now))
+    }
+
+    fn store(&mut self, content: Content) -> StoreId {
+        let id = self.fresh_id();
+        self.emit(Effect::Store { id, content });
+        id
+    }
+
+    fn fresh_id(&mut self) -> StoreId {
+        self.next_id += 1;
+        StoreId(self.next_id)
+    }
+
+    fn emit(&mut self, effect: Effect) {
+        self.effects.push(effect);
+    }
+
+    fn refuse(&mut self, peer: PeerId, why: Refusal) {
+        self.emit(Effect::Notify(Event::Refused { peer, why }));
+    }
+}

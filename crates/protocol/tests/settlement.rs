@@ -1,0 +1,477 @@
+//! specs/settlement.md as claims, for both halves together: a network that loses, repeats and reorders, disks that are late, and crashes.
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use pocketmesh_ledger::{
+    Audit, Record,
+    driver::Embedded,
+    record::{Content, Payment},
+    service::{Allowances, Applicant, Priority, Rates, Unpaid},
+    slices::{Row, Terms},
+};
+use pocketmesh_protocol::settlement::{Effect, Event, State, StoreId};
+use pocketmesh_types::{Bytes, Credits, Fuel, Hash, Instant, JobId, Lane, LeaseId, PeerId, Price, Signed, Statement};
+use pocketmesh_wire::{Signer, Verifier, statement};
+use std::collections::{BTreeMap, BTreeSet};
+
+const CLIENT: PeerId = PeerId([1; 32]);
+const WORKER: PeerId = PeerId([2; 32]);
+const PRICE: Price = Price(7);
+const TERMS: Terms = Terms { slice_tasks: 4, hold_back_tasks: 3 };
+
+/// Seals with a keyed hash: signatures are `wire`'s, and tried there.
+#[derive(Clone, Copy)]
+struct Quick(PeerId);
+
+impl Signer for Quick {
+    fn peer(&self) -> PeerId {
+        self.0
+    }
+
+    fn sign(&self, message: &[u8]) -> [u8; 64] {
+        let half = Hash::of_parts("test seal", &[&self.0.0, message]).0;
+        std::array::from_fn(|at| half[at % 32])
+    }
+}
+
+impl Verifier for Quick {
+    fn verify(&self, signer: &PeerId, message: &[u8], signature: &[u8; 64]) -> bool {
+        Quick(*signer).sign(message) == *signature
+    }
+}
+
+fn open(sealed: &[u8]) -> Result<Signed, String> {
+    statement::open(sealed, &Quick(CLIENT)).map_err(|error| error.to_string())
+}
+
+fn row(task: u32) -> Row {
+    Row { task, fuel: Fuel(100 + u64::from(task)), digest: Hash::of(&task.to_le_bytes()) }
+}
+
+fn cost(tasks: impl IntoIterator<Item = u32>) -> Credits {
+    Credits(tasks.into_iter().map(|task| PRICE.cost(row(task).fuel).0).sum())
+}
+
+fn fresh(me: PeerId) -> State<Embedded> {
+    let rates = Rates {
+        owner_max: Credits(1_000),
+        owner_per_second: Credits(0),
+        total_max: Credits(10_000),
+        total_per_second: Credits(0),
+    };
+    let driver = Embedded { base: Credits(0), per_mille: 0, max: Credits(0) };
+    State::new(me, driver, Unpaid::Allowance, Allowances::new(rates, Instant(0)))
+}
+
+/// What waits for the disk, and who is told.
+enum Waiting {
+    Paid(StoreId, Payment),
+    Stored(StoreId, Content),
+}
+
+struct Node {
+    me: PeerId,
+    state: State<Embedded>,
+    disk: Vec<Record>,
+    waiting: Vec<Waiting>,
+    events: Vec<Event>,
+}
+
+impl Node {
+    fn new(me: PeerId) -> Self {
+        Self { me, state: fresh(me), disk: Vec::new(), waiting: Vec::new(), events: Vec::new() }
+    }
+
+    /// Whether a statement is in the journal.
+    fn has(&self, sealed: &Bytes) -> bool {
+        self.disk.iter().any(|record| match &record.content {
+            Content::Paid(payment) | Content::Received(payment) => {
+                payment.voucher == *sealed || payment.receipts.contains(sealed)
+            }
+            _ => false,
+        })
+    }
+
+    /// The next record reaches the disk.
+    fn store_one(&mut self) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        match self.waiting.remove(0) {
+            Waiting::Paid(id, payment) => {
+                self.disk.push(Record::new(Content::Paid(payment.clone())));
+                self.state.on_paid(id, payment);
+            }
+            Waiting::Stored(id, content) => {
+                self.disk.push(Record::new(content));
+                self.state.on_stored(id);
+            }
+        }
+    }
+
+    /// What was not on the disk is gone, and so is all that was only known.
+    fn crash(&mut self) {
+        self.waiting.clear();
+        self.state = fresh(self.me);
+        for record in &self.disk {
+            self.state.restore(record, &open).unwrap();
+        }
+    }
+
+    fn audit(&self) {
+        let mut audit = Audit::new(self.me);
+        for (sequence, record) in (0..).zip(&self.disk) {
+            audit.take(sequence, record, &open).unwrap();
+        }
+        let report = audit.finish();
+        for (peer, standing) in report.standings {
+            assert_eq!(standing, self.state.accounts().standing(&peer));
+        }
+    }
+}
+
+struct World {
+    nodes: BTreeMap<PeerId, Node>,
+    network: Vec<(PeerId, PeerId, Vec<Bytes>)>,
+    dice: u64,
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let nodes = [CLIENT, WORKER].map(|me| (me, Node::new(me))).into();
+        Self { nodes, network: Vec::new(), dice: seed }
+    }
+
+    fn below(&mut self, bound: usize) -> usize {
+        self.dice = self.dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.dice >> 33) as usize % bound
+    }
+
+    fn client(&mut self) -> &mut State<Embedded> {
+        &mut self.nodes.get_mut(&CLIENT).unwrap().state
+    }
+
+    fn worker(&mut self) -> &mut State<Embedded> {
+        &mut self.nodes.get_mut(&WORKER).unwrap().state
+    }
+
+    fn lease(&mut self, lease: LeaseId, job: JobId) {
+        self.client().on_granted(lease, job, WORKER, PRICE, Credits(0), TERMS);
+        assert!(self.worker().on_taken(lease, CLIENT, PRICE, TERMS));
+    }
+
+    /// Carries effects out, and checks that nothing leaves a node that is not on its disk.
+    fn perform(&mut self) {
+        for (&me, node) in &mut self.nodes {
+            for effect in node.state.take_effects() {
+                let seal = |said: Statement| statement::seal(&said, &Quick(me));
+                match effect {
+                    Effect::Pay { id, receipts, voucher } => {
+                        let receipts = receipts.into_iter().map(|receipt| seal(Statement::Receipt(receipt))).collect();
+                        node.waiting
+                            .push(Waiting::Paid(id, Payment { receipts, voucher: seal(Statement::Voucher(voucher)) }));
+                    }
+                    Effect::Store { id, content } => node.waiting.push(Waiting::Stored(id, content)),
+                    Effect::Send { to, statements } => {
+                        assert!(statements.iter().all(|sealed| node.has(sealed)), "sent before it was on the disk");
+                        self.network.push((me, to, statements));
+                    }
+                    Effect::Quit(quittance) => {
+                        let lane = node.state.accounts().received(&quittance.client, quittance.lane);
+                        assert!(lane.cumulative() >= quittance.cumulative, "acknowledged before it was on the disk");
+                        self.network.push((me, quittance.client, vec![seal(Statement::Quittance(quittance))]));
+                    }
+                    Effect::Notify(event) => node.events.push(event),
+                }
+            }
+        }
+    }
+
+    fn deliver(&mut self, at: usize) {
+        let (from, to, statements) = self.network.remove(at);
+        self.nodes.get_mut(&to).unwrap().state.on_statements(from, statements, &open);
+        self.perform();
+    }
+
+    /// No more faults: everything that can still happen does.
+    fn settle(&mut self) {
+        for _ in 0..3 {
+            self.client().on_connected(WORKER);
+            self.worker().on_connected(CLIENT);
+            self.perform();
+            while !self.network.is_empty() || self.nodes.values().any(|node| !node.waiting.is_empty()) {
+                self.nodes.values_mut().for_each(Node::store_one);
+                self.perform();
+                if !self.network.is_empty() {
+                    self.deliver(0);
+                }
+            }
+        }
+    }
+
+    fn fault(&mut self, crashes: bool) {
+        let count = self.network.len();
+        match self.below(if crashes { 13 } else { 12 }) {
+            0..=3 if count > 0 => {
+                let at = self.below(count);
+                self.deliver(at);
+            }
+            4 if count > 0 => {
+                let at = self.below(count);
+                self.network.remove(at);
+            }
+            5 if count > 0 => {
+                let at = self.below(count);
+                let again = self.network[at].clone();
+                self.network.push(again);
+            }
+            6..=8 => self.nodes.get_mut(&CLIENT).unwrap().store_one(),
+            9..=10 => self.nodes.get_mut(&WORKER).unwrap().store_one(),
+            11 => {
+                self.client().on_connected(WORKER);
+                self.worker().on_connected(CLIENT);
+            }
+            12 => {
+                let who = if self.below(2) == 0 { CLIENT } else { WORKER };
+                self.nodes.get_mut(&who).unwrap().crash();
+            }
+            _ => {}
+        }
+        self.perform();
+    }
+
+    fn standings(&self) -> (Credits, Credits) {
+        let (client, worker) = (&self.nodes[&CLIENT].state, &self.nodes[&WORKER].state);
+        (client.accounts().standing(&WORKER).given, worker.accounts().standing(&CLIENT).received)
+    }
+}
+
+fn names(of: u8) -> (LeaseId, JobId) {
+    (LeaseId(Hash::of(&[of, 0])), JobId(Hash::of(&[of, 1])))
+}
+
+/// Runs one lease to its end, whatever the network does; returns the tasks that were done.
+fn run_lease(world: &mut World, of: u8, crashes: bool) -> Vec<u32> {
+    let (lease, job) = names(of);
+    world.lease(lease, job);
+    let mut done = Vec::new();
+    for step in 0..400_u32 {
+        match world.below(4) {
+            0 => {
+                let task = u32::try_from(done.len()).unwrap();
+                if world.worker().on_begin(&lease, task) {
+                    world.worker().on_claimed(&lease, row(task));
+                    world.client().on_delivered(&lease, task / 30, row(task));
+                    world.client().on_passed(&lease, task / 30, task % 30 / 4);
+                    done.push(task);
+                    if task % 30 == 29 {
+                        world.client().on_final(&lease, task / 30);
+                    }
+                    world.perform();
+                }
+            }
+            _ => world.fault(crashes && step % 5 == 0),
+        }
+    }
+    world.client().on_stopped(&lease);
+    world.client().on_job_over(job);
+    done
+}
+
+#[test]
+fn over_a_network_that_loses_repeats_and_reorders_all_is_paid_exactly_once() {
+    let mut most = 0;
+    for seed in 0..300 {
+        let mut world = World::new(seed);
+        let done = run_lease(&mut world, 0, false);
+        most = most.max(done.len());
+        world.settle();
+        let owed = cost(done);
+        assert_eq!(world.standings(), (owed, owed), "seed {seed}");
+        for node in world.nodes.values() {
+            node.audit();
+            assert!(
+                node.events.iter().all(|event| !matches!(event, Event::Disputed { .. } | Event::Behind { .. })),
+                "{:?}",
+                node.events
+            );
+        }
+        let (lane, acknowledged) = world.nodes[&CLIENT].state.accounts().given(&WORKER, Lane(0));
+        assert_eq!(lane.cumulative(), acknowledged);
+    }
+    assert!(most > 5 * TERMS.exposure_tasks(), "payments came through, and so work went on: {most}");
+}
+
+#[test]
+fn whoever_crashes_whenever_both_books_come_to_the_same_and_pass_an_audit() {
+    let (mut paid, mut lost) = (0, 0);
+    for seed in 0..300 {
+        let mut world = World::new(seed);
+        let mut done = Vec::new();
+        for of in 0..4 {
+            done.extend(run_lease(&mut world, of, true));
+            world.settle();
+            let (given, received) = world.standings();
+            assert_eq!(given, received, "seed {seed}");
+            assert!(given <= cost(done.iter().copied()), "seed {seed}: paid more than was done");
+        }
+        world.nodes.values().for_each(Node::audit);
+        let (given, all) = (world.standings().0.0, cost(done).0);
+        paid += given;
+        lost += all - given;
+    }
+    assert!(paid > lost, "{paid} paid, {lost} lost with leases that a crash ended");
+}
+
+#[test]
+fn a_payer_whose_journal_was_put_back_learns_so_and_goes_on_in_another_lane() {
+    let mut world = World::new(1);
+    let (first, job) = names(0);
+    world.lease(first, job);
+    let work = |world: &mut World, lease, tasks: std::ops::Range<u32>| {
+        for task in tasks {
+            assert!(world.worker().on_begin(&lease, task));
+            world.worker().on_claimed(&lease, row(task));
+            world.client().on_delivered(&lease, 0, row(task));
+        }
+        world.client().on_stopped(&lease);
+        world.perform();
+        world.settle();
+    };
+    work(&mut world, first, 0..4);
+    let copy = world.nodes[&CLIENT].disk.clone();
+    let (second, job) = names(1);
+    world.lease(second, job);
+    work(&mut world, second, 0..4);
+    let client = world.nodes.get_mut(&CLIENT).unwrap();
+    client.disk = copy;
+    client.crash();
+    world.settle();
+    let behind = Event::Behind { payee: WORKER, lane: Lane(0), ours: cost(0..4), theirs: Credits(2 * cost(0..4).0) };
+    assert!(world.nodes[&CLIENT].events.contains(&behind), "{:?}", world.nodes[&CLIENT].events);
+    let (third, job) = names(2);
+    world.lease(third, job);
+    work(&mut world, third, 0..4);
+    let worker = world.nodes[&WORKER].state.accounts();
+    assert_eq!(
+        [0, 1].map(|lane| worker.received(&CLIENT, Lane(lane)).cumulative()),
+        [Credits(2 * cost(0..4).0), cost(0..4)]
+    );
+}
+
+#[test]
+fn a_void_forfeits_the_hold_back_and_those_seats_are_never_paid() {
+    let mut world = World::new(1);
+    let (lease, job) = names(0);
+    world.lease(lease, job);
+    for task in 0..7 {
+        world.worker().on_begin(&lease, task);
+        world.worker().on_claimed(&lease, row(task));
+        world.client().on_delivered(&lease, 0, row(task));
+    }
+    world.client().on_passed(&lease, 0, 0);
+    world.perform();
+    world.client().on_void(&lease);
+    world.client().on_job_over(job);
+    world.perform();
+    world.settle();
+    assert_eq!(world.standings(), (cost(0..4), cost(0..4)), "the slice that was paid stays paid");
+    let contents: Vec<&Content> = world.nodes[&CLIENT].disk.iter().map(|record| &record.content).collect();
+    assert!(
+        contents.iter().any(|content| matches!(content, Content::Forfeited { tasks, .. } if *tasks == [(4, 7)])),
+        "{contents:?}"
+    );
+    assert!(contents.iter().any(|content| matches!(content, Content::Closed(of) if *of == job)), "{contents:?}");
+    world.nodes[&CLIENT].audit();
+}
+
+#[test]
+fn a_client_that_underpays_is_disputed_and_gets_no_more_than_was_at_stake() {
+    let mut world = World::new(1);
+    let (lease, job) = names(0);
+    world.lease(lease, job);
+    let mut begun = BTreeSet::new();
+    for task in 0..100 {
+        if world.worker().on_begin(&lease, task) {
+            begun.insert(task);
+            world.worker().on_claimed(&lease, row(task));
+            world.client().on_delivered(&lease, 0, Row { fuel: Fuel(1), ..row(task) });
+            world.client().on_passed(&lease, 0, task / 4);
+            world.perform();
+            world.settle();
+        }
+    }
+    assert_eq!(begun.len(), TERMS.exposure_tasks());
+    assert!(
+        matches!(world.nodes[&WORKER].events.first(), Some(Event::Disputed { .. })),
+        "{:?}",
+        world.nodes[&WORKER].events
+    );
+    assert_eq!(world.standings().1, Credits(0));
+}
+
+#[test]
+fn a_journal_that_failed_stops_payments_both_ways_and_nothing_else() {
+    for failed in [CLIENT, WORKER] {
+        let mut world = World::new(1);
+        let (lease, job) = names(0);
+        world.lease(lease, job);
+        world.nodes.get_mut(&failed).unwrap().state.on_journal_failed("the journal could not be synced".into());
+        for task in 0..7 {
+            assert!(world.worker().on_begin(&lease, task), "work goes on, as far as it may be unpaid");
+            world.worker().on_claimed(&lease, row(task));
+            world.client().on_delivered(&lease, 0, row(task));
+        }
+        world.client().on_passed(&lease, 0, 0);
+        world.perform();
+        world.settle();
+        assert_eq!(world.standings().1, Credits(0));
+        assert!(world.nodes[&failed].disk.is_empty());
+        assert_eq!(world.nodes[&failed].state.accounts().halted(), Some("the journal could not be synced"));
+    }
+}
+
+#[test]
+fn statements_that_are_not_what_they_should_be_change_nothing() {
+    let mut world = World::new(1);
+    let junk = [vec![], vec![Bytes(vec![1, 2, 3])], vec![Bytes(vec![0; 4_096]); 3]];
+    for statements in junk {
+        world.worker().on_statements(CLIENT, statements, &open);
+    }
+    let quittance = pocketmesh_types::Quittance {
+        voucher: pocketmesh_types::VoucherId(Hash::of(b"v")),
+        client: CLIENT,
+        payee: WORKER,
+        lane: Lane(0),
+        cumulative: Credits(5),
+    };
+    let sealed = statement::seal(&Statement::Quittance(quittance), &Quick(WORKER));
+    world.client().on_statements(WORKER, vec![sealed.clone()], &open);
+    world.client().on_statements(PeerId([3; 32]), vec![sealed], &open);
+    world.perform();
+    for node in world.nodes.values() {
+        assert!(node.waiting.is_empty() && node.events.iter().all(|event| matches!(event, Event::Refused { .. })));
+        assert_eq!(node.events.len(), 2);
+    }
+}
+
+#[test]
+fn a_promise_earns_no_history_and_work_does() {
+    let mut world = World::new(1);
+    let applicant = |peer| Applicant { peer, prefix: Some([9; 6]), has_history: true };
+    let ask = |state: &mut State<Embedded>, peer, amount| state.priority(applicant(peer), Credits(amount), Instant(0));
+    let stranger = PeerId([3; 32]);
+    assert_eq!(ask(world.client(), stranger, 1_000), Some(Priority::Trusted), "its prefix's allowance");
+    assert_eq!(ask(world.client(), PeerId([4; 32]), 1), None, "which it shares, whatever it says of its history");
+    run_lease(&mut world, 0, false);
+    world.settle();
+    let owed = world.client().accounts().standing(&WORKER).owed_by_us.0;
+    assert_eq!(ask(world.client(), WORKER, owed), Some(Priority::Covered), "we owe it as much");
+    assert_eq!(ask(world.client(), WORKER, owed + 1), None, "beyond what is owed, its own allowance is too small");
+    assert_eq!(ask(world.client(), WORKER, 1_000), Some(Priority::Covered));
+    assert_eq!(
+        ask(world.worker(), CLIENT, 1_000),
+        Some(Priority::Trusted),
+        "promises are no history: a new name's allowance"
+    );
+    assert_eq!(ask(world.worker(), CLIENT, 1), None);
+}

@@ -601,6 +601,8 @@ fn a_bid_that_cannot_have_counted_is_a_lie() {
     };
     let above = score(Price(1_001), 900_000);
     assert_eq!(with(&|told| told.bids[other].score = above), Err(Cheat::ListedAboveCeiling(name)));
+    let highest = score(Price(1_000), 900_000);
+    assert_ne!(with(&|told| told.bids[other].score = highest), Err(Cheat::ListedAboveCeiling(name)));
     assert_eq!(with(&|told| told.bids[other].score = 11), Err(Cheat::NoSuchScore(name)), "9 scores 10, 10 scores 12");
     assert_eq!(with(&|told| told.bids[other].delivery_ppm = 0), Err(Cheat::NoSuchScore(name)));
     assert_eq!(with(&|told| told.bids[other].delivery_ppm = 1_000_001), Err(Cheat::NoSuchScore(name)));

@@ -142,10 +142,10 @@ impl Worst {
         while rises(high) {
             high = high.saturating_mul(2).min(most);
         }
-        let mut low = high / 2;
+        let mut low = 1;
         while low < high {
             let middle = low + (high - low) / 2;
-            (low, high) = if middle == 0 || rises(middle) { (middle + 1, high) } else { (low, middle) };
+            (low, high) = if rises(middle) { (middle + 1, high) } else { (low, middle) };
         }
         (low, libm::exp(self.ln_error(low)))
     }
@@ -381,6 +381,11 @@ mod tests {
         // One wrong result among ten is more than a share of 0.04: what counts is the vote.
         assert!((replicas_bound(3, 10, 0, Ppm(200_000), By::Own) - 0.008).abs() < 1e-12);
         assert!(of(2, 40) < of(2, 20) && of(2, 20) < of(2, 0));
+        // A clique has all seats of 40 tasks in 990, and would cheat in more if it had more.
+        let h: f64 = (0..5).map(|drawn| f64::from(950 - drawn) / f64::from(990 - drawn)).product();
+        let in_all_of_them = 0.2 * 40.0 / 990.0 * libm::pow(h / (0.8 + 0.2 * h), 3.0);
+        let found = replicas_bound(3, 990, 5, Ppm(200_000), By::Own);
+        assert!((found - in_all_of_them).abs() < 1e-12, "{found} {in_all_of_them}");
         // f·x(1−x)^(rk) is its limit for long windows, but for the voided results that are seated again.
         let (rk, f) = (2.0 * 100.0, 0.2);
         let limit = f / (rk + 1.0) * libm::pow(rk / (rk + 1.0), rk);

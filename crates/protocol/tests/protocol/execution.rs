@@ -191,8 +191,9 @@ fn what_was_executed_accepted_and_refuted_is_counted_once() {
         worker.finish(run, "right");
     }
     let verdicts = Verdicts { job: id_of(&job), lease, accepted: vec![0, 1], owed: Default::default() };
-    for from in [OTHER, REQUESTER, REQUESTER] {
+    for (from, accepted) in [(OTHER, 0), (REQUESTER, 2), (REQUESTER, 2)] {
         worker.act(|execution, context| execution.on_verdicts(context, from, &verdicts));
+        assert_eq!(worker.execution.counters().accepted, accepted);
     }
     worker.void(&job, lease, 2, TaskInput::None, "wrong");
     assert_eq!(worker.execution.counters(), Counters { executed: 3, accepted: 2, refuted: 1 });

@@ -277,7 +277,7 @@ const ASKED: Stage = Stage::Asked(Hash([7; 32]), Instant(0));
 #[test]
 fn every_ballot_leads_to_its_step() {
     let (right, wrong) = (outcome("right"), outcome("wrong"));
-    let (says_right, says_wrong) = (claimed(right), claimed(wrong));
+    let says = |text| claimed(outcome(text));
     let two = Rule::replicas(2);
     let rows: [(&[Stage], Step); 11] = [
         (&[], Step::Seat),
@@ -285,18 +285,18 @@ fn every_ballot_leads_to_its_step() {
         (&[RUNNING, RUNNING], Step::Wait),
         (&[BOUND, RUNNING], Step::Wait),
         (&[BOUND, BOUND], Step::Ask(vec![lease(1), lease(2)])),
-        (&[ASKED, says_right.clone(), BOUND], Step::Ask(vec![lease(3)])),
+        (&[ASKED, says("right"), BOUND], Step::Ask(vec![lease(3)])),
         (&[ASKED], Step::Wait),
-        (&[says_right.clone(), says_wrong.clone(), ASKED], Step::Wait),
-        (&[says_right.clone(), RUNNING], Step::Wait),
-        (&[says_right.clone(), says_right.clone(), RUNNING], Step::Decide(right)),
-        (&[says_right.clone(), RUNNING, says_wrong.clone()], Step::RunHere),
+        (&[says("right"), says("wrong"), ASKED], Step::Wait),
+        (&[says("right"), RUNNING], Step::Wait),
+        (&[says("right"), says("right"), RUNNING], Step::Decide(right)),
+        (&[says("right"), RUNNING, says("wrong")], Step::RunHere),
     ];
     for (stages, step) in rows {
         assert_eq!(two.step(&ballot(stages)), step, "{stages:?}");
     }
     let confirms = Rule::of(Policy::Audited(Target::default()), Regime::Small);
-    assert_eq!(confirms.step(&ballot(&[says_right.clone()])), Step::RunHere, "one claim is confirmed");
+    assert_eq!(confirms.step(&ballot(&[says("right")])), Step::RunHere, "one claim is confirmed");
     for (own, decided, step) in [
         (None, Some(right), Step::Wait),
         (None, Some(wrong), Step::RunHere),
@@ -304,7 +304,7 @@ fn every_ballot_leads_to_its_step() {
         (Some(right), Some(wrong), Step::Decide(right)),
         (Some(right), Some(right), Step::Wait),
     ] {
-        let ballot = Ballot { own, decided, ..ballot(&[says_right.clone(), says_right.clone()]) };
+        let ballot = Ballot { own, decided, ..ballot(&[says("right"), says("right")]) };
         assert_eq!(two.step(&ballot), step, "{own:?} {decided:?}");
     }
 }
@@ -312,20 +312,20 @@ fn every_ballot_leads_to_its_step() {
 #[test]
 fn every_ballot_of_an_audit_leads_to_its_step() {
     let (right, wrong) = (outcome("right"), outcome("wrong"));
-    let (says_right, says_wrong) = (claimed(right), claimed(wrong));
+    let says = |text| claimed(outcome(text));
     let (by_others, here, agreed) = ((false, false), (true, false), (false, true));
     let rows: [(_, Option<Outcome>, &[Stage], Step); 13] = [
         (by_others, None, &[], Step::Seat),
         (by_others, None, &[RUNNING], Step::Wait),
         (by_others, None, &[BOUND], Step::Ask(vec![lease(1)])),
-        (by_others, None, &[says_right.clone()], Step::Agree),
-        (by_others, None, &[says_right.clone(), says_wrong.clone()], Step::RunHere),
+        (by_others, None, &[says("right")], Step::Agree),
+        (by_others, None, &[says("right"), says("wrong")], Step::RunHere),
         (here, None, &[], Step::RunHere),
         (here, Some(right), &[], Step::Decide(right)),
         (by_others, Some(wrong), &[], Step::Decide(wrong)),
         (agreed, None, &[], Step::Wait),
-        (agreed, None, &[says_right.clone()], Step::Wait),
-        (agreed, None, &[says_right, says_wrong], Step::RunHere),
+        (agreed, None, &[says("right")], Step::Wait),
+        (agreed, None, &[says("right"), says("wrong")], Step::RunHere),
         (agreed, Some(right), &[], Step::Wait),
         (agreed, Some(wrong), &[], Step::Decide(wrong)),
     ];

@@ -212,6 +212,7 @@ fn a_price_is_found_again_from_its_score() {
         assert_eq!(price_of(score(price, ppm), ppm), price, "with a chance of {ppm} in a million");
     }
     assert_eq!(price_of(score(PRICE_MAX, 1), 1), PRICE_MAX);
+    assert_eq!(score(Price(PRICE_MAX.0 + 1), 1), u64::MAX, "the first score that is rounded off");
 }
 
 #[test]

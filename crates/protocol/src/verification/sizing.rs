@@ -176,14 +176,13 @@ impl Worst {
 
     /// The logarithm of Σᵢ Hypergeom(i)·fⁱ, divided by its first term: every term follows from the one before.
     fn ln_sum_from(&self, c: u32, least: u32) -> f64 {
-        let [n, k, c, least] = [self.n, self.k, c, least].map(f64::from);
-        let (mut term, mut sum, mut ln_scale, mut i) = (1.0, 1.0, 0.0, least);
-        loop {
-            // After the last term it is 0.
+        let (mut term, mut sum, mut ln_scale) = (1.0, 1.0, 0.0);
+        let terms = (least..c.min(self.k)).map(f64::from);
+        let [n, k, c] = [self.n, self.k, c].map(f64::from);
+        for i in terms {
             let ratio = self.f * (c - i) * (k - i) / ((i + 1.0) * (n - c - k + i + 1.0));
             term *= ratio;
             sum += term;
-            i += 1.0;
             // The ratios fall: from here on, all that is left is below the last digit of the sum.
             if ratio < 0.5 && term < sum * 1e-17 {
                 break;

@@ -214,6 +214,7 @@ fn a_price_is_found_again_from_its_score() {
         assert_eq!(price_of(score(price, ppm), ppm), price, "with a chance of {ppm} in a million");
     }
     assert_eq!(price_of(score(PRICE_MAX, 1), 1), PRICE_MAX);
+    assert_eq!(score(Price(PRICE_MAX.0 + 1), 1), u64::MAX, "the first score that is rounded off");
 }
 
 #[test]
@@ -603,6 +604,8 @@ fn a_bid_that_cannot_have_counted_is_a_lie() {
     };
     let above = score(Price(1_001), 900_000);
     assert_eq!(with(&|told| told.bids[other].score = above), Err(Cheat::ListedAboveCeiling(name)));
+    let highest = score(Price(1_000), 900_000);
+    assert_ne!(with(&|told| told.bids[other].score = highest), Err(Cheat::ListedAboveCeiling(name)));
     assert_eq!(with(&|told| told.bids[other].score = 11), Err(Cheat::NoSuchScore(name)), "9 scores 10, 10 scores 12");
     assert_eq!(with(&|told| told.bids[other].delivery_ppm = 0), Err(Cheat::NoSuchScore(name)));
     assert_eq!(with(&|told| told.bids[other].delivery_ppm = 1_000_001), Err(Cheat::NoSuchScore(name)));

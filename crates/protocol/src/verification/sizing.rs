@@ -67,9 +67,9 @@ pub fn audits(n: u32, target: Target, by: By) -> Option<u32> {
     let keeps = |k| error(n, k, target.saboteurs, by) <= target.error.share();
     let n = n.min(limits::TASKS_PER_JOB_MAX);
     // The error falls with k: a smaller draw is a part of a larger one. So the first k that keeps the target is between
-    // the last power of two that does not and the first that does.
+    // the last power of two that does not and the first that does, or n, which does.
     let mut high = 1.min(n);
-    while high < n && !keeps(high) {
+    while !keeps(high) {
         high = high.saturating_mul(2).min(n);
     }
     let mut low = high / 2;
@@ -142,10 +142,10 @@ impl Worst {
         while rises(high) {
             high = high.saturating_mul(2).min(most);
         }
-        let mut low = high / 2;
+        let mut low = 1;
         while low < high {
             let middle = low + (high - low) / 2;
-            (low, high) = if middle == 0 || rises(middle) { (middle + 1, high) } else { (low, middle) };
+            (low, high) = if rises(middle) { (middle + 1, high) } else { (low, middle) };
         }
         (low, libm::exp(self.ln_error(low)))
     }
@@ -176,13 +176,13 @@ impl Worst {
 
     /// The logarithm of Σᵢ Hypergeom(i)·fⁱ, divided by its first term: every term follows from the one before.
     fn ln_sum_from(&self, c: u32, least: u32) -> f64 {
-        let [n, k, c, least] = [self.n, self.k, c, least].map(f64::from);
-        let (mut term, mut sum, mut ln_scale, mut i) = (1.0, 1.0, 0.0, least);
-        while i < c && i < k {
+        let (mut term, mut sum, mut ln_scale) = (1.0, 1.0, 0.0);
+        let terms = (least..c.min(self.k)).map(f64::from);
+        let [n, k, c] = [self.n, self.k, c].map(f64::from);
+        for i in terms {
             let ratio = self.f * (c - i) * (k - i) / ((i + 1.0) * (n - c - k + i + 1.0));
             term *= ratio;
             sum += term;
-            i += 1.0;
             // The ratios fall: from here on, all that is left is below the last digit of the sum.
             if ratio < 0.5 && term < sum * 1e-17 {
                 break;
@@ -196,9 +196,6 @@ impl Worst {
 }
 
 fn ln_choose(n: u32, k: u32) -> f64 {
-    if k == 0 || k == n {
-        return 0.0;
-    }
     let ln_factorial = |m: u32| libm::lgamma(f64::from(m) + 1.0);
     ln_factorial(n) - ln_factorial(k) - ln_factorial(n - k)
 }
@@ -361,6 +358,9 @@ mod tests {
         // Three wrong among four, two drawn: at least one is.
         let three = libm::exp(Worst { n: 4, k: 2, f: 0.5, by: By::Seats, seats: 1 }.ln_unexposed(3));
         assert!((three - (0.5 * 0.5 + 0.5 * 0.25)).abs() < 1e-12);
+        // Half of a million wrong, ten thousand drawn: nearly (1 − (1 − f)/2)^k, and e^6400 times the first term.
+        let many = Worst { n: 1_000_000, k: 10_000, f: 0.9, by: By::Seats, seats: 1 }.ln_unexposed(500_000);
+        assert!((many - 10_000.0 * libm::log(0.95)).abs() < 0.2, "{many}");
     }
 
     #[test]
@@ -377,12 +377,30 @@ mod tests {
         let of = |replicas, k| replicas_bound(replicas, 1_000, k, Ppm(200_000), By::Own);
         assert!((of(1, 81) - error(1_000, 81, Ppm(200_000), By::Own)).abs() < 1e-15);
         assert!((of(2, 0) - 0.04).abs() < 1e-12 && (of(3, 0) - 0.008).abs() < 1e-12);
+        // One wrong result among ten is more than a share of 0.04: what counts is the vote.
+        assert!((replicas_bound(3, 10, 0, Ppm(200_000), By::Own) - 0.008).abs() < 1e-12);
         assert!(of(2, 40) < of(2, 20) && of(2, 20) < of(2, 0));
+        // A clique has all seats of 40 tasks in 990, and would cheat in more if it had more.
+        let h: f64 = (0..5).map(|drawn| f64::from(950 - drawn) / f64::from(990 - drawn)).product();
+        let in_all_of_them = 0.2 * 40.0 / 990.0 * libm::pow(h / (0.8 + 0.2 * h), 3.0);
+        let found = replicas_bound(3, 990, 5, Ppm(200_000), By::Own);
+        assert!((found - in_all_of_them).abs() < 1e-12, "{found} {in_all_of_them}");
         // f·x(1−x)^(rk) is its limit for long windows, but for the voided results that are seated again.
         let (rk, f) = (2.0 * 100.0, 0.2);
         let limit = f / (rk + 1.0) * libm::pow(rk / (rk + 1.0), rk);
         let found = replicas_bound(2, 1_000_000, 100, Ppm(200_000), By::Own);
         assert!(limit < found && found < limit / (0.8 * 0.8), "{limit} {found}");
+    }
+
+    #[test]
+    fn tails_are_those_of_counting() {
+        // Of four with chance ¼: C(4,i)·3^(4−i)/256 = 81, 108, 54, 12, 1 of 256; and of four with chance ¾ the same, turned round.
+        for (count, of_256) in [(2, 67.0), (3, 13.0), (4, 1.0)] {
+            let more = binomial_tail(count, 4, 0.25, Ordering::Greater);
+            let fewer = binomial_tail(4 - count, 4, 0.75, Ordering::Less);
+            assert!((more - of_256 / 256.0).abs() < 1e-12 && (fewer - of_256 / 256.0).abs() < 1e-12, "{more} {fewer}");
+        }
+        assert_eq!(binomial_tail(1, 4, 0.25, Ordering::Greater), 1.0, "as many as are expected");
     }
 
     #[test]

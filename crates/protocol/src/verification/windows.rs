@@ -259,6 +259,21 @@ mod tests {
     }
 
     #[test]
+    fn a_result_that_is_taken_out_is_audited_no_more_and_shares_no_fate() {
+        let mut windows = Windows::default();
+        let id = windows.of(peer(1));
+        windows.deliver(id, 0..3);
+        windows.draw(id, 3, dice(5));
+        windows.agree(id, 0);
+        windows.take_out(id, 2);
+        let open: Vec<TaskIndex> = windows.get(id).expect("not final yet").open_audits().collect();
+        assert_eq!(open, [1]);
+        windows.agree(id, 1);
+        let passed = windows.take_passed(id).expect("all that is left has agreed");
+        assert_eq!(passed.results().iter().collect::<Vec<TaskIndex>>(), [0, 1]);
+    }
+
+    #[test]
     fn short_windows_are_drawn_whole() {
         let mut windows = Windows::default();
         let id = windows.of(peer(1));

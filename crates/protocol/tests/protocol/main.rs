@@ -3,6 +3,7 @@
 
 mod auditing;
 mod bidding;
+mod execution;
 mod jobs;
 mod leases;
 mod offers;

@@ -4,10 +4,12 @@ use crate::world::{World, job, millis, model::Behaviour, seconds, with_files};
 use pocketmesh_protocol::{
     End, Event, Inputs, Record,
     effect::LeaseOver,
-    verification::{Ballot, Rule, Seat, Stage, Step},
+    verification::{Audit, Ballot, ClaimError, ClaimTerms, Committing, Regime, Rule, Seat, Stage, Step},
 };
-use pocketmesh_types::{Credits, Hash, JobId, LeaseId, PeerId};
-use pocketmesh_wire::message::EndReason;
+use pocketmesh_types::{
+    Bytes, ClaimId, Credits, Exit, Fuel, Hash, Instant, JobId, LeaseId, Outcome, Output, PeerId, Policy, Target, limits,
+};
+use pocketmesh_wire::message::{Claimed, EndReason, verdict::commitment};
 use std::collections::BTreeSet;
 
 /// Whom the requester has refuted, by its journal.
@@ -244,21 +246,203 @@ fn a_late_dissent_corrects_what_is_final_while_the_job_is_under_way() {
     assert_eq!(owed, Credits(ran.len() as u128 * 100 * crate::world::fuel().0 as u128));
 }
 
+// One ballot.
+
+fn outcome(text: &str) -> Outcome {
+    let (stdout, empty) = (Output::of(text.as_bytes()), Output::of(b""));
+    Outcome { exit: Exit::Code(0), fuel: Fuel(7), stdout, stderr: empty, files: empty }
+}
+
+fn lease(number: u8) -> LeaseId {
+    LeaseId(Hash([number; 32]))
+}
+
+/// A ballot whose seats are that far; seat `n` is worker `n`'s under lease `n`, since second `n`, from 1 on.
+fn ballot(stages: &[Stage]) -> Ballot {
+    let seat = |(number, stage): (u8, &Stage)| {
+        let assigned = Instant(u64::from(number) * 1_000_000);
+        (lease(number), Seat { worker: PeerId([number; 32]), assigned, stage: stage.clone(), paid: false })
+    };
+    Ballot { seats: (1..).zip(stages).map(seat).collect(), ..Ballot::default() }
+}
+
+fn claimed(outcome: Outcome) -> Stage {
+    Stage::Claimed(ClaimId::default(), outcome)
+}
+
+const RUNNING: Stage = Stage::Running;
+const BOUND: Stage = Stage::Committed(Hash([7; 32]));
+const ASKED: Stage = Stage::Asked(Hash([7; 32]), Instant(0));
+
+#[test]
+fn every_ballot_leads_to_its_step() {
+    let (right, wrong) = (outcome("right"), outcome("wrong"));
+    let says = |text| claimed(outcome(text));
+    let two = Rule::replicas(2);
+    let rows: [(&[Stage], Step); 11] = [
+        (&[], Step::Seat),
+        (&[RUNNING], Step::Seat),
+        (&[RUNNING, RUNNING], Step::Wait),
+        (&[BOUND, RUNNING], Step::Wait),
+        (&[BOUND, BOUND], Step::Ask(vec![lease(1), lease(2)])),
+        (&[ASKED, says("right"), BOUND], Step::Ask(vec![lease(3)])),
+        (&[ASKED], Step::Wait),
+        (&[says("right"), says("wrong"), ASKED], Step::Wait),
+        (&[says("right"), RUNNING], Step::Wait),
+        (&[says("right"), says("right"), RUNNING], Step::Decide(right)),
+        (&[says("right"), RUNNING, says("wrong")], Step::RunHere),
+    ];
+    for (stages, step) in rows {
+        assert_eq!(two.step(&ballot(stages)), step, "{stages:?}");
+    }
+    let confirms = Rule::of(Policy::Audited(Target::default()), Regime::Small);
+    assert_eq!(confirms.step(&ballot(&[says("right")])), Step::RunHere, "one claim is confirmed");
+    for (own, decided, step) in [
+        (None, Some(right), Step::Wait),
+        (None, Some(wrong), Step::RunHere),
+        (Some(right), None, Step::Decide(right)),
+        (Some(right), Some(wrong), Step::Decide(right)),
+        (Some(right), Some(right), Step::Wait),
+    ] {
+        let ballot = Ballot { own, decided, ..ballot(&[says("right"), says("right")]) };
+        assert_eq!(two.step(&ballot), step, "{own:?} {decided:?}");
+    }
+}
+
+#[test]
+fn every_ballot_of_an_audit_leads_to_its_step() {
+    let (right, wrong) = (outcome("right"), outcome("wrong"));
+    let says = |text| claimed(outcome(text));
+    let (by_others, here, agreed) = ((false, false), (true, false), (false, true));
+    let rows: [(_, Option<Outcome>, &[Stage], Step); 13] = [
+        (by_others, None, &[], Step::Seat),
+        (by_others, None, &[RUNNING], Step::Wait),
+        (by_others, None, &[BOUND], Step::Ask(vec![lease(1)])),
+        (by_others, None, &[says("right")], Step::Agree),
+        (by_others, None, &[says("right"), says("wrong")], Step::RunHere),
+        (here, None, &[], Step::RunHere),
+        (here, Some(right), &[], Step::Decide(right)),
+        (by_others, Some(wrong), &[], Step::Decide(wrong)),
+        (agreed, None, &[], Step::Wait),
+        (agreed, None, &[says("right")], Step::Wait),
+        (agreed, None, &[says("right"), says("wrong")], Step::RunHere),
+        (agreed, Some(right), &[], Step::Wait),
+        (agreed, Some(wrong), &[], Step::Decide(wrong)),
+    ];
+    for ((here, agreed), own, stages, step) in rows {
+        let owner = PeerId([99; 32]);
+        let since = Instant::default();
+        let audit = Audit { window: Default::default(), owner, outcome: right, own: here, agreed, since };
+        let ballot = Ballot { own, audit: Some(audit), ..ballot(stages) };
+        assert_eq!(Rule::replicas(1).step(&ballot), step, "{here} {agreed} {own:?} {stages:?}");
+    }
+}
+
 #[test]
 fn a_late_commitment_is_asked_for_whatever_was_decided() {
-    let (outcome, lease) = (
-        crate::world::model::right(&crate::world::model::run_of(&job("count", 1, 3), 0, &Inputs::None)).0.outcome,
-        LeaseId::default(),
-    );
-    let stage = Stage::Committed(Hash::of(b"bound"));
-    let seat = Seat { worker: PeerId([1; 32]), assigned: Default::default(), stage, paid: false };
-    let mut ballot = Ballot { seats: [(lease, seat)].into(), ..Ballot::default() };
+    let mut ballot = ballot(&[BOUND]);
     assert_eq!(Rule::replicas(3).step(&ballot), Step::Seat, "one of three is not enough to ask");
-    (ballot.own, ballot.decided) = (Some(outcome), Some(outcome));
-    assert_eq!(Rule::replicas(3).step(&ballot), Step::Ask(vec![lease]));
+    let outcome = Some(outcome("right"));
+    (ballot.own, ballot.decided) = (outcome, outcome);
+    assert_eq!(Rule::replicas(3).step(&ballot), Step::Ask(vec![lease(1)]));
 }
 
 #[test]
 fn one_seat_alone_has_nothing_to_hide() {
     assert!(!Rule::replicas(1).commits_first && Rule::replicas(2).commits_first);
+}
+
+/// A claim of seat 1 on task 5 of the default job.
+fn claim(ballot: &mut Ballot, outcome: Outcome, salt: Option<Hash>) -> Result<(), ClaimError> {
+    let row = Claimed { task: 5, input: None, outcome, salt };
+    let terms = ClaimTerms { input: None, output_max: 100, commits_first: salt.is_some() };
+    ballot.claim(&JobId::default(), lease(1), ClaimId::default(), &row, &terms)
+}
+
+#[test]
+fn a_claim_is_as_large_as_the_job_allows_and_no_larger() {
+    let with = |stdout, stderr, files| {
+        let mut outcome = outcome("right");
+        (outcome.stdout.len, outcome.stderr.len, outcome.files.len) = (stdout, stderr, files);
+        claim(&mut ballot(&[RUNNING]), outcome, None)
+    };
+    assert_eq!(with(60, 40, limits::TREE_BYTES_MAX), Ok(()), "both streams together have 100 bytes");
+    assert_eq!(with(60, 41, 0), Err(ClaimError::TooLarge));
+    assert_eq!(with(0, 0, limits::TREE_BYTES_MAX + 1), Err(ClaimError::TooLarge));
+    assert_eq!(with(u64::MAX, 1, 0), Err(ClaimError::TooLarge));
+}
+
+#[test]
+fn a_claim_is_stated_once_and_for_good() {
+    let mut ballot = ballot(&[RUNNING]);
+    assert_eq!(claim(&mut ballot, outcome("this"), None), Ok(()));
+    assert_eq!(claim(&mut ballot, outcome("this"), None), Err(ClaimError::NotDue), "said again, it is no news");
+    assert_eq!(claim(&mut ballot, outcome("that"), None), Err(ClaimError::Equivocates));
+}
+
+#[test]
+fn a_claim_opens_the_commitment_that_was_asked_for() {
+    let (salt, outcome) = (Hash([3; 32]), outcome("right"));
+    let bound = commitment(&salt, &JobId::default(), &PeerId([1; 32]), 5, &outcome);
+    let mut ballot = ballot(&[RUNNING, BOUND]);
+    assert_eq!(claim(&mut ballot, outcome, Some(salt)), Err(ClaimError::NotDue), "nothing is bound");
+    assert_eq!(ballot.commit(lease(1), bound), Committing::Taken);
+    assert_eq!(claim(&mut ballot, outcome, Some(salt)), Err(ClaimError::NotDue), "nobody has asked");
+    ballot.asked(&[lease(1)], Instant(8));
+    assert_eq!(ballot.commit(lease(1), bound), Committing::Known);
+    assert_eq!(ballot.commit(lease(1), salt), Committing::Equivocates);
+    assert_eq!(claim(&mut ballot, outcome, Some(Hash([4; 32]))), Err(ClaimError::NotAsCommitted));
+    assert_eq!(claim(&mut ballot, outcome, Some(salt)), Ok(()));
+    assert_eq!(ballot.seats[&lease(2)].stage, BOUND, "another seat's word is its own");
+}
+
+#[test]
+fn claims_are_told_apart_by_what_they_say() {
+    let (right, wrong) = (outcome("right"), outcome("wrong"));
+    let mut ballot = ballot(&[claimed(wrong), claimed(right), RUNNING, claimed(right)]);
+    let [first, second, fourth] = [1, 2, 4].map(|number| (lease(number), PeerId([number; 32])));
+    assert_eq!(ballot.dissenters(&right), [(lease(1), ClaimId::default(), wrong)]);
+    assert_eq!((ballot.agreeing(&right), ballot.agreeing(&wrong)), (vec![second, fourth], vec![first]));
+    let delivery = |(lease, worker)| Some((lease, worker, ClaimId::default()));
+    assert_eq!(ballot.delivery(&right), delivery(second), "the first that says so");
+    assert_eq!(ballot.delivery(&wrong), delivery(first));
+    assert_eq!(ballot.running_since(), Some(Instant(3_000_000)));
+    ballot.own = Some(right);
+    assert_eq!(ballot.delivery(&right), None, "our own run has decided it");
+}
+
+#[test]
+fn a_dispute_takes_two_that_say_different_things() {
+    let (right, wrong) = (outcome("right"), outcome("wrong"));
+    let of = |claims: &[Stage], decided| Ballot { decided, ..ballot(claims) }.is_disputed();
+    assert!(!of(&[RUNNING], None) && !of(&[claimed(right), RUNNING, claimed(right)], Some(right)));
+    assert!(of(&[claimed(right), claimed(wrong)], None) && of(&[claimed(wrong)], Some(right)));
+}
+
+#[test]
+fn whoever_agrees_is_paid_once_and_heard_out() {
+    let (right, wrong) = (outcome("right"), outcome("wrong"));
+    let mut ballot = ballot(&[claimed(right), claimed(wrong), RUNNING]);
+    assert_eq!(ballot.pay(), [], "nothing is decided");
+    assert!(ballot.is_open());
+    ballot.decided = Some(right);
+    assert_eq!(ballot.pay(), [(lease(1), right)]);
+    assert!(ballot.is_open(), "one is still at work");
+    ballot.seats.insert(lease(3), Seat { stage: claimed(right), ..ballot.seats[&lease(3)].clone() });
+    assert!(ballot.is_open(), "it is not paid yet");
+    assert_eq!(ballot.pay(), [(lease(3), right)], "the first was paid before");
+    assert!(!ballot.is_open(), "whoever says something else is owed nothing");
+    ballot.checking = true;
+    assert!(ballot.is_open());
+}
+
+#[test]
+fn of_what_comes_with_a_claim_only_small_outputs_that_it_names_are_kept() {
+    let mut ballot = Ballot::default();
+    let [small, other] = [b"small", b"other"].map(|text| Bytes(text.to_vec()));
+    let attached = [&small, &other].map(|bytes| (pocketmesh_types::BlobId::of(bytes), bytes.clone())).into();
+    let mut outcome = outcome("small");
+    outcome.stderr = Output { len: limits::INLINE_BYTES_MAX as u64 + 1, ..Output::of(b"other") };
+    ballot.keep_inline(&outcome, &attached);
+    assert_eq!(ballot.inline.into_values().collect::<Vec<_>>(), [small]);
 }

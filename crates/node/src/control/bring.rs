@@ -1,45 +1,32 @@
-//! Blobs that a job names and that are not here: fetched from whoever is connected and has them.
+//! Blobs that a job names and that are not here: fetched from whoever has them.
 
 use super::{Desk, put_failure, stopping};
-use crate::blobs::PROTOCOL;
-use pocketmesh_api::{Answer, Failure, Refusal, Source};
-use pocketmesh_blobs::{Durability, FetchError, Store, Wanted, fetch, store::PutError};
+use pocketmesh_api::{Answer, Refusal, Source};
+use pocketmesh_blobs::{Durability, FetchError, Wanted};
 use pocketmesh_types::{BlobId, limits};
-use std::io;
-use std::time::Duration;
+use std::sync::Arc;
 
-/// How long a peer may take over one chunk.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// Sees to it that all of these are here.
+/// Sees to it that all of these are here to stay: the job relies on its inputs after a power cut too.
 pub async fn bring(desk: &Desk, sources: &[Source]) -> Answer<()> {
     for source in sources {
         if !desk.store.contains(source.blob) {
-            from_anybody(desk, source.blob).await?;
+            fetch(desk, source.blob).await?;
         }
     }
     Ok(())
 }
 
-async fn from_anybody(desk: &Desk, id: BlobId) -> Answer<()> {
-    let wanted = Wanted { id, len: None, max_bytes: limits::BLOB_BYTES_MAX };
-    for peer in desk.network.peers().await.map_err(|_| stopping())? {
-        let Ok(mut stream) = desk.network.open(peer.peer, PROTOCOL).await else { continue };
-        match fetch(&mut stream, wanted, &desk.store, PATIENCE).await {
-            Ok(_) => {
-                let store = desk.store.clone();
-                let kept = tokio::task::spawn_blocking(move || make_durable(&store, id)).await;
-                return kept.map_err(Failure::internal)?.map_err(|error| put_failure(&error));
-            }
-            Err(FetchError::Store(error)) => return Err(put_failure(&error)),
-            Err(error) => tracing::debug!(peer = %peer.peer, blob = %id, %error, "a blob was not to be had here"),
+/// Fetches from peers that are connected, and from those that the mesh names.
+async fn fetch(desk: &Desk, id: BlobId) -> Answer<()> {
+    let connected = desk.network.peers().await.map_err(|_| stopping())?;
+    let from = connected.into_iter().map(|peer| peer.peer).collect();
+    let wanted = Wanted { durability: Durability::Durable, ..Wanted::new(id, None, limits::BLOB_BYTES_MAX) };
+    match desk.exchange.bring_wanted(wanted, from, Arc::default()).await {
+        Ok(_) => Ok(()),
+        Err(FetchError::Store(error)) => Err(put_failure(&error)),
+        Err(error) => {
+            tracing::debug!(blob = %id, %error, "a blob of a job was not to be had");
+            Err(Refusal::NoBlob(id).into())
         }
     }
-    Err(Refusal::NoBlob(id).into())
-}
-
-/// A job relies on its inputs after a power cut too.
-fn make_durable(store: &Store, id: BlobId) -> Result<(), PutError> {
-    let (mut file, len) = store.open_file(id).map_err(io::Error::other)?;
-    store.put_reader(&mut file, len, Durability::Durable).map(drop)
 }

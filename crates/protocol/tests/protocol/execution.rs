@@ -53,14 +53,16 @@ fn held_of(job: &Job) -> Held {
         ceiling: job.max_price,
         seats: 1,
         bids_wanted: 1,
+        depth: 0,
         fraction: u64::MAX,
+        contacts: Vec::new(),
         nonce_hash: Default::default(),
         closes_ms: 400,
         expires: Default::default(),
         attempt: 0,
         ext: Default::default(),
     };
-    Held { offer, bid: None, due: None }
+    Held { offer, reaching: false, bid: None, due: None }
 }
 
 fn config(slots: u16) -> Config {
@@ -291,7 +293,7 @@ fn a_lease_is_given_up_when_nothing_was_asked_for_more_than_two_minutes() {
 // One lease.
 
 fn granted(job: &Job, commit_first: bool) -> WorkLease {
-    WorkLease::new(REQUESTER, lease_of(job, commit_first), Instant::default())
+    WorkLease::new(REQUESTER, Vec::new(), lease_of(job, commit_first), Instant::default())
 }
 
 /// Brings tasks of a lease to an outcome.

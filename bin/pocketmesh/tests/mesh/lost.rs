@@ -105,6 +105,6 @@ fn an_input_that_another_peer_has_is_fetched_and_one_that_nobody_has_is_refused(
     let words: u64 = stdout.lines().filter_map(|line| line.split_whitespace().next()?.parse::<u64>().ok()).sum();
     assert_eq!(words, text.split_whitespace().count() as u64);
     let nobody = "ab".repeat(32);
-    let said = mesh.fails(1, 1, &["run", &guest("wordcount"), "-i", &nobody, "--split", "lines=5000"]);
+    let said = mesh.fails(1, 2, &["run", &guest("wordcount"), "-i", &nobody, "--split", "lines=5000"]);
     assert!(said.contains("neither on this peer nor on one that is connected"), "{said}");
 }

@@ -351,11 +351,18 @@ fn a_payer_whose_journal_was_put_back_learns_so_and_goes_on_in_another_lane() {
     let (third, job) = names(2);
     world.lease(third, job);
     work(&mut world, third, 0..4);
-    let worker = world.nodes[&WORKER].state.accounts();
-    assert_eq!(
-        [0, 1].map(|lane| worker.received(&CLIENT, Lane(lane)).cumulative()),
-        [Credits(2 * cost(0..4).0), cost(0..4)]
-    );
+    let one = cost(0..4);
+    let two = Credits(2 * one.0);
+    let received = |world: &World| {
+        let accounts = world.nodes[&WORKER].state.accounts();
+        [0, 1].map(|lane| accounts.received(&CLIENT, Lane(lane)).cumulative())
+    };
+    assert_eq!(received(&world), [two, one]);
+    world.nodes.get_mut(&CLIENT).unwrap().crash();
+    let (fourth, job) = names(3);
+    world.lease(fourth, job);
+    work(&mut world, fourth, 0..4);
+    assert_eq!(received(&world), [two, two], "a restart does not forget which lane is in use");
 }
 
 #[test]

@@ -11,7 +11,7 @@ pub mod store;
 mod tree;
 
 pub use exchange::{
-    fetch::{Connect, Fault, FetchError, Fetched, Options, Progress, Providers, Wanted, fetch},
+    fetch::{Connect, Fault, FetchError, Fetched, Options, Progress, Providers, Sharing, Wanted, fetch},
     serve::{ServeError, Served, serve},
     uplink::{Rates, Uplink},
 };

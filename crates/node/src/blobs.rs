@@ -5,9 +5,12 @@ mod search;
 mod streams;
 
 use crate::trees;
-use futures::stream::{self, StreamExt};
+use futures::{
+    future::OptionFuture,
+    stream::{self, StreamExt},
+};
 use pocketmesh_blobs::{
-    FetchError, Fetched as Brought, Options, Progress, Providers, Store, Uplink, Wanted, fetch, serve,
+    FetchError, Fetched as Brought, Options, Progress, Providers, Sharing, Store, Uplink, Wanted, fetch, serve,
 };
 use pocketmesh_network::{Handle, Stream};
 use pocketmesh_protocol::Item;
@@ -18,7 +21,10 @@ use std::{
     time::{Duration, Instant},
 };
 use streams::Streams;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::{
+    sync::{Semaphore, mpsc},
+    time::timeout,
+};
 
 /// The bulk protocol's name and version.
 pub const PROTOCOL: &str = "blobs/2";
@@ -26,6 +32,8 @@ pub const PROTOCOL: &str = "blobs/2";
 const FETCHES_MAX: usize = 16;
 /// Files of one tree that are fetched at a time, so that one tree does not take all.
 const FILES_AT_ONCE: usize = 4;
+/// How long a search for others may take before the one who has a large blob is asked for it.
+const SEARCH_FIRST: Duration = Duration::from_millis(500);
 /// Streams served at a time, and those of one peer; more are turned away. Each may hold two parts.
 const SERVES_MAX: usize = 64;
 const SERVES_PER_PEER_MAX: usize = 16;
@@ -61,6 +69,21 @@ struct Told {
     swept: Instant,
 }
 
+/// Whom a blob is to be had from.
+#[derive(Debug, Clone, Default)]
+pub struct Holders {
+    /// Those who should have it, the first ones first.
+    pub from: Vec<PeerId>,
+    /// Those who fetch it from the first at the same time as we do.
+    pub fellows: Vec<PeerId>,
+}
+
+impl From<Vec<PeerId>> for Holders {
+    fn from(from: Vec<PeerId>) -> Self {
+        Self { from, fellows: Vec::new() }
+    }
+}
+
 impl Exchange {
     /// Exchanges blobs of `store` over `network`, giving no more than `uplink` lets out.
     pub fn new(store: Store, network: Handle, uplink: Uplink) -> (Self, mpsc::Receiver<Fetched>) {
@@ -87,7 +110,7 @@ impl Exchange {
 
     /// Brings something here from those of these peers that give it, the first ones first. One fetch serves all who asked.
     /// A tree whose files together have more bytes than `files_max` is not fetched.
-    pub fn fetch(&self, item: Item, len: u64, files_max: u64, from: Vec<PeerId>) {
+    pub fn fetch(&self, item: Item, len: u64, files_max: u64, from: Holders) {
         if !lock(&self.in_flight).insert(item) {
             return;
         }
@@ -103,11 +126,11 @@ impl Exchange {
         });
     }
 
-    async fn bring(&self, blob: Output, from: &[PeerId]) -> bool {
+    async fn bring(&self, blob: Output, from: &Holders) -> bool {
         self.store.contains(blob.id) || self.fetch_from_any(blob, from).await
     }
 
-    async fn bring_tree(&self, list: Output, files_max: u64, from: &[PeerId]) -> bool {
+    async fn bring_tree(&self, list: Output, files_max: u64, from: &Holders) -> bool {
         if list.len > limits::TREE_BYTES_MAX || !self.bring(list, from).await {
             return false;
         }
@@ -124,7 +147,7 @@ impl Exchange {
         fetches.buffer_unordered(FILES_AT_ONCE).all(|found| async move { found }).await
     }
 
-    async fn bring_file(&self, content: Output, from: &[PeerId]) -> bool {
+    async fn bring_file(&self, content: Output, from: &Holders) -> bool {
         if content.len == 0 { self.keep_empty(content.id) } else { self.bring(content, from).await }
     }
 
@@ -161,18 +184,29 @@ impl Exchange {
     pub(crate) async fn bring_wanted(
         &self,
         wanted: Wanted,
-        known: Vec<PeerId>,
+        sources: Holders,
         progress: Arc<Progress>,
     ) -> Result<Brought, FetchError> {
         let _permit = self.fetches.acquire().await;
         let me = self.network.peer_id();
-        let known: Vec<PeerId> = known.into_iter().filter(|peer| *peer != me).collect();
-        // A small blob is had from who named it before a search has begun.
+        let Holders { from, fellows } = sources;
+        let mut known: Vec<PeerId> = from.into_iter().filter(|peer| *peer != me).collect();
+        // A small blob is had from who named it before a search has begun, or others have got it.
         let small = wanted.len.is_some_and(|len| len < TOLD_BYTES_MIN) && !known.is_empty();
-        let more = if small { None } else { self.search(wanted.id).await };
+        // One who has it, and that is large: it is spared what others can give.
+        let sharing = known.first().filter(|_| !small && known.len() == 1);
+        let sharing = sharing.map(|&source| Sharing { me, source, fellows: fellows.clone() });
+        let mut more = if small { None } else { self.search(wanted.id).await };
+        if sharing.is_some() {
+            known.extend(fellows);
+            // Those who have it all by now are known before the first is asked.
+            let found = more.as_mut().map(|more| timeout(SEARCH_FIRST, more.recv()));
+            known.extend(OptionFuture::from(found).await.and_then(Result::ok).flatten());
+        }
         let options = Options { patience: streams::PATIENCE, ..Options::default() };
         let id = wanted.id;
-        let brought = fetch(&self.store, &self.streams, wanted, Providers { known, more }, options, progress).await?;
+        let providers = Providers { known, more, sharing };
+        let brought = fetch(&self.store, &self.streams, wanted, providers, options, progress).await?;
         self.tell(Output { id, len: brought.len });
         Ok(brought)
     }
@@ -218,9 +252,9 @@ impl Exchange {
         tokio::spawn(async move { network.withdraw(*id.as_bytes()).await });
     }
 
-    async fn fetch_from_any(&self, blob: Output, from: &[PeerId]) -> bool {
+    async fn fetch_from_any(&self, blob: Output, from: &Holders) -> bool {
         let wanted = Wanted::new(blob.id, Some(blob.len), limits::BLOB_BYTES_MAX);
-        match self.bring_wanted(wanted, from.to_vec(), Arc::default()).await {
+        match self.bring_wanted(wanted, from.clone(), Arc::default()).await {
             Ok(_) => true,
             Err(error) => {
                 tracing::debug!(blob = %blob.id, %error, "a blob could not be fetched");

@@ -1,7 +1,7 @@
 //! The event loop: one input at a time into the protocol, its effects carried out in order.
 
 use crate::{
-    blobs::{Exchange, Fetched},
+    blobs::{Exchange, Fetched, Holders},
     clock::{Clock, wall},
     executor::{Finished, Sandbox},
     gossip::{self, Pending},
@@ -190,7 +190,9 @@ impl Driver {
                 }
                 Effect::Execute(run) => self.sandbox.execute(run),
                 Effect::Cancel(run) => self.sandbox.cancel(run),
-                Effect::Fetch { item, len, files_max, from } => self.exchange.fetch(item, len, files_max, from),
+                Effect::Fetch { item, len, files_max, from, fellows } => {
+                    self.exchange.fetch(item, len, files_max, Holders { from, fellows });
+                }
                 Effect::ReadParts { job, table, tasks } => self.read_parts(job, table, tasks),
                 Effect::ReleaseParts { job, blobs } => {
                     let owner = parts::owner(&job);

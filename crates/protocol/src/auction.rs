@@ -8,7 +8,7 @@ mod book;
 mod check;
 
 pub use book::{Book, SealedBid, Terms};
-pub use check::{Cheat, Checked, check};
+pub use check::{Cheat, Checked, check, fellows};
 
 use alloc::vec::Vec;
 use pocketmesh_types::{Hash, PeerId, Price};

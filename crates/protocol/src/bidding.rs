@@ -171,7 +171,8 @@ impl Bidding {
         match checked {
             Ok(checked) if standing == Standing::Won => {
                 self.counters.won += 1;
-                self.board.on_won(&id, checked.price);
+                let fellows = auction::fellows(&held.offer, closing, &context.config.me);
+                self.board.on_won(&id, checked.price, fellows);
             }
             _ => drop(self.let_go(context, &id)),
         }

@@ -116,12 +116,12 @@ impl Context {
 
     /// Asks for a blob.
     pub fn fetch(&mut self, blob: BlobId, len: u64, from: Vec<PeerId>) {
-        self.emit(Effect::Fetch { item: Item::Blob(blob), len, files_max: 0, from });
+        self.emit(Effect::Fetch { item: Item::Blob(blob), len, files_max: 0, from, fellows: Vec::new() });
     }
 
     /// Asks for a list of files and for the files, which together have at most so many bytes.
     pub fn fetch_tree(&mut self, list: Output, files_max: u64, from: Vec<PeerId>) {
-        self.emit(Effect::Fetch { item: Item::Tree(list.id), len: list.len, files_max, from });
+        self.emit(Effect::Fetch { item: Item::Tree(list.id), len: list.len, files_max, from, fellows: Vec::new() });
     }
 
     /// A number for an execution.

@@ -61,6 +61,8 @@ pub enum Effect {
         files_max: u64,
         /// Who should have it, best first.
         from: Vec<PeerId>,
+        /// Who fetches it at the same time: what one has of it, the others need not have from the first.
+        fellows: Vec<PeerId>,
     },
     /// Read the inputs of these tasks of a job of ours from its table, put those that are too large to be sent along into
     /// our store, and say [`PartsRead`](crate::Input::PartsRead).

@@ -114,12 +114,14 @@ impl Execution {
             context.send(from, Decline { lease: id, reason });
             return None;
         }
-        let contacts = held.map_or_else(Vec::new, |held| held.offer.contacts);
+        let (contacts, fellows) = held.map(|held| (held.offer.contacts, held.fellows)).unwrap_or_default();
         let work = WorkLease::new(from, contacts, lease, context.now);
         let job = work.job_id;
-        context.fetch(work.job.program, work.job.program_len, alloc::vec![from]);
-        if work.job.files.len > 0 {
-            context.fetch_tree(work.job.files, work.job.limits.memory, alloc::vec![from]);
+        // All who won begin at once.
+        let (program, files) = (Item::Blob(work.job.program), Item::Tree(work.job.files.id));
+        let needed = [(program, work.job.program_len, 0), (files, work.job.files.len, work.job.limits.memory)];
+        for (item, len, files_max) in needed.into_iter().filter(|&(_, len, _)| len > 0) {
+            context.emit(Effect::Fetch { item, len, files_max, from: alloc::vec![from], fellows: fellows.clone() });
         }
         context.timers.set_sooner(Timer::Heartbeat, context.now + work.heartbeat);
         context.notify(Event::LeaseTaken { lease: id, requester: from });

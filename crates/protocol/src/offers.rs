@@ -84,6 +84,8 @@ pub struct Held {
     pub bid: Option<Hash>,
     /// What the auction says that we are to be paid, once it is closed.
     pub due: Option<Price>,
+    /// Who else won a seat of it, the first few: they fetch the same program at the same time.
+    pub fellows: Vec<PeerId>,
 }
 
 impl Held {
@@ -104,7 +106,7 @@ impl Board {
     pub fn hold(&mut self, id: OfferOf, offer: Offer) -> bool {
         let room = self.held.len() < limits::OFFERS_HELD_MAX;
         if room {
-            self.held.entry(id).or_insert(Held { offer, reaching: false, bid: None, due: None });
+            self.held.entry(id).or_insert(Held { offer, reaching: false, bid: None, due: None, fellows: Vec::new() });
         }
         room
     }
@@ -131,10 +133,10 @@ impl Board {
         }
     }
 
-    /// Takes note of what a lease must pay.
-    pub fn on_won(&mut self, id: &OfferOf, due: Option<Price>) {
+    /// Takes note of what a lease must pay, and of who else won.
+    pub fn on_won(&mut self, id: &OfferOf, due: Option<Price>, fellows: Vec<PeerId>) {
         if let Some(held) = self.held.get_mut(id) {
-            held.due = due;
+            (held.due, held.fellows) = (due, fellows);
         }
     }
 

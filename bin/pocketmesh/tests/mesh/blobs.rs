@@ -1,6 +1,6 @@
 //! `blob`: files that go from peer to peer by their names alone.
 
-use crate::rig::Testnet;
+use crate::rig::{Testnet, guest};
 use std::fs;
 
 /// Bytes that differ everywhere.
@@ -48,4 +48,40 @@ fn a_blob_goes_from_peer_to_peer_by_its_name_and_outlives_the_first_one() {
     mesh.json(2, &["blob", "unpin", &id]);
     let collected = mesh.json(2, &["blob", "gc"]);
     assert!(collected["blobs"].as_u64() == Some(1) && collected["bytes"].as_u64() >= Some(3_000_000), "{collected}");
+}
+
+/// A program with so many bytes that nobody reads in a section of its own.
+fn heavy(program: &[u8], ballast: usize) -> Vec<u8> {
+    let content = [&[4][..], b"heap", &noise(ballast)].concat();
+    let mut section = vec![0];
+    let mut rest = content.len();
+    while rest >= 0x80 {
+        section.push(rest as u8 | 0x80);
+        rest >>= 7;
+    }
+    section.push(rest as u8);
+    [program, &section, &content].concat()
+}
+
+#[test]
+fn a_requester_sends_its_program_about_once_however_many_work_for_it() {
+    const PROGRAM_BYTES: u64 = 20 << 20;
+    let mesh = Testnet::start(9);
+    let program = mesh.dir().join("heavy.wasm");
+    let primes = fs::read(guest("primes")).expect("a guest");
+    fs::write(&program, heavy(&primes, PROGRAM_BYTES as usize)).expect("a file");
+    let out = mesh.dir().join("out");
+    let args = ["run", program.to_str().expect("UTF-8"), "--range", "0..160", "--replicas", "2", "-o"];
+    mesh.json(0, &[&args[..], &[out.to_str().expect("UTF-8"), "--", "{index}"]].concat());
+    let given = mesh.json(0, &["blob", "ls"])["sent"].clone();
+    let sent: u64 = given.as_array().expect("a list").iter().filter_map(|one| one["bytes"].as_u64()).sum();
+    let copies = sent as f64 / PROGRAM_BYTES as f64;
+    let has_it = |peer: usize| {
+        let held = mesh.json(peer, &["blob", "ls"])["blobs"].clone();
+        held.as_array().is_some_and(|blobs| blobs.iter().any(|blob| blob["held"].as_u64() >= Some(PROGRAM_BYTES)))
+    };
+    let workers = (1..9).filter(|&peer| has_it(peer)).count();
+    println!("{copies:.2} copies of the program sent for {workers} workers: {given}");
+    // Of eight bids two thirds win.
+    assert!(workers >= 6 && copies <= 1.5, "{copies:.2} copies for {workers} workers");
 }

@@ -7,6 +7,7 @@ mod crew;
 mod fault;
 mod length;
 mod plan;
+mod share;
 mod talk;
 mod target;
 mod worker;
@@ -22,6 +23,7 @@ pub use fault::{Fault, FetchError};
 use futures::io::{AsyncRead, AsyncWrite};
 use plan::Plan;
 use pocketmesh_types::{BlobId, PeerId};
+pub use share::Sharing;
 use std::{
     collections::BTreeMap,
     hash::{BuildHasher, Hasher, RandomState},
@@ -78,11 +80,13 @@ pub struct Providers {
     pub known: Vec<PeerId>,
     /// Others, as they are found. The fetch waits for more only while this is open.
     pub more: Option<mpsc::Receiver<PeerId>>,
+    /// Who of the known ones has all of it, and who fetches it at the same time as we do.
+    pub sharing: Option<Sharing>,
 }
 
 impl From<Vec<PeerId>> for Providers {
     fn from(known: Vec<PeerId>) -> Self {
-        Self { known, more: None }
+        Self { known, more: None, sharing: None }
     }
 }
 
@@ -211,7 +215,8 @@ pub async fn fetch<C: Connect>(
     if len > wanted.max_bytes {
         return Err(FetchError::TooLong { len, max_bytes: wanted.max_bytes });
     }
-    let job = Arc::new(prepare(store, &wanted, len, options, progress).await?);
+    let sharing = providers.sharing.take();
+    let job = Arc::new(prepare(store, &wanted, len, options, progress, sharing).await?);
     let ended = Crew::new(Arc::clone(&job), connect.clone(), providers, faults).run(store).await;
     drop(job.storing.write().await);
     let faults = ended?;
@@ -228,6 +233,7 @@ async fn prepare(
     len: u64,
     options: Options,
     progress: Arc<Progress>,
+    sharing: Option<Sharing>,
 ) -> Result<Job, FetchError> {
     let (opener, id) = (store.clone(), wanted.id);
     let target = blocking(move || Target::open(&opener, id, len)).await.map_err(PutError::from)??;
@@ -236,7 +242,7 @@ async fn prepare(
         None => 0..tree::parts_of(len),
     };
     let missing = parts.filter(|&part| target.missing(part).is_some());
-    let plan = Plan::new(missing, RandomState::new().build_hasher().finish(), options.overdue);
+    let plan = Plan::new(missing, RandomState::new().build_hasher().finish(), options.overdue).shared(sharing.as_ref());
     progress.len.store(len, Ordering::Relaxed);
     progress.held.store(target.held_bytes(), Ordering::Relaxed);
     Ok(Job {

@@ -52,7 +52,7 @@ impl HoldsBlobs for Desk {
         let progress = Arc::new(Progress::default());
         let wanted = Wanted { durability: Durability::Durable, ..Wanted::new(id, None, limits::BLOB_BYTES_MAX) };
         let (exchange, seen) = (self.exchange.clone(), Arc::clone(&progress));
-        let task = tokio::spawn(async move { exchange.bring_wanted(wanted, request.from, seen).await });
+        let task = tokio::spawn(async move { exchange.bring_wanted(wanted, request.from.into(), seen).await });
         let fetch = Fetch { task: Some(Task(task)), progress, store: self.store.clone(), id };
         Ok(stream::unfold(fetch, Fetch::next).boxed())
     }

@@ -3,7 +3,7 @@
 use super::{Desk, put_failure, stopping};
 use pocketmesh_api::{Answer, Refusal, Source};
 use pocketmesh_blobs::{Durability, FetchError, Wanted};
-use pocketmesh_types::{BlobId, limits};
+use pocketmesh_types::{BlobId, PeerId, limits};
 use std::sync::Arc;
 
 /// Sees to it that all of these are here to stay: the job relies on its inputs after a power cut too.
@@ -19,9 +19,9 @@ pub async fn bring(desk: &Desk, sources: &[Source]) -> Answer<()> {
 /// Fetches from peers that are connected, and from those that the mesh names.
 async fn fetch(desk: &Desk, id: BlobId) -> Answer<()> {
     let connected = desk.network.peers().await.map_err(|_| stopping())?;
-    let from = connected.into_iter().map(|peer| peer.peer).collect();
+    let from: Vec<PeerId> = connected.into_iter().map(|peer| peer.peer).collect();
     let wanted = Wanted { durability: Durability::Durable, ..Wanted::new(id, None, limits::BLOB_BYTES_MAX) };
-    match desk.exchange.bring_wanted(wanted, from, Arc::default()).await {
+    match desk.exchange.bring_wanted(wanted, from.into(), Arc::default()).await {
         Ok(_) => Ok(()),
         Err(FetchError::Store(error)) => Err(put_failure(&error)),
         Err(error) => {

@@ -5,7 +5,7 @@
 //! bidder decides what a cheat costs the requester.
 
 use super::{Clearing, Outcome, PRICE_MAX, clear, nonce_hash, price_of, score};
-use alloc::collections::BTreeSet;
+use alloc::{collections::BTreeSet, vec::Vec};
 use pocketmesh_types::{Hash, PeerId, Price, limits};
 use pocketmesh_wire::message::{BidEntry, Closing, Offer, Standing};
 
@@ -102,6 +102,17 @@ pub fn check(offer: &Offer, closing: &Closing, me: PeerId, my_bid: Hash, my_pric
         return Err(Cheat::WrongStanding { told, drawn });
     }
     Ok(Checked { standing: drawn, price: Some(price) })
+}
+
+/// Others who won that are taken note of: a blob is fetched from so many and the requester at once.
+const FELLOWS_MAX: usize = 15;
+
+/// Who won beside `me`, by the same computation, the first few: each of them needs the job's program too, and gives on what
+/// it has of it.
+pub fn fellows(offer: &Offer, closing: &Closing, me: &PeerId) -> Vec<PeerId> {
+    let Clearing { winners, .. } = clear(&closing.nonce, offer.seats, offer.ceiling, &closing.bids);
+    let others = winners.into_iter().map(|seat| seat.bidder).filter(|bidder| bidder != me);
+    others.take(FELLOWS_MAX).collect()
 }
 
 /// What every bidder can say of the disclosure, whichever its own bid is.

@@ -62,7 +62,7 @@ fn held_of(job: &Job) -> Held {
         attempt: 0,
         ext: Default::default(),
     };
-    Held { offer, reaching: false, bid: None, due: None }
+    Held { offer, reaching: false, bid: None, due: None, fellows: Vec::new() }
 }
 
 fn config(slots: u16) -> Config {

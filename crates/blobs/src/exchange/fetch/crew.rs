@@ -25,6 +25,8 @@ const PROVIDERS_MAX: usize = 64;
 const RETRY_AFTER: Duration = Duration::from_millis(100);
 /// Doublings of it.
 const RETRIES_MAX: u32 = 8;
+/// How often a provider that has nothing of the blob is asked whether it has something now.
+const BEGINS_MAX: u32 = 50;
 /// How long the others have to give their streams back when all is done.
 const FAREWELL: Duration = Duration::from_millis(20);
 
@@ -122,8 +124,13 @@ impl<C: Connect> Crew<C> {
                 }
                 let attempts = self.attempts.entry(peer).or_default();
                 *attempts += 1;
-                if fault.may_pass() && *attempts <= RETRIES_MAX {
-                    self.later.push((Instant::now() + RETRY_AFTER * (1 << (*attempts - 1)), peer));
+                // Who has nothing yet may be about to begin, as we were; what fails otherwise is given ever more time.
+                let (retries, wait) = match fault {
+                    Fault::NotHere => (BEGINS_MAX, self.job.options.refresh),
+                    _ => (RETRIES_MAX, RETRY_AFTER * (1 << (*attempts - 1).min(RETRIES_MAX))),
+                };
+                if fault.may_pass() && *attempts <= retries {
+                    self.later.push((Instant::now() + wait, peer));
                 }
                 self.faults.insert(peer, fault);
             }

@@ -4,6 +4,7 @@
 //! not asked for what a much faster one has too: a slow first provider then sends each part about once. When nothing is
 //! left that nobody was asked for, a part that is overdue is asked of a second peer.
 
+use super::share::{Share, Sharing};
 use crate::tree::PART_BYTES;
 use pocketmesh_types::PeerId;
 use std::{
@@ -36,6 +37,8 @@ pub struct Plan {
     salt: u64,
     /// A part that was asked for so long ago is overdue.
     overdue_after: Duration,
+    /// Which parts are ours to ask the source for, where others fetch too.
+    share: Option<Share>,
 }
 
 #[derive(Debug, Default)]
@@ -63,7 +66,13 @@ impl Plan {
     pub fn new(parts: impl Iterator<Item = u32>, salt: u64, overdue_after: Duration) -> Self {
         let open: BTreeSet<u32> = parts.collect();
         let missing = open.iter().map(|&part| (part, Missing::default())).collect();
-        Self { missing, open, sources: BTreeMap::new(), salt, overdue_after }
+        Self { missing, open, sources: BTreeMap::new(), salt, overdue_after, share: None }
+    }
+
+    /// The same, with the source asked for our share of it only.
+    pub fn shared(mut self, sharing: Option<&Sharing>) -> Self {
+        self.share = sharing.map(|sharing| Share::of(sharing, self.open.iter().copied(), Instant::now()));
+        self
     }
 
     /// Whether every part is here.
@@ -123,6 +132,9 @@ impl Plan {
 
     /// A part is here.
     pub fn done(&mut self, part: u32) {
+        if let Some(share) = &mut self.share {
+            share.done(part, Instant::now());
+        }
         self.missing.remove(&part);
         self.open.remove(&part);
     }
@@ -139,6 +151,9 @@ impl Plan {
 
     /// What to ask this peer for now; it counts as asked.
     pub fn next(&mut self, peer: PeerId, now: Instant) -> Option<u32> {
+        if let Some(share) = &mut self.share {
+            share.look(now);
+        }
         let part = self.rarest(peer).or_else(|| self.overdue(peer, now))?;
         self.open.remove(&part);
         self.missing.get_mut(&part)?.asked.push((peer, now));
@@ -147,15 +162,25 @@ impl Plan {
 
     fn rarest(&self, peer: PeerId) -> Option<u32> {
         let me = self.sources.get(&peer)?;
+        let given_elsewhere = |part: u32| {
+            let mut others = self.sources.iter().filter(|(other, source)| **other != peer && source.rate > 0.0);
+            others.any(|(_, source)| source.has(part))
+        };
+        let may_be_asked = |part: &u32| {
+            me.has(*part) && self.share.as_ref().is_none_or(|share| share.allows(peer, *part, given_elsewhere(*part)))
+        };
         if self.sources.len() == 1 {
             // Nobody to trade with: in order, as disks like it.
-            return self.open.iter().copied().find(|&part| me.has(part));
+            return self.open.iter().copied().find(may_be_asked);
         }
-        let others = || self.sources.iter().filter(|(other, _)| **other != peer).map(|(_, source)| source);
-        let faster: Vec<&Source> =
-            others().filter(|other| me.rate > 0.0 && other.rate > MUCH_FASTER * me.rate).collect();
-        let partial: Vec<&Source> = others().filter(|other| other.parts.is_some()).collect();
-        let mine = self.open.iter().copied().filter(|&part| me.has(part));
+        let others = || self.sources.iter().filter(|(other, _)| **other != peer);
+        let is_spared = |other: &PeerId| self.share.as_ref().is_some_and(|share| share.spares(*other));
+        let faster: Vec<&Source> = others()
+            .filter(|(other, source)| me.rate > 0.0 && source.rate > MUCH_FASTER * me.rate && !is_spared(other))
+            .map(|(_, source)| source)
+            .collect();
+        let partial: Vec<&Source> = others().map(|(_, source)| source).filter(|other| other.parts.is_some()).collect();
+        let mine = self.open.iter().copied().filter(may_be_asked);
         let for_me = mine.filter(|&part| !faster.iter().any(|other| other.has(part)));
         for_me.min_by_key(|&part| (partial.iter().filter(|other| other.has(part)).count(), self.mixed(part)))
     }
@@ -179,12 +204,16 @@ impl Plan {
     }
 
     fn mixed(&self, part: u32) -> u64 {
-        // The finaliser of SplitMix64: any order will do as long as two fetches have different ones.
-        let mut mixed = self.salt ^ (u64::from(part) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+        mix(self.salt, part)
     }
+}
+
+/// The finaliser of SplitMix64: any order will do as long as two salts have different ones.
+pub fn mix(salt: u64, part: u32) -> u64 {
+    let mut mixed = salt ^ (u64::from(part) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
 }
 
 #[cfg(test)]
@@ -245,6 +274,21 @@ mod tests {
         assert_eq!(slow, BTreeSet::from([4, 5, 6, 7]));
         plan.leave(peer(2));
         assert!(plan.next(peer(1), now).is_some_and(|part| part < 4));
+    }
+
+    #[test]
+    fn fellows_are_asked_for_their_parts_however_much_faster_the_source_is() {
+        let sharing = Sharing { me: peer(3), source: peer(1), fellows: vec![peer(2)] };
+        let mut plan = Plan::new(0..8, 7, LATE).shared(Some(&sharing));
+        let now = Instant::now();
+        (1..=2).for_each(|number| plan.join(peer(number)));
+        let mine: BTreeSet<_> = std::iter::from_fn(|| plan.next(peer(1), now)).collect();
+        assert!((1..8).contains(&mine.len()), "{mine:?}");
+        plan.measure(peer(1), 1_000_000, Duration::from_secs(1));
+        plan.measure(peer(2), 1000, Duration::from_secs(1));
+        plan.learn(peer(2), vec![0xff]);
+        let theirs: BTreeSet<_> = std::iter::from_fn(|| plan.next(peer(2), now)).collect();
+        assert_eq!(&mine | &theirs, (0..8).collect());
     }
 
     #[test]

@@ -108,10 +108,7 @@ fn description(one: &Reputation) -> String {
     if let Some(seconds) = one.seconds {
         text += &format!("speed            {seconds:.3} s an execution, from assignment to claim\n");
     }
-    text += &format!(
-        "sent             {} of programs, inputs and files went there from here\n",
-        Size(one.sent_bytes).to_string()
-    );
+    text += &format!("sent             {} of programs, inputs and files went there from here\n", Size(one.sent_bytes));
     if !standing(one).is_empty() {
         text += &format!("standing         {}\n", standing(one));
     }

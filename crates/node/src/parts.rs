@@ -60,7 +60,7 @@ pub enum PartError {
     /// The bytes are others than they were.
     #[error("blob {0} does not hold any more what was cut from it")]
     Changed(BlobId),
-    /// There is no room for it as a blob.
+    /// It cannot be stored as a blob, for now: there is no room, or the disk refuses.
     #[error(transparent)]
     Put(#[from] PutError),
     /// The disk.
@@ -126,9 +126,10 @@ impl Cutter {
             match row(&mut file, &sources, task).and_then(|part| self.input(owner, &sources, part)) {
                 Ok(input) => read.parts.push((task, Some(input))),
                 Err(error) => {
-                    let is_full = matches!(error, PartError::Put(PutError::QuotaExceeded { .. }));
+                    // A store that is full, or a disk that refuses, may do better in a moment; bytes that are gone do not come back.
+                    let may_pass = matches!(error, PartError::Put(_));
                     read.problem = Some(error.to_string());
-                    if is_full { read.no_room.push(task) } else { read.parts.push((task, None)) }
+                    if may_pass { read.no_room.push(task) } else { read.parts.push((task, None)) }
                 }
             }
         }

@@ -3,6 +3,7 @@
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::{
+    fs,
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
@@ -165,8 +166,15 @@ impl Testnet {
 
     /// Kills a peer with SIGKILL.
     pub fn kill(&self, peer: usize) {
-        let status = Command::new("kill").args(["-9", &self.pid(peer).to_string()]).status().expect("kill runs");
+        let pid = self.pid(peer).to_string();
+        let status = Command::new("kill").args(["-9", &pid]).status().expect("kill runs");
         assert!(status.success(), "peer {peer} was not there to be killed");
+        // Its files, the lock among them, are closed when it is a zombie at the latest.
+        let lives = || {
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            stat.rsplit(')').next().is_some_and(|rest| !rest.trim().is_empty() && !rest.trim_start().starts_with('Z'))
+        };
+        self.wait_until("the killed peer is dead", || !lives());
     }
 
     /// Starts a killed peer again, without any bootstrap address.

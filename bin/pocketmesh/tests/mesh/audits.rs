@@ -106,6 +106,9 @@ fn a_requester_killed_in_an_audit_window_goes_on_with_the_same_draws() {
 
 /// The records of a peer that does not run.
 fn records(mesh: &Testnet, peer: usize) -> Vec<Value> {
+    // A child that was just being started when its daemon was killed holds the lock for a moment longer.
+    let is_free = || mesh.command(peer, &["ledger", "show"]).output().is_ok_and(|output| output.status.success());
+    mesh.wait_until("nobody uses the folder", is_free);
     let shown = mesh.ok(peer, &["ledger", "show"]).stdout;
     let lines = String::from_utf8(shown).expect("text");
     lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()

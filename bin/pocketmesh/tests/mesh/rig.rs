@@ -169,10 +169,13 @@ impl Testnet {
         let pid = self.pid(peer).to_string();
         let status = Command::new("kill").args(["-9", &pid]).status().expect("kill runs");
         assert!(status.success(), "peer {peer} was not there to be killed");
-        // Its files, the lock among them, are closed when it is a zombie at the latest.
+        // Its files, the lock among them, are open until its last thread has ended, which may be waiting for the disk; the
+        // first one is then a zombie, or nothing.
         let lives = || {
             let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-            stat.rsplit(')').next().is_some_and(|rest| !rest.trim().is_empty() && !rest.trim_start().starts_with('Z'))
+            let state = stat.rsplit(')').next().unwrap_or_default().trim_start();
+            let threads = fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
+            threads > 1 || !(state.is_empty() || state.starts_with('Z'))
         };
         self.wait_until("the killed peer is dead", || !lives());
     }

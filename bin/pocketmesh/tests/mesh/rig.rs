@@ -89,7 +89,7 @@ impl Testnet {
         self.folder.path().join(format!("net/peer-{peer}"))
     }
 
-    fn command(&self, peer: usize, args: &[&str]) -> Command {
+    pub fn command(&self, peer: usize, args: &[&str]) -> Command {
         let mut command = Command::new(BINARY);
         command.arg("--data-dir").arg(self.home(peer)).args(args).stdin(Stdio::null());
         command

@@ -89,6 +89,7 @@ impl Testnet {
         self.folder.path().join(format!("net/peer-{peer}"))
     }
 
+    /// A command aimed at a peer.
     pub fn command(&self, peer: usize, args: &[&str]) -> Command {
         let mut command = Command::new(BINARY);
         command.arg("--data-dir").arg(self.home(peer)).args(args).stdin(Stdio::null());

@@ -46,12 +46,15 @@ struct Candidate {
     next_dial: Instant,
     last_met: Option<Instant>,
     connected: bool,
+    /// In how many bits its place agrees with ours: hashed once and not at each look.
+    distance: usize,
 }
 
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Discovery {
     me: PeerId,
+    place: Place,
     candidates: HashMap<PeerId, Candidate>,
     learned: HashMap<PeerId, Via>,
     /// None until there is somebody to ask.
@@ -75,16 +78,12 @@ impl Crowd {
 
     /// `peer` is connected, or soon will be.
     pub(crate) fn add(&mut self, peer: &PeerId) {
-        self.peers[self.distance(peer)] += 1;
+        self.peers[distance(&self.me, peer)] += 1;
     }
+}
 
-    fn around(&self, peer: &PeerId) -> usize {
-        self.peers[self.distance(peer)]
-    }
-
-    fn distance(&self, peer: &PeerId) -> usize {
-        usize::from(self.me.agreement(&place_of(peer)))
-    }
+fn distance(me: &Place, peer: &PeerId) -> usize {
+    usize::from(me.agreement(&place_of(peer)))
 }
 
 fn place_of(peer: &PeerId) -> Place {
@@ -96,6 +95,7 @@ impl Discovery {
     pub(crate) fn new(me: PeerId) -> Self {
         Self {
             me,
+            place: place_of(&me),
             candidates: HashMap::new(),
             learned: HashMap::new(),
             next_ask: None,
@@ -127,8 +127,15 @@ impl Discovery {
         if peer == self.me || addresses.is_empty() || !self.make_room(&peer) {
             return;
         }
-        let fresh = Candidate { addresses: vec![], failures: 0, next_dial: now, last_met: None, connected: false };
-        let candidate = self.candidates.entry(peer).or_insert(fresh);
+        let place = self.place;
+        let candidate = self.candidates.entry(peer).or_insert_with(|| Candidate {
+            addresses: vec![],
+            failures: 0,
+            next_dial: now,
+            last_met: None,
+            connected: false,
+            distance: distance(&place, &peer),
+        });
         for address in addresses {
             if !candidate.addresses.contains(&address) {
                 candidate.addresses.insert(0, address);
@@ -159,13 +166,13 @@ impl Discovery {
     ) -> Vec<(PeerId, Vec<Multiaddr>)> {
         let due = self.candidates.iter().filter(|(peer, c)| !c.connected && c.next_dial <= now && !busy(peer));
         // Among equals everybody has an order of its own, or those first in a common one would be dialled by all.
-        let mut due: Vec<_> = due.map(|(peer, c)| (c.failures, self.order.hash_one(peer), *peer)).collect();
+        let mut due: Vec<_> = due.map(|(peer, c)| (c.failures, self.order.hash_one(peer), *peer, c.distance)).collect();
         due.sort_unstable();
         let mut chosen = Vec::new();
         while chosen.len() < room && !due.is_empty() {
-            let best = (0..due.len()).min_by_key(|&at| (due[at].0, crowd.around(&due[at].2))).unwrap_or_default();
-            let (_, _, peer) = due.remove(best);
-            crowd.add(&peer);
+            let best = (0..due.len()).min_by_key(|&at| (due[at].0, crowd.peers[due[at].3])).unwrap_or_default();
+            let (_, _, peer, distance) = due.remove(best);
+            crowd.peers[distance] += 1;
             chosen.push(peer);
         }
         let due = chosen.into_iter();

@@ -99,10 +99,10 @@ impl Behaviour {
 
     /// Peers of our own table that are for a message about a place, so deep, the nearest first.
     pub(crate) fn listeners(&mut self, key: &[u8; 32], depth: u8) -> Vec<PeerId> {
-        let place = Place::of_key(key);
         let key = kad::KBucketKey::new(key.to_vec());
-        let near = self.inner.get_closest_local_peers(&key).map(|key| *key.preimage()).take(kad::K_VALUE.get());
-        near.filter(|peer| Place::of_peer(*peer).agreement(&place) >= depth).collect()
+        let place = Place::of(&key);
+        let near = self.inner.get_closest_local_peers(&key).take(kad::K_VALUE.get());
+        near.filter(|peer| Place::of(peer).agreement(&place) >= depth).map(|peer| *peer.preimage()).collect()
     }
 
     /// Looks up the peers that are nearest to a key, unless enough questions are under way.
@@ -115,9 +115,9 @@ impl Behaviour {
     /// How many peers there are besides us, about: as far as our table reaches, those in it.
     pub(crate) fn population(&mut self) -> usize {
         let me = kad::KBucketKey::from(self.me);
-        let near = self.inner.get_closest_local_peers(&me).map(|key| Place::of_peer(*key.preimage()));
-        let near: Vec<Place> = near.take(kad::K_VALUE.get()).collect();
-        if near.len() < kad::K_VALUE.get() { near.len() } else { Place::of_peer(self.me).population(&near) }
+        let near = self.inner.get_closest_local_peers(&me).take(kad::K_VALUE.get());
+        let near: Vec<Place> = near.map(|peer| Place::of(&peer)).collect();
+        if near.len() < kad::K_VALUE.get() { near.len() } else { Place::of(&me).population(&near) }
     }
 
     /// Tells the peers nearest to `key` that we have what it names, now and every 20 minutes, until

@@ -27,7 +27,8 @@ impl Place {
         Self::of(&KBucketKey::from(peer))
     }
 
-    fn of<T>(key: &KBucketKey<T>) -> Self {
+    /// Where what Kademlia has hashed already is.
+    pub(crate) fn of<T>(key: &KBucketKey<T>) -> Self {
         let mut place = [0; 32];
         place.copy_from_slice(key.hashed_bytes());
         Self(place)

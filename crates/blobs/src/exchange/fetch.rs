@@ -152,8 +152,15 @@ pub struct Fetched {
     pub len: u64,
     /// Bytes that each peer sent, hashes included.
     pub from: BTreeMap<PeerId, u64>,
-    /// The peers that failed, and how; [`Fault::is_lie`] tells which of them are to blame.
+    /// The peers that failed, and how.
     pub faults: BTreeMap<PeerId, Fault>,
+}
+
+impl Fetched {
+    /// The peers that sent what no honest one could have.
+    pub fn liars(&self) -> Vec<PeerId> {
+        fault::liars(&self.faults)
+    }
 }
 
 /// What the workers of a fetch share.

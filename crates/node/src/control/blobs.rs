@@ -115,11 +115,9 @@ impl Fetch {
 
     fn ended(&self, ended: Result<Fetched, FetchError>) -> FetchUpdate {
         match (ended, self.store.blob(self.id)) {
-            (Ok(fetched), Some(blob)) => FetchUpdate::Done {
-                blob: held(blob),
-                liars: fetched.faults.iter().filter(|(_, fault)| fault.is_lie()).map(|(peer, _)| *peer).collect(),
-                from: peers(fetched.from),
-            },
+            (Ok(fetched), Some(blob)) => {
+                FetchUpdate::Done { blob: held(blob), liars: fetched.liars(), from: peers(fetched.from) }
+            }
             (Ok(_), None) => FetchUpdate::Failed(missing(self.id)),
             (Err(error), _) => FetchUpdate::Failed(Failure::new(code(&error), error.to_string())),
         }

@@ -89,12 +89,15 @@ impl FetchError {
     /// The peers that sent what no honest one could have.
     pub fn liars(&self) -> Vec<PeerId> {
         match self {
-            Self::NotHere { faults, .. } => {
-                faults.iter().filter(|(_, fault)| fault.is_lie()).map(|(peer, _)| *peer).collect()
-            }
+            Self::NotHere { faults, .. } => liars(faults),
             _ => Vec::new(),
         }
     }
+}
+
+/// Those whose fault was a lie.
+pub(super) fn liars(faults: &BTreeMap<PeerId, Fault>) -> Vec<PeerId> {
+    faults.iter().filter(|(_, fault)| fault.is_lie()).map(|(peer, _)| *peer).collect()
 }
 
 /// One peer's fault in full, and how many there are besides.

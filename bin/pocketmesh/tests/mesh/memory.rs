@@ -8,27 +8,47 @@ use std::fs;
 const GROWTH_BYTES_MAX: u64 = 16 << 20;
 const PEERS: usize = 3;
 
+/// A mesh that has worked once, and how much memory each of its daemons had by then.
+struct Measured {
+    mesh: Testnet,
+    start: Vec<(u32, u64)>,
+}
+
+impl Measured {
+    /// None where the system does not say it.
+    fn start() -> Option<Self> {
+        let mesh = Testnet::start(PEERS);
+        mesh.ok(1, &["run", &guest("primes"), "--range", "0..40", "--", "{index}", "1000", "10"]);
+        let start: Option<Vec<_>> =
+            (0..PEERS).map(|peer| mesh.pid(peer)).map(|pid| Some((pid, restart_peak(pid)?))).collect();
+        if start.is_none() {
+            println!("skipped: this system does not say how much memory its processes had");
+        }
+        Some(Self { mesh, start: start? })
+    }
+
+    /// What each daemon has had at most beyond that, since its peak was last restarted.
+    fn growths(&self) -> Vec<u64> {
+        let grown = |&(pid, start): &(u32, u64)| peak(pid).expect("it lives").saturating_sub(start);
+        self.start.iter().map(grown).collect()
+    }
+}
+
 #[test]
 fn no_hostile_program_makes_a_daemon_grow() {
-    let mesh = Testnet::start(PEERS);
-    let pids: Vec<u32> = (0..PEERS).map(|peer| mesh.pid(peer)).collect();
-    mesh.ok(1, &["run", &guest("primes"), "--range", "0..40", "--", "{index}", "1000", "10"]);
-    let Some(start) = pids.iter().map(|&pid| restart_peak(pid)).collect::<Option<Vec<_>>>() else {
-        println!("skipped: this system does not say how much memory its processes had");
-        return;
-    };
+    let Some(measured) = Measured::start() else { return };
+    let mesh = &measured.mesh;
     let mut most = 0;
     for (number, (name, wasm)) in programs().into_iter().enumerate() {
         let (program, out) = (mesh.dir().join("hostile.wasm"), mesh.dir().join(number.to_string()));
         fs::write(&program, wasm).expect("written");
-        for &pid in &pids {
+        for &(pid, _) in &measured.start {
             restart_peak(pid);
         }
         // What becomes of the job is the zoo's business; here it only has to be over.
         let (program, out) = (program.to_string_lossy(), out.to_string_lossy());
         let output = mesh.run(1, &[&program, "--replicas", "2", "-o", &out], &[]).wait_with_output().expect("run ends");
-        let growths = pids.iter().zip(&start).map(|(&pid, start)| peak(pid).expect("it lives").saturating_sub(*start));
-        let growths: Vec<u64> = growths.collect();
+        let growths = measured.growths();
         let said = String::from_utf8_lossy(&output.stderr).lines().last().unwrap_or_default().to_owned();
         println!("{name}: grown by {:?} KiB ({said})", growths.iter().map(|bytes| bytes >> 10).collect::<Vec<_>>());
         most = growths.into_iter().fold(most, u64::max);
@@ -39,18 +59,12 @@ fn no_hostile_program_makes_a_daemon_grow() {
 
 #[test]
 fn a_large_standard_input_makes_no_daemon_grow() {
-    let mesh = Testnet::start(PEERS);
-    let pids: Vec<u32> = (0..PEERS).map(|peer| mesh.pid(peer)).collect();
-    mesh.ok(1, &["run", &guest("primes"), "--range", "0..40", "--", "{index}", "1000", "10"]);
-    let Some(start) = pids.iter().map(|&pid| restart_peak(pid)).collect::<Option<Vec<_>>>() else {
-        println!("skipped: this system does not say how much memory its processes had");
-        return;
-    };
+    let Some(measured) = Measured::start() else { return };
+    let mesh = &measured.mesh;
     let input = mesh.dir().join("input");
     fs::write(&input, "a few words, many times over\n".repeat((48 << 20) / 29).as_bytes()).expect("written");
     mesh.ok(1, &["run", &guest("wordcount"), "-i", &input.to_string_lossy(), "--replicas", "2"]);
-    let growths = pids.iter().zip(&start).map(|(&pid, start)| peak(pid).expect("it lives").saturating_sub(*start));
-    let growths: Vec<u64> = growths.collect();
+    let growths = measured.growths();
     println!("grown by {:?} KiB", growths.iter().map(|bytes| bytes >> 10).collect::<Vec<_>>());
     assert!(growths.iter().all(|&bytes| bytes <= GROWTH_BYTES_MAX), "{growths:?}");
 }

@@ -5,10 +5,7 @@
 use crate::{clock::wall, driver::Driver};
 use pocketmesh_api::{Auditors, Cost, Promise, RefutedClaim, Regime};
 use pocketmesh_protocol::{
-    jobs::{
-        active::Active,
-        auditing::{BIG_TASKS_PER_WORKER, aim},
-    },
+    jobs::{active::Active, auditing::aim, regime::BIG_TASKS_PER_WORKER},
     reputation::Windows,
     verification::{
         self,
@@ -36,7 +33,7 @@ pub fn promise(driver: &Driver, active: &Active) -> Promise {
     let seen = driver.peer.reputation().windows();
     let live = active.live().count();
     // Before anybody works on it: all who are connected may.
-    let workers = if live > 0 { live } else { driver.peer.peers().count().clamp(1, limits::LEASES_PER_JOB_MAX) };
+    let workers = if live > 0 { live } else { driver.peer.peers().count().clamp(1, active.leases_max()) };
     match active.job.policy {
         Policy::Replicas(seats) => of_replicas(seats),
         Policy::Audited(target) => match active.regime {
@@ -148,10 +145,15 @@ fn of_unknown(active: &Active, target: Target, seen: Windows, workers: usize) ->
         return Promise { regime: Regime::Unknown, auditors: Some(by), text, ..big };
     }
     let (error, saboteurs) = (f64::from(target.error_ppb) / 1e9, share(aim(seen, target).saboteurs));
+    let otherwise = if active.is_big(seen, workers, target) {
+        let (window, audits, _) = expected(active, target, seen, workers);
+        format!("other workers run {audits} of every {window} results once more")
+    } else {
+        "2 peers run each task, and the bound against a clique is told".into()
+    };
     let text = format!(
         "at most {} of the results are wrong even if one clique holds {}, and none if this device can run all of \
-         it within a minute, which it then does: about 2 executions per result. If it cannot, 2 peers run each task, and the \
-         bound against a clique is told",
+         it within a minute, which it then does: about 2 executions per result. If it cannot, {otherwise}",
         percent(error),
         reckoned(target, saboteurs),
     );

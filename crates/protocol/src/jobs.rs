@@ -12,6 +12,7 @@ pub mod leases;
 pub mod market;
 pub mod order;
 pub mod parts;
+pub mod regime;
 pub mod seating;
 pub mod trial;
 pub mod view;

@@ -282,7 +282,8 @@ impl Ballot {
         }
         match (&seat.stage, commits_first) {
             (Stage::Running, false) => {}
-            (Stage::Asked(bound, _), true) => {
+            // Who was bound stays so, also if the job has turned out to be one without commitments.
+            (Stage::Asked(bound, _), _) => {
                 let opened = row.salt.map(|salt| commitment(&salt, job, &seat.worker, row.task, &outcome));
                 if opened != Some(*bound) {
                     return Err(ClaimError::NotAsCommitted);

@@ -7,11 +7,12 @@ use crate::{
     execution::lease::run_of,
     input::{Inputs, Item, RunId},
     jobs::{
-        auditing::{Delivery, Held, OwnTime},
+        auditing::{Delivery, Held},
         judging::{Awaited, Durations},
         leases::Granted,
         order::Order,
         parts::Parts,
+        regime::OwnTime,
         trial::Trial,
     },
     lottery::Turnout,
@@ -150,6 +151,8 @@ pub struct Active {
     pub audits_wanting: BTreeSet<TaskIndex>,
     /// How large the job is, for its audits.
     pub regime: Regime,
+    /// The most leases with which its audits stay cheap.
+    pub leases_max: usize,
     /// Audit windows.
     pub windows: Windows,
     /// The results in them.
@@ -208,6 +211,7 @@ impl Active {
             wanting: BTreeSet::new(),
             audits_wanting: BTreeSet::new(),
             regime: Regime::default(),
+            leases_max: limits::LEASES_PER_JOB_MAX,
             windows: Windows::default(),
             held: BTreeMap::new(),
             trials: BTreeMap::new(),

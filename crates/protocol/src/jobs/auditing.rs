@@ -5,10 +5,10 @@
 
 use crate::{
     context::Context,
-    effect::Event,
     jobs::{
         active::{Active, Phase},
         judging::{OWN_FAILURES_MAX, Refutation, UNDONE_MAX},
+        regime::by_others,
     },
     record::{FinalTask, Record},
     reputation::Windows,
@@ -23,18 +23,10 @@ use alloc::{
     vec::Vec,
 };
 use core::time::Duration;
-use pocketmesh_types::{Auditors, ClaimId, Fuel, Instant, LeaseId, Outcome, PeerId, Target, TaskIndex, limits};
+use pocketmesh_types::{Auditors, ClaimId, Fuel, LeaseId, Outcome, PeerId, Target, TaskIndex, limits};
 
-/// So many tasks for each worker, and audits alone reach the target. specs/verification.md §4.
-pub const BIG_TASKS_PER_WORKER: usize = 1_000;
-/// What the requester runs in this time is small enough to be run here in full.
-const SMALL_MAX: Duration = Duration::from_secs(60);
-/// Own runs, or time spent on them, after which it is known how long the rest will take.
-const MEASURED: (u32, Duration) = (8, Duration::from_secs(5));
 /// Audits of a window where two seats agree on every result. verification.md §3.3 for 10⁻⁴ at f = 20 %.
 const AUDITS_BESIDE_TWO: u32 = 10;
-/// From so many workers on, others audit; with fewer there is hardly anybody who is not audited.
-const AUDITORS_MIN: usize = 4;
 /// How long an audit waits for somebody who may sit in it, if the owner wants others to do it.
 const AUDITOR_WAIT: Duration = Duration::from_secs(30);
 /// Results that are held for a job at once: some 200 bytes each.
@@ -68,72 +60,7 @@ pub struct Held {
     pub outcome: Outcome,
 }
 
-/// How long our own runs take, all of them together.
-#[derive(Debug, Default)]
-pub struct OwnTime {
-    runs: u32,
-    busy: Duration,
-    since: Option<Instant>,
-}
-
-impl OwnTime {
-    fn spent(&self, now: Instant) -> Duration {
-        self.busy + self.since.map_or(Duration::ZERO, |since| now.since(since))
-    }
-
-    /// How long so many more take, once that is known.
-    fn expected(&self, now: Instant, more: u32) -> Option<Duration> {
-        let spent = self.spent(now);
-        let is_measured = self.runs >= MEASURED.0 || spent >= MEASURED.1;
-        is_measured.then(|| spent * more.max(1) / self.runs.max(1))
-    }
-}
-
 impl Active {
-    /// Once it is known how many workers there are: how large the job is for each of them.
-    pub(super) fn choose_regime(&mut self, leases: usize) {
-        if self.regime == Regime::Unknown && leases > 0 {
-            let is_big = self.job.tasks as usize / leases >= BIG_TASKS_PER_WORKER;
-            self.regime = if is_big { Regime::Big } else { Regime::Small };
-        }
-    }
-
-    /// Our own run of a task has begun.
-    pub(super) fn note_check(&mut self, context: &mut Context, task: TaskIndex) {
-        self.own_time.since.get_or_insert(context.now);
-        if self.ballots.get(&task).is_some_and(|ballot| ballot.is_disputed()) {
-            context.notify(Event::Disputed { job: self.id, task });
-        }
-    }
-
-    /// Our own run of a task has ended.
-    pub(super) fn note_own_time(&mut self, context: &mut Context) {
-        self.own_time.runs += 1;
-        if self.checking == 0 {
-            self.own_time.busy = self.own_time.spent(context.now);
-            self.own_time.since = None;
-        }
-        self.reconsider(context);
-    }
-
-    /// What looked small may be too much to be run here in full.
-    pub(super) fn reconsider(&mut self, context: &mut Context) {
-        let left = self.job.tasks - self.finals.len();
-        let expected = self.own_time.expected(context.now, left);
-        if self.regime == Regime::Small
-            && self.job.policy.target().is_some()
-            && expected.is_some_and(|expected| expected > SMALL_MAX)
-        {
-            self.give_second_seats(context);
-        }
-    }
-
-    fn give_second_seats(&mut self, context: &mut Context) {
-        self.regime = Regime::Middle;
-        let tasks: Vec<TaskIndex> = self.ballots.keys().copied().collect();
-        self.steps(context, &tasks);
-    }
-
     /// Our own host brings a task that nobody disputes to no outcome: others check it then. Says whether they can.
     pub(super) fn leave_to_others(&mut self, context: &mut Context, task: TaskIndex) -> bool {
         let rule = self.rule();
@@ -145,7 +72,7 @@ impl Active {
                 true
             }
             None if rule.confirms && self.job.policy.target().is_some() => {
-                self.give_second_seats(context);
+                self.outgrow_small(context);
                 true
             }
             None => {
@@ -273,11 +200,7 @@ impl Active {
             return (AUDITS_BESIDE_TWO.min(results), true);
         }
         let aim = aim(seen, target);
-        let others = match target.by {
-            Auditors::Own => false,
-            Auditors::Mesh => true,
-            Auditors::Auto => workers >= AUDITORS_MIN,
-        };
+        let others = by_others(workers, target);
         let size = |by| sizing::audits(results, aim, by);
         match size(sizing::By::Seats).filter(|_| others) {
             Some(count) => (count, false),

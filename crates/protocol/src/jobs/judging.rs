@@ -128,9 +128,7 @@ impl Active {
                 Err(_) => broke = true,
             }
         }
-        if !commits_first {
-            self.note_done(context, claim.lease, &touched);
-        }
+        self.note_done(context, claim.lease, &touched);
         self.steps(context, &touched);
         self.settle_late(context, &touched);
         if broke {
@@ -160,17 +158,21 @@ impl Active {
     /// Takes finished tasks off a worker's window, and learns how long they took.
     fn note_done(&mut self, context: &mut Context, lease: LeaseId, tasks: &[TaskIndex]) {
         let Some(granted) = self.leases.get_mut(&lease) else { return };
-        for task in tasks {
-            granted.running.remove(task);
+        // Whoever has committed was done then.
+        let done: Vec<&TaskIndex> = tasks.iter().filter(|task| granted.running.remove(task)).collect();
+        if done.is_empty() {
+            return;
+        }
+        for task in &done {
             if let Some(seat) = self.ballots.get(task).and_then(|ballot| ballot.seats.get(&lease)) {
                 let took = context.now.since(seat.assigned);
                 self.durations.add(took);
                 context.reputation.claimed(granted.worker, took);
             }
         }
-        granted.done += tasks.len() as u64;
-        self.counts.executions += tasks.len() as u64;
-        Self::adapt_window(granted, context.now, tasks.len());
+        granted.done += done.len() as u64;
+        self.counts.executions += done.len() as u64;
+        Self::adapt_window(granted, context.now, done.len());
     }
 
     /// Claims on tasks that our own run has decided, or that are final: late, and refuted or owed all the same.

@@ -51,11 +51,12 @@ impl Active {
         let unseated = (self.job.tasks - self.next) as usize;
         let wanting = self.wanting.len() + self.audits_wanting.len();
         let seats = unseated.saturating_mul(usize::from(self.rule().seats)) + wanting;
-        seats.min(limits::LEASES_PER_JOB_MAX.saturating_sub(self.live.len()))
+        seats.min(self.leases_max().saturating_sub(self.live.len()))
     }
 
     /// Publishes an offer, if workers are wanted and somebody is there to hear it.
     pub(super) fn offer(&mut self, context: &mut Context) {
+        self.share_out(context);
         let seats = self.seats_wanted();
         if self.offering.is_some() || seats == 0 {
             return;

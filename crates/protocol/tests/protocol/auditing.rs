@@ -104,6 +104,47 @@ fn what_turns_out_too_large_to_be_confirmed_gets_a_second_seat() {
 }
 
 #[test]
+fn what_turns_out_too_large_is_audited_where_that_takes_less_than_second_seats() {
+    for liars in [&[][..], &[(2, Behaviour::Wrong)], &[(1, Behaviour::Colluding), (4, Behaviour::Colluding)]] {
+        let (mut world, requester, workers) = fast_mesh(9, 8, liars);
+        world.node_mut(requester).speed = seconds(2);
+        let job = audited(job("cheap", 4_000, 1), target(Auditors::Mesh));
+        let (id, counts) = run(&mut world, requester, &job);
+        let active = world.peer(requester).jobs().get(&id).unwrap();
+        assert_eq!(active.regime, Regime::Big);
+        assert!(counts.own_runs < 100 && counts.audits > 400, "{counts:?}");
+        let named: BTreeSet<PeerId> = liars.iter().map(|&(at, _)| workers[at]).collect();
+        assert_eq!(refuted(&world, requester), named);
+        if liars.is_empty() {
+            let ran = workers.iter().flat_map(|worker| world.node(*worker).ran.values());
+            let executions = u64::from(ran.sum::<u32>());
+            assert!(executions < 4_000 * 3 / 2, "{executions}");
+            let paid: u64 = active.workers().iter().map(|row| row.accepted).sum();
+            assert_eq!(paid, executions, "who has committed before, and who has not, is paid once");
+            assert_eq!(counts.executions, executions, "and counted once");
+        }
+    }
+}
+
+#[test]
+fn a_job_is_shared_by_no_more_than_keep_its_audits_cheap() {
+    let (mut world, requester, _) = fast_mesh(10, 40, &[]);
+    let job = audited(job("shared", 4_000, 1), target(Auditors::Mesh));
+    let (id, _) = run(&mut world, requester, &job);
+    let active = world.peer(requester).jobs().get(&id).unwrap();
+    let seen = world.peer(requester).reputation().windows();
+    let most = active.leases_max;
+    assert!((16..40).contains(&most) && active.workers().len() <= most, "{most}");
+    assert!(
+        active.is_big(seen, most, target(Auditors::Mesh)) && !active.is_big(seen, most + 1, target(Auditors::Mesh))
+    );
+    assert!(
+        !active.is_big(seen, most, target(Auditors::Own)),
+        "own audits would cost the requester as much as the job"
+    );
+}
+
+#[test]
 fn no_window_is_final_before_its_audits_and_none_without() {
     let (mut world, requester, _) = fast_mesh(7, 4, &[]);
     let job = audited(job("big", 5_000, 1), target(Auditors::Own));

@@ -410,7 +410,11 @@ impl Active {
             Some((lease, worker, claim)) if self.job.policy.target().is_some() => {
                 self.delivered.push(Delivery { lease, worker, claim, result });
             }
-            _ => self.decided.push(result),
+            _ => {
+                // What a claim has delivered at this very moment counts no more.
+                self.delivered.retain(|delivery| delivery.result.task != task);
+                self.decided.push(result);
+            }
         }
     }
 

@@ -127,6 +127,25 @@ fn what_turns_out_too_large_is_audited_where_that_takes_less_than_second_seats()
 }
 
 #[test]
+fn the_run_that_shows_a_lie_and_that_the_job_is_large_makes_its_task_final_once() {
+    for seed in 0..40 {
+        let liars: Vec<(usize, Behaviour)> = (0..6).map(|at| (at, Behaviour::Sometimes(0.15))).collect();
+        let (mut world, requester, _) = fast_mesh(seed, 8, &liars);
+        world.node_mut(requester).speed = millis(200);
+        let job = audited(job("once", 1_700, 1), target(Auditors::Mesh));
+        run(&mut world, requester, &job);
+        let finals = world.node(requester).disk.iter().filter_map(|record| match record {
+            Record::Final { tasks, .. } => Some(tasks),
+            _ => None,
+        });
+        let mut said = BTreeSet::new();
+        for task in finals.flatten() {
+            assert!(said.insert((task.task, format!("{:?}", task.outcome))), "task {} twice, seed {seed}", task.task);
+        }
+    }
+}
+
+#[test]
 fn a_job_is_shared_by_no_more_than_keep_its_audits_cheap() {
     let (mut world, requester, _) = fast_mesh(10, 40, &[]);
     let job = audited(job("shared", 4_000, 1), target(Auditors::Mesh));

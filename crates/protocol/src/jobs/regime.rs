@@ -88,8 +88,8 @@ impl Active {
     pub fn leases_max(&self) -> usize {
         let holds = match self.regime {
             Regime::Big => true,
-            Regime::Unknown => self.leases_max >= WORKERS_ENOUGH,
-            Regime::Small | Regime::Middle => false,
+            Regime::Unknown | Regime::Small => self.leases_max >= WORKERS_ENOUGH,
+            Regime::Middle => false,
         };
         let by_others = self.job.policy.target().is_some_and(|target| target.by != Auditors::Own);
         if holds && by_others { self.leases_max } else { limits::LEASES_PER_JOB_MAX }

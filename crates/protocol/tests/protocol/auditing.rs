@@ -148,6 +148,7 @@ fn the_run_that_shows_a_lie_and_that_the_job_is_large_makes_its_task_final_once(
 #[test]
 fn a_job_is_shared_by_no_more_than_keep_its_audits_cheap() {
     let (mut world, requester, _) = fast_mesh(10, 40, &[]);
+    world.node_mut(requester).speed = seconds(1);
     let job = audited(job("shared", 4_000, 1), target(Auditors::Mesh));
     let (id, _) = run(&mut world, requester, &job);
     let active = world.peer(requester).jobs().get(&id).unwrap();

@@ -66,6 +66,9 @@ impl Active {
         }
         let granted = self.leases.get(&lease);
         let seats = self.ballots.get(&task).into_iter().flat_map(|ballot| ballot.seats.values());
+        // Whose result is held has no seat any more.
+        let held = self.held.get(&task).into_iter().flat_map(|held| [Some(held.lease), held.beside]).flatten();
+        let holders = held.filter_map(|lease| self.leases.get(&lease)).map(|granted| granted.worker);
         let mut trial = Trial {
             worker,
             arch: granted.map(|granted| granted.arch).unwrap_or_default(),
@@ -74,7 +77,7 @@ impl Active {
             outcome,
             second: Second::Wanted,
             witness: None,
-            sat: seats.map(|seat| seat.worker).collect(),
+            sat: seats.map(|seat| seat.worker).chain(holders).collect(),
             seat: None,
             since: context.now,
         };

@@ -84,6 +84,21 @@ fn a_liar_is_found_and_its_windows_are_done_again() {
 }
 
 #[test]
+fn whose_result_is_held_is_no_witness_of_it() {
+    for seed in 0..12 {
+        let (mut world, requester, workers) = fast_mesh(20 + seed, 3, &[(0, Behaviour::Sometimes(0.02))]);
+        let job = audited(job("held", 3_600, 1), target(Auditors::Mesh));
+        let id = world.submit(requester, &job, Inputs::None);
+        assert_eq!(world.finish(requester, id, seconds(600)), End::Complete);
+        for &worker in &workers[1..] {
+            let node = world.node(worker);
+            assert!(node.accepted as usize <= node.ran.len(), "a task is accepted once of each, seed {seed}");
+            assert!(node.ran.values().all(|&times| times == 1));
+        }
+    }
+}
+
+#[test]
 fn a_small_job_is_confirmed_here_in_full() {
     let clique = [(0, Behaviour::Colluding), (1, Behaviour::Colluding), (2, Behaviour::Colluding)];
     let (mut world, requester, _) = fast_mesh(5, 4, &clique);

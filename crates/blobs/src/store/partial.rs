@@ -329,3 +329,43 @@ fn group_of(byte: u64) -> u32 {
 fn no_bits(len: u64) -> Vec<u8> {
     vec![0; tree::groups_of(len).div_ceil(8) as usize]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tree::{PART_BYTES, groups_of_part};
+
+    #[test]
+    fn hashes_that_the_disk_changed_are_written_again_though_the_last_part_had_them_too() {
+        let bytes: Vec<u8> = (0..3 * PART_BYTES + 5).map(|at| (at / 7) as u8).collect();
+        let (id, len, mut builder) = (BlobId::of(&bytes), bytes.len() as u64, tree::Builder::new());
+        builder.update(&bytes);
+        builder.finish();
+        let outboard = builder.take_pairs();
+        let folder = tempfile::tempdir().expect("a folder");
+        let partial = Partial::create(&folder.path().join("blob"), id, len).expect("created");
+        let take = |part| {
+            let groups = groups_of_part(len, part);
+            let mut encoded = vec![0; tree::encoded_bytes(len, &groups)];
+            tree::encode(id, len, &groups, &bytes[..], &outboard[..], &mut encoded).expect("encoded");
+            partial.accept(&groups, &encoded).expect("taken");
+        };
+        let is_given = |part| {
+            let given = partial.encode(&groups_of_part(len, part), &Buffers::default());
+            given.expect("read").is_some()
+        };
+        (0..4).for_each(take);
+        assert!((0..4).all(is_given) && partial.is_whole());
+        let written = |file: &File| {
+            let mut read = Vec::new();
+            let mut file = file;
+            io::Seek::rewind(&mut file).and_then(|()| file.read_to_end(&mut read)).expect("read");
+            read
+        };
+        assert!(written(&partial.data) == bytes && written(&partial.outboard) == outboard);
+        partial.outboard.write_all_at(&vec![0; outboard.len()], 0).expect("damaged");
+        assert!(!(0..4).any(is_given) && partial.held_bytes() == 0);
+        (0..4).for_each(take);
+        assert!((0..4).all(is_given) && partial.is_whole());
+    }
+}

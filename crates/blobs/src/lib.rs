@@ -5,6 +5,7 @@
 //! been checked, so whatever a peer or a crash does, a name never yields other bytes. Nothing here knows what a blob is
 //! for, or which peers there are.
 
+mod buffers;
 mod exchange;
 mod offload;
 pub mod store;

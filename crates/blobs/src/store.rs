@@ -13,6 +13,7 @@ mod partials;
 pub(crate) mod portion;
 mod writer;
 
+use crate::buffers::Buffers;
 use catalogue::Catalogue;
 use files::Files;
 pub use keeping::{Blob, Freed, Scrubbed};
@@ -41,6 +42,7 @@ struct Inner {
     catalogue: Mutex<Catalogue>,
     /// Locked before the catalogue where both are.
     partials: Mutex<Partials>,
+    buffers: Buffers,
 }
 
 /// What must survive a power cut.
@@ -165,8 +167,13 @@ impl Store {
         for id in files.list_kept()? {
             catalogue.pin(id, keeping::kept());
         }
-        let store =
-            Self(Arc::new(Inner { files, notes, catalogue: Mutex::new(catalogue), partials: Mutex::default() }));
+        let store = Self(Arc::new(Inner {
+            files,
+            notes,
+            catalogue: Mutex::new(catalogue),
+            partials: Mutex::default(),
+            buffers: Buffers::default(),
+        }));
         store.load_partials()?;
         Ok(store)
     }
@@ -292,6 +299,11 @@ impl Store {
     /// How full the store is.
     pub fn usage(&self) -> Usage {
         self.catalogue().usage()
+    }
+
+    /// Memory for parts on their way.
+    pub(crate) fn buffers(&self) -> &Buffers {
+        &self.0.buffers
     }
 
     /// Syncs a blob's name; its bytes have been.

@@ -12,11 +12,7 @@ use bao_tree::{
         self, Hash as Blake3, Hasher,
         hazmat::{HasherExt, Mode, merge_subtrees_non_root, merge_subtrees_root},
     },
-    io::{
-        EncodeError,
-        outboard::PostOrderOutboard,
-        sync::{ReadAt, encode_ranges_validated},
-    },
+    io::sync::ReadAt,
     iter::BaoChunk,
 };
 pub use builder::Builder;
@@ -43,21 +39,23 @@ pub struct Wrong {
     pub group: u32,
 }
 
-/// Why received bytes were not taken.
-#[derive(Debug)]
-pub enum CheckError {
-    /// They are wrong.
+/// Why groups could not be encoded.
+#[derive(Debug, thiserror::Error)]
+pub enum EncodeError {
+    /// Data and outboard do not match the name.
+    #[error("the bytes and hashes from group {} on are not those of the blob", .0.group)]
     Wrong(Wrong),
-    /// Who was to keep them could not.
-    Io(io::Error),
+    /// They could not be read.
+    #[error(transparent)]
+    Io(#[from] io::Error),
 }
 
-/// Where checked bytes go.
-pub trait Sink {
+/// Where checked bytes go. They live in what was received.
+pub trait Sink<'a> {
     /// The hashes of the node at this place of the outboard.
-    fn pair(&mut self, at: u64, pair: &[u8; PAIR_BYTES]) -> io::Result<()>;
-    /// Bytes of the blob from this offset.
-    fn leaf(&mut self, at: u64, bytes: &[u8]) -> io::Result<()>;
+    fn pair(&mut self, at: u64, pair: &'a [u8; PAIR_BYTES]);
+    /// Bytes of the blob from this offset, where those of the call before end.
+    fn leaf(&mut self, at: u64, bytes: &'a [u8]);
 }
 
 /// How many groups a blob of `len` bytes has; an empty one has an empty group.
@@ -91,31 +89,54 @@ pub fn encoded_bytes(len: u64, groups: &Range<u32>) -> usize {
     shape(len).ranges_pre_order_chunks_iter_ref(&ranges, GROUP_CHUNKS_LOG).map(|item| size(item.without_ranges())).sum()
 }
 
-/// A range of groups with the hashes that tie it to the root, checked on the way: `Err` when data and outboard do not
-/// match the name.
+/// A range of groups with the hashes that tie it to the root, checked on the way. Every byte is read to where it is to
+/// be in `encoded`, which must have [`encoded_bytes`] and is filled whole, or is not to be used.
 pub fn encode(
     id: BlobId,
     len: u64,
     groups: &Range<u32>,
     data: impl ReadAt,
     outboard: impl ReadAt,
-) -> Result<Vec<u8>, EncodeError> {
-    let ranges = ranges_of(len, groups);
-    let outboard = PostOrderOutboard { root: hash_of(id), tree: shape(len), data: outboard };
-    let mut encoded = Vec::with_capacity(encoded_bytes(len, groups));
-    encode_ranges_validated(data, &outboard, &ranges, &mut encoded)?;
-    Ok(encoded)
+    mut encoded: &mut [u8],
+) -> Result<(), EncodeError> {
+    let (tree, ranges) = (shape(len), ranges_of(len, groups));
+    let mut expected = vec![hash_of(id)];
+    for item in tree.ranges_pre_order_chunks_iter_ref(&ranges, GROUP_CHUNKS_LOG) {
+        let wanted = expected.pop().expect("a parent pushes what its children are checked against");
+        match item {
+            BaoChunk::Parent { node, is_root, left, right, .. } => {
+                let (pair, rest) = encoded.split_first_chunk_mut::<PAIR_BYTES>().expect("there is room for all");
+                encoded = rest;
+                outboard.read_exact_at(place(&tree, node), pair)?;
+                let (one, other) = children(pair);
+                if merge(&one, &other, is_root) != wanted {
+                    return Err(EncodeError::Wrong(Wrong { group: first_group(node).max(groups.start) }));
+                }
+                expected.extend(right.then_some(other).into_iter().chain(left.then_some(one)));
+            }
+            BaoChunk::Leaf { start_chunk, size, is_root, .. } => {
+                let (bytes, rest) = encoded.split_at_mut(size);
+                encoded = rest;
+                data.read_exact_at(start_chunk.to_bytes(), bytes)?;
+                if hash_group(start_chunk, bytes, is_root) != wanted {
+                    return Err(EncodeError::Wrong(Wrong { group: group_at(start_chunk) }));
+                }
+            }
+        }
+    }
+    assert!(encoded.is_empty(), "what is sent has been written");
+    Ok(())
 }
 
 /// Checks what [`encode`] made at another peer, and hands on what has been checked, up to the first wrong group.
 /// `encoded` must have [`encoded_bytes`].
-pub fn check(
+pub fn check<'a>(
     id: BlobId,
     len: u64,
     groups: &Range<u32>,
-    mut encoded: &[u8],
-    sink: &mut impl Sink,
-) -> Result<(), CheckError> {
+    mut encoded: &'a [u8],
+    sink: &mut impl Sink<'a>,
+) -> Result<(), Wrong> {
     let (tree, ranges) = (shape(len), ranges_of(len, groups));
     let mut expected = vec![hash_of(id)];
     for item in tree.ranges_pre_order_chunks_iter_ref(&ranges, GROUP_CHUNKS_LOG) {
@@ -126,20 +147,18 @@ pub fn check(
                 encoded = rest;
                 let (one, other) = children(pair);
                 if merge(&one, &other, is_root) != wanted {
-                    return Err(CheckError::Wrong(Wrong { group: first_group(node).max(groups.start) }));
+                    return Err(Wrong { group: first_group(node).max(groups.start) });
                 }
                 expected.extend(right.then_some(other).into_iter().chain(left.then_some(one)));
-                if let Some(at) = place(&tree, node) {
-                    sink.pair(at, pair).map_err(CheckError::Io)?;
-                }
+                sink.pair(place(&tree, node), pair);
             }
             BaoChunk::Leaf { start_chunk, size, is_root, .. } => {
                 let (bytes, rest) = encoded.split_at_checked(size).ok_or(short(groups))?;
                 encoded = rest;
                 if hash_group(start_chunk, bytes, is_root) != wanted {
-                    return Err(CheckError::Wrong(Wrong { group: group_at(start_chunk) }));
+                    return Err(Wrong { group: group_at(start_chunk) });
                 }
-                sink.leaf(start_chunk.to_bytes(), bytes).map_err(CheckError::Io)?;
+                sink.leaf(start_chunk.to_bytes(), bytes);
             }
         }
     }
@@ -192,8 +211,9 @@ fn children(pair: &[u8; PAIR_BYTES]) -> (Blake3, Blake3) {
 }
 
 /// Where the outboard has this node's hashes.
-fn place(tree: &BaoTree, node: TreeNode) -> Option<u64> {
-    Some(tree.post_order_offset(node)?.value() * PAIR_BYTES as u64)
+fn place(tree: &BaoTree, node: TreeNode) -> u64 {
+    let offset = tree.post_order_offset(node).expect("a node above groups is in the outboard");
+    offset.value() * PAIR_BYTES as u64
 }
 
 fn first_group(node: TreeNode) -> u32 {
@@ -204,13 +224,14 @@ fn group_at(chunk: ChunkNum) -> u32 {
     u32::try_from(chunk.0 / GROUP_CHUNKS).unwrap_or(u32::MAX)
 }
 
-fn short(groups: &Range<u32>) -> CheckError {
-    CheckError::Wrong(Wrong { group: groups.start })
+fn short(groups: &Range<u32>) -> Wrong {
+    Wrong { group: groups.start }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bao_tree::io::{outboard::PostOrderOutboard, sync::encode_ranges_validated};
 
     /// A blob's bytes and outboard, as a sink has got them.
     #[derive(Default)]
@@ -225,16 +246,20 @@ mod tests {
         into[at..end].copy_from_slice(bytes);
     }
 
-    impl Sink for Copy {
-        fn pair(&mut self, at: u64, pair: &[u8; PAIR_BYTES]) -> io::Result<()> {
+    impl Sink<'_> for Copy {
+        fn pair(&mut self, at: u64, pair: &[u8; PAIR_BYTES]) {
             put(&mut self.outboard, at, pair);
-            Ok(())
         }
 
-        fn leaf(&mut self, at: u64, bytes: &[u8]) -> io::Result<()> {
+        fn leaf(&mut self, at: u64, bytes: &[u8]) {
             put(&mut self.bytes, at, bytes);
-            Ok(())
         }
+    }
+
+    fn encoded(id: BlobId, groups: &Range<u32>, (bytes, outboard): (&[u8], &[u8])) -> Result<Vec<u8>, EncodeError> {
+        let len = bytes.len() as u64;
+        let mut encoded = vec![0xee; encoded_bytes(len, groups)];
+        encode(id, len, groups, bytes, outboard, &mut encoded).map(|()| encoded)
     }
 
     fn blob(len: usize) -> Vec<u8> {
@@ -275,15 +300,18 @@ mod tests {
     }
 
     #[test]
-    fn parts_put_together_are_the_blob_and_its_outboard() {
+    fn parts_are_encoded_as_bao_tree_does_and_put_together_are_the_blob_and_its_outboard() {
         for len in lengths() {
             let bytes = blob(len);
             let (id, outboard) = built(&bytes, 1 << 16);
             let (len, mut copy) = (len as u64, Copy::default());
             for part in (0..parts_of(len)).rev() {
                 let groups = groups_of_part(len, part);
-                let encoded = encode(id, len, &groups, &bytes[..], &outboard[..]).unwrap();
-                assert_eq!(encoded.len(), encoded_bytes(len, &groups));
+                let encoded = encoded(id, &groups, (&bytes, &outboard)).unwrap();
+                let tree = PostOrderOutboard { root: hash_of(id), tree: shape(len), data: &outboard[..] };
+                let mut theirs = Vec::new();
+                encode_ranges_validated(&bytes[..], &tree, &ranges_of(len, &groups), &mut theirs).unwrap();
+                assert_eq!(encoded, theirs, "part {part} of {len} bytes");
                 check(id, len, &groups, &encoded, &mut copy).unwrap();
             }
             assert_eq!(copy.bytes, bytes);
@@ -297,11 +325,11 @@ mod tests {
         let (id, outboard) = built(&bytes, 1 << 16);
         let len = bytes.len() as u64;
         for groups in [0..21, 3..7, 20..21, 16..21] {
-            let good = encode(id, len, &groups, &bytes[..], &outboard[..]).unwrap();
+            let good = encoded(id, &groups, (&bytes, &outboard)).unwrap();
             for at in (0..good.len()).step_by(997).chain([good.len() - 1]) {
                 let (mut bad, mut copy) = (good.clone(), Copy::default());
                 bad[at] ^= 1;
-                let Err(CheckError::Wrong(wrong)) = check(id, len, &groups, &bad, &mut copy) else {
+                let Err(wrong) = check(id, len, &groups, &bad, &mut copy) else {
                     panic!("byte {at} of {groups:?} was not missed")
                 };
                 assert!(groups.contains(&wrong.group));
@@ -313,10 +341,7 @@ mod tests {
                     &bytes[start as usize..copy.bytes.len().max(start as usize)]
                 );
             }
-            assert!(matches!(
-                check(id, len, &groups, &good[..good.len() - 1], &mut Copy::default()),
-                Err(CheckError::Wrong(_))
-            ));
+            check(id, len, &groups, &good[..good.len() - 1], &mut Copy::default()).unwrap_err();
         }
     }
 
@@ -325,8 +350,10 @@ mod tests {
         let mut bytes = blob(300_000);
         let (id, outboard) = built(&bytes, 1 << 16);
         bytes[100_000] ^= 1;
-        let len = bytes.len() as u64;
-        assert!(encode(id, len, &(6..7), &bytes[..], &outboard[..]).is_err());
-        encode(id, len, &(7..9), &bytes[..], &outboard[..]).unwrap();
+        let wrong = encoded(id, &(5..8), (&bytes, &outboard)).unwrap_err();
+        assert!(matches!(wrong, EncodeError::Wrong(Wrong { group: 6 })), "{wrong}");
+        encoded(id, &(7..9), (&bytes, &outboard)).unwrap();
+        let wrong = encoded(id, &(7..9), (&bytes, &outboard[..64])).unwrap_err();
+        assert!(matches!(wrong, EncodeError::Io(_)), "{wrong}");
     }
 }

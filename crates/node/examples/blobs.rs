@@ -210,6 +210,41 @@ fn rate(len: u64, span: Duration) -> f64 {
     len as f64 / 1e6 / span.as_secs_f64()
 }
 
+/// Processor time that this process has taken so far, all threads, in the kernel and outside.
+fn processor() -> Duration {
+    const TICKS_PER_SECOND: u64 = 100;
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields).split_whitespace();
+    let ticks: u64 = fields.skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
+    Duration::from_millis(ticks * 1000 / TICKS_PER_SECOND)
+}
+
+/// What one copy took.
+#[derive(Clone, Copy)]
+struct Cost {
+    span: Duration,
+    processor: Duration,
+}
+
+impl Cost {
+    async fn of(copying: impl Future<Output = Result<Duration>>) -> Result<Self> {
+        let before = processor();
+        let span = copying.await?;
+        Ok(Self { span, processor: processor().saturating_sub(before) })
+    }
+
+    fn show(&self, len: u64) -> String {
+        let gib = len as f64 / (1024 * MIB) as f64;
+        format!("{:.0} MB/s, {:.2} s/GiB", rate(len, self.span), self.processor.as_secs_f64() / gib)
+    }
+
+    /// Speed and thrift, as shares of those of another.
+    fn against(&self, other: &Self) -> (f64, f64) {
+        let share = |mine: Duration, theirs: Duration| theirs.as_secs_f64() / mine.as_secs_f64();
+        (share(self.span, other.span), share(self.processor, other.processor))
+    }
+}
+
 async fn throughput(len: u64, rounds: u32) -> Result<()> {
     let folder = TempDir::new()?;
     let path = source(folder.path(), len)?;
@@ -220,29 +255,37 @@ async fn throughput(len: u64, rounds: u32) -> Result<()> {
     let (store, read) = (one.store.clone(), path.clone());
     let put = move || store.put_reader(&mut File::open(read)?, len, pocketmesh_blobs::Durability::Refetchable);
     let id = tokio::task::spawn_blocking(put).await??;
-    println!("{} MiB, provider and fetcher in one process; MB/s", len / MIB);
+    println!("{} MiB, provider and fetcher in one process; processor time is that of both", len / MIB);
+    let mut shares = Vec::new();
     for round in 1..=rounds {
         let target = other.home.path().join("copy");
-        let memory = copy(from, &other, MEMORY, None).await?;
-        let file = copy(from, &other, FILE, Some(target.clone())).await?;
+        let memory = Cost::of(copy(from, &other, MEMORY, None)).await?;
+        let file = Cost::of(copy(from, &other, FILE, Some(target.clone()))).await?;
         std::fs::remove_file(&target)?;
         let before = resident();
         let watch = Watch::start();
-        let blob = other.fetch(id, len, vec![from]).await?;
+        let blob = Cost::of(other.fetch(id, len, vec![from])).await?;
         let grown = watch.peak.load(Ordering::Relaxed).saturating_sub(before);
         drop(watch);
         other.store.verify(id)?;
         other.store.remove(id)?;
+        let (fast, thrifty) = blob.against(&file);
         println!(
-            "round {round}: memory to memory {:.0}, file to file {:.0}, blob {:.0}: {:.2} and {:.2} of these; resident memory grew by {:.1} MiB",
-            rate(len, memory),
-            rate(len, file),
-            rate(len, blob),
-            memory.as_secs_f64() / blob.as_secs_f64(),
-            file.as_secs_f64() / blob.as_secs_f64(),
+            "round {round}: memory to memory {}; file to file {}; blob {}: of memory {:.2} of the speed, of file {fast:.2} of the speed and {thrifty:.2} of the thrift; resident memory grew by {:.1} MiB",
+            memory.show(len),
+            file.show(len),
+            blob.show(len),
+            blob.against(&memory).0,
             grown as f64 / MIB as f64
         );
+        shares.push((fast, thrifty));
     }
+    let median = |mut of: Vec<f64>| {
+        of.sort_by(f64::total_cmp);
+        of[of.len() / 2]
+    };
+    let (fast, thrifty): (Vec<f64>, Vec<f64>) = shares.into_iter().unzip();
+    println!("median against file to file: {:.2} of the speed, {:.2} of the thrift", median(fast), median(thrifty));
     Ok(())
 }
 

@@ -1,5 +1,7 @@
 //! Bringing blobs here, and giving them to others: the protocol's fetches over the network's streams.
 
+#[cfg(test)]
+mod hostile_tests;
 pub mod notes;
 mod search;
 mod streams;
@@ -84,6 +86,35 @@ impl From<Vec<PeerId>> for Holders {
     }
 }
 
+/// Why a tree of files was not brought here.
+#[derive(Debug, thiserror::Error)]
+enum TreeFault {
+    /// The list, or one of the files. The log has it already.
+    #[error("not all of it is to be had")]
+    Missing,
+    /// Refused before a byte of it was taken.
+    #[error("its list has {} bytes, more than the {} that one may have", .0.len, limits::TREE_BYTES_MAX)]
+    LongList(Output),
+    /// The list is none. Nothing that it names was fetched.
+    #[error(transparent)]
+    List(#[from] trees::ReadError),
+    /// The same, of one whose files the asker has no room for.
+    #[error("the files of list {list} have {bytes} bytes, more than the {files_max} that they may have")]
+    TooLarge { list: BlobId, bytes: u64, files_max: u64 },
+}
+
+impl TreeFault {
+    /// A list that cannot be is the fault of whoever named it, who is most likely the first to have it.
+    fn log(&self, holders: &Holders) {
+        let from = holders.from.first().map(PeerId::to_string).unwrap_or_default();
+        match self {
+            Self::Missing => {}
+            Self::LongList(_) | Self::List(_) => tracing::warn!(from, error = %self, "a tree of files was refused"),
+            Self::TooLarge { .. } => tracing::debug!(from, error = %self, "a tree of files was refused"),
+        }
+    }
+}
+
 impl Exchange {
     /// Exchanges blobs of `store` over `network`, giving no more than `uplink` lets out.
     pub fn new(store: Store, network: Handle, uplink: Uplink) -> (Self, mpsc::Receiver<Fetched>) {
@@ -118,7 +149,10 @@ impl Exchange {
         tokio::spawn(async move {
             let found = match item {
                 Item::Blob(blob) => this.bring(Output { id: blob, len }, &from).await,
-                Item::Tree(list) => this.bring_tree(Output { id: list, len }, files_max, &from).await,
+                Item::Tree(list) => {
+                    let brought = this.bring_tree(Output { id: list, len }, files_max, &from).await;
+                    brought.inspect_err(|fault| fault.log(&from)).is_ok()
+                }
             };
             lock(&this.in_flight).remove(&item);
             // The receiver is gone only when the daemon stops.
@@ -130,21 +164,24 @@ impl Exchange {
         self.store.contains(blob.id) || self.fetch_from_any(blob, from).await
     }
 
-    async fn bring_tree(&self, list: Output, files_max: u64, from: &Holders) -> bool {
-        if list.len > limits::TREE_BYTES_MAX || !self.bring(list, from).await {
-            return false;
+    async fn bring_tree(&self, list: Output, files_max: u64, from: &Holders) -> Result<(), TreeFault> {
+        if list.len > limits::TREE_BYTES_MAX {
+            return Err(TreeFault::LongList(list));
+        }
+        if !self.bring(list, from).await {
+            return Err(TreeFault::Missing);
         }
         let store = self.store.clone();
         let tree = tokio::task::spawn_blocking(move || trees::read(&store, list)).await;
-        let Ok(Ok(tree)) = tree else { return false };
+        let tree = tree.map_err(|_| TreeFault::Missing)??;
         if tree.bytes() > files_max {
-            tracing::debug!(list = %list.id, bytes = tree.bytes(), files_max, "a tree of files is larger than it may be");
-            return false;
+            return Err(TreeFault::TooLarge { list: list.id, bytes: tree.bytes(), files_max });
         }
         // Each fetch is made when its turn comes: it takes kilobytes, and a tree may have thousands.
         let contents: Vec<Output> = tree.files().iter().map(|file| file.content).collect();
         let fetches = stream::iter(contents).map(|content| self.bring_file(content, from));
-        fetches.buffer_unordered(FILES_AT_ONCE).all(|found| async move { found }).await
+        let all = fetches.buffer_unordered(FILES_AT_ONCE).all(|found| async move { found }).await;
+        if all { Ok(()) } else { Err(TreeFault::Missing) }
     }
 
     async fn bring_file(&self, content: Output, from: &Holders) -> bool {

@@ -325,6 +325,7 @@ impl Driver {
                 self.claims.sweep(self.peer.jobs());
                 self.store.unpin_all(parts::owner(&job));
                 self.reduce_after(job)?;
+                self.release_inputs(&job);
                 self.ends.send_modify(|ends| *ends += 1);
             }
             Notice::BidAnswered { offer, standing, honest } => {

@@ -16,6 +16,7 @@ mod journal;
 pub mod local;
 mod parts;
 mod peers;
+mod pins;
 mod promise;
 pub mod proofs;
 mod reduce;

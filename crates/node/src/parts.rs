@@ -73,13 +73,13 @@ pub fn owner(job: &JobId) -> Hash {
     Hash::of_parts("pocketmesh parts in work 1", &[job.as_bytes()])
 }
 
-/// Keeps what a job's inputs are read from for as long as the job.
-pub fn pin(store: &Store, job: &Job, id: &JobId) {
+/// Keeps what a job's inputs are read from, for `owner`.
+pub fn pin(store: &Store, job: &Job, owner: Hash) {
     if job.has_inputs() {
-        store.pin(job.inputs.id, id.0);
+        store.pin(job.inputs.id, owner);
         let sources = Cutter::new(store.clone()).open(job.inputs).map(|(_, sources)| sources);
         for blob in sources.iter().flat_map(|sources| sources.blobs()) {
-            store.pin(blob.id, id.0);
+            store.pin(blob.id, owner);
         }
     }
 }

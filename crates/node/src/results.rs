@@ -2,7 +2,7 @@
 //!
 //! It holds what is final and what is only held: whoever reads it says which of the two is wanted.
 
-use crate::trees;
+use crate::pins;
 use pocketmesh_blobs::{Store, store::GetError};
 use pocketmesh_protocol::FinalTask;
 use pocketmesh_store::index::{Tree, UseError};
@@ -93,9 +93,7 @@ pub fn stdout_of(task: &FinalTask, store: &Store) -> Result<Box<dyn Read + Send>
 /// Keeps the outputs of final tasks for as long as their job.
 pub fn pin_outputs(store: &Store, job: &JobId, tasks: &[FinalTask]) {
     for outcome in tasks.iter().filter_map(|task| task.outcome) {
-        store.pin(outcome.stdout.id, job.0);
-        store.pin(outcome.stderr.id, job.0);
-        trees::pin(store, outcome.files, job.0);
+        pins::pin_outcome(store, &outcome, job);
     }
 }
 

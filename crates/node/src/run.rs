@@ -10,8 +10,8 @@ use crate::{
     home::{Home, KeyError, PlaceError, Size},
     jobs::Ledger,
     journal::{Appender, Entry},
-    parts::{self, Cutter},
-    peers,
+    parts::Cutter,
+    peers, pins,
     proofs::{Claims, Shelf, claims},
     reduce::{FanIn, Plan},
     results::{Results, pin_outputs},
@@ -337,13 +337,13 @@ fn recover(home: &Home, lock: &FolderLock, index: Index, config: Config, store: 
                 peer.restore(keep(*record, &results, store)?);
             }
             Entry::Reduce { job, program, args, fan_in } => {
-                store.pin(program, job.0);
+                store.pin(program, pins::inputs_of(&job));
                 ledger.of_mut(job).reduce = Some(Plan::new(program, args, FanIn::of(fan_in)));
             }
             Entry::ReduceLevel { job, level } => ledger.add_level(job, level),
             Entry::Reduced { job, outcome } => {
                 if let Ok(outcome) = &outcome {
-                    store.pin(outcome.stdout.id, job.0);
+                    pins::pin_outcome(store, outcome, &job);
                 }
                 if let Some(plan) = &mut ledger.of_mut(job).reduce {
                     plan.outcome = Some(outcome);
@@ -356,6 +356,9 @@ fn recover(home: &Home, lock: &FolderLock, index: Index, config: Config, store: 
         let bytes = opened.recovered.truncated_bytes;
         tracing::warn!(bytes, "the journal's last batch was torn; it had not been acknowledged");
     }
+    for active in peer.jobs().iter() {
+        pins::release(store, active, ledger.of(&active.id).and_then(|notes| notes.reduce.as_ref()));
+    }
     let journal = Appender::new(opened.journal);
     claims.sweep(peer.jobs());
     Ok(Recovered { peer, ledger, results, claims, journal, events: opened.events, index: Arc::new(index) })
@@ -367,9 +370,7 @@ fn keep(mut record: Record, results: &Results, store: &Store) -> Result<Record, 
     match &mut record {
         Record::Submitted { job, .. } => {
             let id = JobId(pocketmesh_wire::envelope::id(&job.clone().into()));
-            store.pin(job.program, id.0);
-            trees::pin(store, job.files, id.0);
-            parts::pin(store, job, &id);
+            pins::pin_inputs(store, job, &id);
         }
         Record::Final { job, tasks } | Record::Delivered { job, tasks, .. } => {
             tasks.retain(|task| {

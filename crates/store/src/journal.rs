@@ -119,7 +119,11 @@ pub enum OpenError {
         source: io::Error,
     },
     /// The caller could not take a record.
-    #[error("record {sequence} of the journal {} cannot be used: {source}", .path.display())]
+    #[error(
+        "record {sequence} of the journal {} cannot be used ({source}): another version of the program may have written \
+        it; start that one, or use another data folder",
+        .path.display()
+    )]
     Rejected {
         /// The journal.
         path: PathBuf,

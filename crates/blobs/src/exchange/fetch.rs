@@ -14,6 +14,7 @@ mod worker;
 
 use crate::{
     Durability, Store,
+    buffers::Buffers,
     offload::blocking,
     store::PutError,
     tree::{self, GROUP_BYTES, PART_GROUPS},
@@ -168,6 +169,7 @@ struct Job {
     subject: Subject,
     options: Options,
     target: Target,
+    buffers: Buffers,
     plan: Mutex<Plan>,
     /// Held, shared, by whatever is being stored, so that it can be waited for: it cannot be stopped.
     storing: Arc<RwLock<()>>,
@@ -256,6 +258,7 @@ async fn prepare(
         subject: Subject { id, len: Some(len), max_bytes: wanted.max_bytes },
         options,
         target,
+        buffers: store.buffers().clone(),
         plan: Mutex::new(plan),
         storing: Arc::default(),
         wake: Notify::new(),

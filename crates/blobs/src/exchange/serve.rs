@@ -107,11 +107,11 @@ async fn send(
     (uplink, lane): (&Uplink, &Lane),
     patience: Duration,
 ) -> Result<u64, ServeError> {
-    let (answer, body) = match portion {
-        Portion::Given { len, encoded } => (Answer::Given(len), encoded),
-        Portion::Held { len, parts } => (Answer::Held(len), parts),
-        Portion::TooLong(len) => (Answer::TooLong(len), Vec::new()),
-        Portion::NotHere => (Answer::NotHere, Vec::new()),
+    let (answer, body): (_, &[u8]) = match &portion {
+        Portion::Given { len, encoded } => (Answer::Given(*len), encoded),
+        Portion::Held { len, parts } => (Answer::Held(*len), parts),
+        Portion::TooLong(len) => (Answer::TooLong(*len), &[]),
+        Portion::NotHere => (Answer::NotHere, &[]),
     };
     within(patience, writer.write_all(&answer.encode())).await.map_err(broken)?;
     for step in body.chunks(STEP_BYTES) {

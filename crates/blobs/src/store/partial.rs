@@ -8,11 +8,14 @@ use super::{
     PutError,
     files::{DATA, HAVE, TREE, ended},
 };
-use crate::tree::{self, CheckError, PAIR_BYTES, Sink, Wrong};
+use crate::{
+    buffers::{Buffer, Buffers},
+    tree::{self, PAIR_BYTES, Sink, Wrong},
+};
 use pocketmesh_types::BlobId;
 use std::{
     fs::{File, OpenOptions},
-    io::{self, Read},
+    io::{self, IoSlice, Read},
     ops::Range,
     os::unix::fs::FileExt,
     path::Path,
@@ -52,6 +55,8 @@ struct State {
     checked: bool,
     /// It has been removed.
     gone: bool,
+    /// Where the hashes lie that came last: the next part has some of them too, and they are not written twice.
+    path: Vec<u64>,
 }
 
 impl State {
@@ -65,7 +70,13 @@ impl State {
             return;
         }
         self.bits[group as usize / 8] ^= 1 << (group % 8);
-        self.count = if here { self.count + 1 } else { self.count - 1 };
+        if here {
+            self.count += 1;
+        } else {
+            self.count -= 1;
+            // It may be the hashes that the disk has changed.
+            self.path.clear();
+        }
     }
 }
 
@@ -82,7 +93,7 @@ impl Partial {
             data: make(DATA)?,
             outboard: make(TREE)?,
             have: make(HAVE)?,
-            state: Mutex::new(State { bits: no_bits(len), count: 0, checked: true, gone: false }),
+            state: Mutex::new(State { bits: no_bits(len), count: 0, checked: true, gone: false, path: Vec::new() }),
         };
         partial.data.set_len(len)?;
         partial.outboard.set_len(tree::outboard_bytes(len))?;
@@ -107,7 +118,7 @@ impl Partial {
             *last &= 0xff >> beyond;
         }
         let count = bits.iter().map(|byte| byte.count_ones()).sum();
-        let state = Mutex::new(State { bits, count, checked: false, gone: false });
+        let state = Mutex::new(State { bits, count, checked: false, gone: false, path: Vec::new() });
         Ok(Some(Self { id, len, data, outboard, have, state }))
     }
 
@@ -156,13 +167,14 @@ impl Partial {
     }
 
     /// Groups that are here, with their hashes; `None` if one of them is not.
-    pub fn encode(&self, groups: &Range<u32>) -> io::Result<Option<Vec<u8>>> {
+    pub fn encode(&self, groups: &Range<u32>, buffers: &Buffers) -> io::Result<Option<Buffer>> {
         self.recheck()?;
         if !groups.clone().all(|group| self.state().has(group)) {
             return Ok(None);
         }
-        match tree::encode(self.id, self.len, groups, &self.data, &self.outboard) {
-            Ok(encoded) => Ok(Some(encoded)),
+        let mut encoded = buffers.take(tree::encoded_bytes(self.len, groups));
+        match tree::encode(self.id, self.len, groups, &self.data, &self.outboard, &mut encoded) {
+            Ok(()) => Ok(Some(encoded)),
             Err(error) => {
                 // The disk has changed them: they are fetched again.
                 tracing::warn!(id = %self.id, ?groups, %error, "a part of a blob was damaged on disk");
@@ -177,18 +189,23 @@ impl Partial {
         if self.state().gone {
             return Err(AcceptError::Put(PutError::Removed(self.id)));
         }
-        let mut taken = Taken { data: &self.data, pairs: Vec::new(), bytes_end: None };
+        let mut taken = Taken::default();
         let outcome = tree::check(self.id, self.len, groups, encoded, &mut taken);
-        let kept = taken.write_pairs(&self.outboard).and_then(|end| match end {
-            Some(end) if end >= self.len => self.mark(groups.start..tree::groups_of(self.len), true),
-            Some(end) => self.mark(groups.start..group_of(end), true),
-            None => Ok(()),
-        });
-        kept.map_err(|error| AcceptError::Put(error.into()))?;
-        outcome.map_err(|error| match error {
-            CheckError::Wrong(wrong) => AcceptError::Wrong(wrong),
-            CheckError::Io(error) => AcceptError::Put(error.into()),
-        })
+        self.keep(groups.start, taken).map_err(|error| AcceptError::Put(error.into()))?;
+        outcome.map_err(AcceptError::Wrong)
+    }
+
+    /// Writes down what was checked. When the disk takes only some of it, that much is here.
+    fn keep(&self, first: u32, taken: Taken<'_>) -> io::Result<()> {
+        let known = std::mem::take(&mut self.state().path);
+        self.state().path = taken.write_pairs(&self.outboard, &known)?;
+        let (end, written) = taken.write_bytes(&self.data);
+        if end >= self.len {
+            self.mark(first..tree::groups_of(self.len), true)?;
+        } else {
+            self.mark(first..group_of(end), true)?;
+        }
+        written
     }
 
     /// Reads bytes, all of which must be in groups that are here.
@@ -224,8 +241,10 @@ impl Partial {
             let part_end = tree::groups_of_part(self.len, group / tree::PART_GROUPS).end;
             let here = state.has(group);
             let end = (group..part_end).find(|&other| state.has(other) != here).unwrap_or(part_end);
-            if here && tree::encode(self.id, self.len, &(group..end), &self.data, &self.outboard).is_err() {
-                (group..end).for_each(|group| state.set(group, false));
+            let groups = group..end;
+            let mut encoded = vec![0; tree::encoded_bytes(self.len, &groups)];
+            if here && tree::encode(self.id, self.len, &groups, &self.data, &self.outboard, &mut encoded).is_err() {
+                groups.for_each(|group| state.set(group, false));
             }
             group = end;
         }
@@ -248,35 +267,58 @@ impl Partial {
     }
 }
 
-/// Writes checked bytes down at once, and pairs together at the end: they come in another order than they lie.
+/// Checked bytes and hashes, to be written together.
+#[derive(Default)]
 struct Taken<'a> {
-    data: &'a File,
-    pairs: Vec<(u64, [u8; PAIR_BYTES])>,
-    bytes_end: Option<u64>,
+    pairs: Vec<(u64, &'a [u8; PAIR_BYTES])>,
+    /// Of the blob's bytes, where they begin, and the bytes, each where the one before ends.
+    start: u64,
+    bytes: Vec<IoSlice<'a>>,
 }
 
-impl Sink for Taken<'_> {
-    fn pair(&mut self, at: u64, pair: &[u8; PAIR_BYTES]) -> io::Result<()> {
-        self.pairs.push((at, *pair));
-        Ok(())
+impl<'a> Sink<'a> for Taken<'a> {
+    fn pair(&mut self, at: u64, pair: &'a [u8; PAIR_BYTES]) {
+        self.pairs.push((at, pair));
     }
 
-    fn leaf(&mut self, at: u64, bytes: &[u8]) -> io::Result<()> {
-        self.data.write_all_at(bytes, at)?;
-        self.bytes_end = Some(at + bytes.len() as u64);
-        Ok(())
+    fn leaf(&mut self, at: u64, bytes: &'a [u8]) {
+        if self.bytes.is_empty() {
+            self.start = at;
+        }
+        self.bytes.push(IoSlice::new(bytes));
     }
 }
 
 impl Taken<'_> {
-    /// Returns where the bytes that were written end.
-    fn write_pairs(mut self, outboard: &File) -> io::Result<Option<u64>> {
-        self.pairs.sort_unstable_by_key(|&(at, _)| at);
-        for run in self.pairs.chunk_by(|one, next| one.0 + PAIR_BYTES as u64 == next.0) {
-            let bytes: Vec<u8> = run.iter().flat_map(|(_, pair)| *pair).collect();
+    /// Writes the hashes that are not `known` to be there. Returns where all of them are.
+    fn write_pairs(&self, outboard: &File, known: &[u64]) -> io::Result<Vec<u64>> {
+        let mut pairs = self.pairs.clone();
+        // They come in another order than they lie.
+        pairs.sort_unstable_by_key(|&(at, _)| at);
+        let places = pairs.iter().map(|&(at, _)| at).collect();
+        pairs.retain(|(at, _)| known.binary_search(at).is_err());
+        for run in pairs.chunk_by(|one, next| one.0 + PAIR_BYTES as u64 == next.0) {
+            let bytes: Vec<u8> = run.iter().flat_map(|(_, pair)| **pair).collect();
             outboard.write_all_at(&bytes, run[0].0)?;
         }
-        Ok(self.bytes_end)
+        Ok(places)
+    }
+
+    /// Writes the bytes, and returns where those end that were written.
+    fn write_bytes(mut self, data: &File) -> (u64, io::Result<()>) {
+        let (mut at, mut left) = (self.start, &mut self.bytes[..]);
+        while left.iter().any(|bytes| !bytes.is_empty()) {
+            match rustix::io::pwritev(data, left, at) {
+                Ok(0) => return (at, Err(io::ErrorKind::WriteZero.into())),
+                Ok(count) => {
+                    at += count as u64;
+                    IoSlice::advance_slices(&mut left, count);
+                }
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return (at, Err(error.into())),
+            }
+        }
+        (at, Ok(()))
     }
 }
 
@@ -286,4 +328,44 @@ fn group_of(byte: u64) -> u32 {
 
 fn no_bits(len: u64) -> Vec<u8> {
     vec![0; tree::groups_of(len).div_ceil(8) as usize]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tree::{PART_BYTES, groups_of_part};
+
+    #[test]
+    fn hashes_that_the_disk_changed_are_written_again_though_the_last_part_had_them_too() {
+        let bytes: Vec<u8> = (0..3 * PART_BYTES + 5).map(|at| (at / 7) as u8).collect();
+        let (id, len, mut builder) = (BlobId::of(&bytes), bytes.len() as u64, tree::Builder::new());
+        builder.update(&bytes);
+        builder.finish();
+        let outboard = builder.take_pairs();
+        let folder = tempfile::tempdir().expect("a folder");
+        let partial = Partial::create(&folder.path().join("blob"), id, len).expect("created");
+        let take = |part| {
+            let groups = groups_of_part(len, part);
+            let mut encoded = vec![0; tree::encoded_bytes(len, &groups)];
+            tree::encode(id, len, &groups, &bytes[..], &outboard[..], &mut encoded).expect("encoded");
+            partial.accept(&groups, &encoded).expect("taken");
+        };
+        let is_given = |part| {
+            let given = partial.encode(&groups_of_part(len, part), &Buffers::default());
+            given.expect("read").is_some()
+        };
+        (0..4).for_each(take);
+        assert!((0..4).all(is_given) && partial.is_whole());
+        let written = |file: &File| {
+            let mut read = Vec::new();
+            let mut file = file;
+            io::Seek::rewind(&mut file).and_then(|()| file.read_to_end(&mut read)).expect("read");
+            read
+        };
+        assert!(written(&partial.data) == bytes && written(&partial.outboard) == outboard);
+        partial.outboard.write_all_at(&vec![0; outboard.len()], 0).expect("damaged");
+        assert!(!(0..4).any(is_given) && partial.held_bytes() == 0);
+        (0..4).for_each(take);
+        assert!((0..4).all(is_given) && partial.is_whole());
+    }
 }

@@ -1,7 +1,10 @@
 //! What another peer is given of a blob: checked groups, or word of what is here.
 
 use super::{GetError, Store, catalogue::has_tree, writer::Writer};
-use crate::tree::{self, Builder};
+use crate::{
+    buffers::Buffer,
+    tree::{self, Builder},
+};
 use bao_tree::io::outboard::PostOrderMemOutboard;
 use pocketmesh_types::BlobId;
 use std::{
@@ -23,10 +26,10 @@ pub enum Ask {
 }
 
 /// What can be answered.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Portion {
     /// The groups with their hashes, and the blob's length.
-    Given { len: u64, encoded: Vec<u8> },
+    Given { len: u64, encoded: Buffer },
     /// They are not all here, or none were asked for: a bit for each part that is.
     Held { len: u64, parts: Vec<u8> },
     /// The blob is longer than is wanted.
@@ -73,7 +76,7 @@ impl Store {
             return Ok(Portion::TooLong(len));
         }
         if let Some(groups) = ask.groups(len)
-            && let Some(encoded) = partial.encode(&groups)?
+            && let Some(encoded) = partial.encode(&groups, self.buffers())?
         {
             return Ok(Portion::Given { len, encoded });
         }
@@ -81,7 +84,7 @@ impl Store {
     }
 
     /// A blob of one part: its tree is made again from its bytes.
-    fn encode_small(&self, id: BlobId, len: u64, groups: &Range<u32>) -> Result<Vec<u8>, GetError> {
+    fn encode_small(&self, id: BlobId, len: u64, groups: &Range<u32>) -> Result<Buffer, GetError> {
         self.use_now(id);
         let (file, len) = self.open_named(id, len)?;
         let mut bytes = Vec::with_capacity(usize::try_from(len).map_err(io::Error::other)?);
@@ -91,21 +94,29 @@ impl Store {
             return Err(self.put_aside(id));
         }
         self.catalogue().mark_checked(id);
-        tree::encode(id, len, groups, &bytes[..], &outboard.data[..]).map_err(|_| self.put_aside(id))
+        let mut encoded = self.buffers().take(tree::encoded_bytes(len, groups));
+        match tree::encode(id, len, groups, &bytes[..], &outboard.data[..], &mut encoded) {
+            Ok(()) => Ok(encoded),
+            Err(_) => Err(self.put_aside(id)),
+        }
     }
 
-    fn encode(&self, id: BlobId, len: u64, groups: &Range<u32>) -> Result<Vec<u8>, GetError> {
+    fn encode(&self, id: BlobId, len: u64, groups: &Range<u32>) -> Result<Buffer, GetError> {
         self.use_now(id);
         let (file, len) = self.open_named(id, len)?;
+        let mut encoded = self.buffers().take(tree::encoded_bytes(len, groups));
         if let Ok(outboard) = self.0.files.open_tree(id)
-            && let Ok(encoded) = tree::encode(id, len, groups, &file, outboard)
+            && tree::encode(id, len, groups, &file, outboard, &mut encoded).is_ok()
         {
             return Ok(encoded);
         }
         // The tree is missing, or it and the bytes do not match: whose fault it is is found by reading all.
         self.verify(id)?;
         let outboard = self.0.files.open_tree(id)?;
-        tree::encode(id, len, groups, &file, outboard).map_err(|_| self.put_aside(id))
+        match tree::encode(id, len, groups, &file, outboard, &mut encoded) {
+            Ok(()) => Ok(encoded),
+            Err(_) => Err(self.put_aside(id)),
+        }
     }
 
     /// The hash of a blob's file. Its tree is made again on the way, as far as there is room for it.

@@ -3,10 +3,9 @@
 use super::{Desk, files::InputFiles, stopping};
 use crate::{
     journal::Entry,
-    parts, promise,
+    pins, promise,
     reduce::{FanIn, Plan},
     split::{self, Cut, SplitError},
-    trees,
 };
 use pocketmesh_api::{Answer, Code, Failure, Input, Refusal, SubmitJob, Submitted};
 use pocketmesh_protocol::{Command, Inputs, Reply};
@@ -76,7 +75,7 @@ pub async fn submit(desk: &Desk, request: SubmitJob) -> Answer<Submitted> {
             Ok(Submitted { id, tasks, promise: promise.ok_or_else(|| Failure::no_job(&id))? })
         }
         Reply::Refused(reason) => {
-            desk.store.unpin_all(id.0);
+            desk.store.unpin_all(pins::inputs_of(&id));
             Err(Failure::new(Code::Invalid, reason))
         }
         other => Err(Failure::internal(format!("an unexpected reply: {other:?}"))),
@@ -89,14 +88,12 @@ fn nonce() -> Answer<[u8; 16]> {
     Ok(nonce)
 }
 
-/// What the job needs must stay as long as the job does.
+/// What the job needs must stay until it is over.
 fn pin_all(desk: &Desk, id: &JobId, job: &Job, plan: Option<&Plan>) {
-    desk.store.pin(job.program, id.0);
-    trees::pin(&desk.store, job.files, id.0);
+    pins::pin_inputs(&desk.store, job, id);
     if let Some(plan) = plan {
-        desk.store.pin(plan.program, id.0);
+        desk.store.pin(plan.program, pins::inputs_of(id));
     }
-    parts::pin(&desk.store, job, id);
 }
 
 /// Tasks can find their input by a name only if they have one, and if nothing else lies there.

@@ -3,6 +3,7 @@
 use super::{Plan, Stage, Standing, step};
 use crate::driver::{Driver, LoopError};
 use crate::journal::Entry;
+use crate::pins;
 use crate::results::Shown;
 use crate::split::Cut;
 use pocketmesh_protocol::jobs::active::{Active, Phase};
@@ -88,9 +89,7 @@ impl Driver {
         };
         let job = level_of(&active.job, &id, number, &plan, program_len, cut);
         let level = JobId(envelope::id(&job.clone().into()));
-        self.store.pin(plan.program, level.0);
-        crate::trees::pin(&self.store, job.files, level.0);
-        crate::parts::pin(&self.store, &job, &level);
+        pins::pin_inputs(&self.store, &job, &level);
         // First, so that no level is on disk of which nobody knows whose it is.
         self.journal.append_entry(&Entry::ReduceLevel { job: id, level })?;
         self.ledger.add_level(id, level);
@@ -101,10 +100,17 @@ impl Driver {
         Ok(effects)
     }
 
+    /// A job may be over, and its inputs of no use any more.
+    pub(crate) fn release_inputs(&self, job: &JobId) {
+        if let Some(active) = self.peer.jobs().get(job) {
+            pins::release(&self.store, active, self.ledger.of(job).and_then(|notes| notes.reduce.as_ref()));
+        }
+    }
+
     fn on_reduced(&mut self, job: JobId, outcome: Result<pocketmesh_types::Outcome, String>) -> Result<(), LoopError> {
         let line = match &outcome {
             Ok(outcome) => {
-                self.store.pin(outcome.stdout.id, job.0);
+                pins::pin_outcome(&self.store, outcome, &job);
                 "the reduce program is done".into()
             }
             Err(error) => format!("the reduce program failed: {error}"),
@@ -114,6 +120,7 @@ impl Driver {
         if let Some(plan) = &mut self.ledger.of_mut(job).reduce {
             plan.outcome = Some(outcome);
         }
+        self.release_inputs(&job);
         self.ends.send_modify(|ends| *ends += 1);
         Ok(())
     }
@@ -139,6 +146,6 @@ fn level_of(job: &Job, id: &JobId, number: usize, plan: &Plan, program_len: u64,
 }
 
 /// Whether all that a reduce program reads is there.
-fn has_result(job: &Active) -> bool {
+pub fn has_result(job: &Active) -> bool {
     matches!(job.phase, Phase::Over(End::Complete | End::Partial))
 }

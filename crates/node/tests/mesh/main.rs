@@ -4,7 +4,8 @@ mod hostile;
 mod restart;
 mod rig;
 
-use pocketmesh_api::{Input, JobState, Reduce, Source, Split, WorkerState};
+use pocketmesh_api::{Input, JobState, Reduce, Source, Split, SubmitJob, WorkerState};
+use pocketmesh_types::BlobId;
 use rig::{Mesh, guest};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -37,15 +38,22 @@ async fn a_saboteur_is_caught_and_changes_nothing() {
     assert_eq!(first.1, stdout, "with and without the saboteur's bids the result is the same");
 }
 
+/// A job of one daemon that counts words, and the blobs that it needs.
+async fn word_count(mesh: &Mesh, number: usize, text: &str) -> (SubmitJob, [BlobId; 3]) {
+    let map = mesh.upload(number, &guest("wordcount")).await;
+    let reduce = mesh.upload(number, &guest("wordmerge")).await;
+    let input = mesh.upload(number, text.as_bytes()).await;
+    let source = Source { name: "text".into(), blob: input, len: text.len() as u64 };
+    let mut job = rig::job(map, Input::Split { sources: vec![source], split: Split::Lines(400) }, &[]);
+    job.reduce = Some(Reduce { program: reduce, args: vec![], fan_in: None });
+    (job, [map, reduce, input])
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn words_are_counted_on_the_mesh_and_merged_at_home() {
     let mesh = Mesh::start(3).await;
     let text: String = (0..9_000).map(|n| format!("word{} and\tanother{}\n", n % 17, n % 5)).collect();
-    let (map, reduce) = (mesh.upload(1, &guest("wordcount")).await, mesh.upload(1, &guest("wordmerge")).await);
-    let input = mesh.upload(1, text.as_bytes()).await;
-    let source = Source { name: "text".into(), blob: input, len: text.len() as u64 };
-    let mut job = rig::job(map, Input::Split { sources: vec![source], split: Split::Lines(400) }, &[]);
-    job.reduce = Some(Reduce { program: reduce, args: vec![], fan_in: None });
+    let (job, _) = word_count(&mesh, 1, &text).await;
     let (summary, stdout) = mesh.run(1, job).await;
     assert_eq!((summary.state, summary.tasks), (JobState::Complete, 23), "{}", summary.message);
     let mut counts = std::collections::BTreeMap::new();

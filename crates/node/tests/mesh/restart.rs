@@ -1,7 +1,9 @@
 //! Daemons that end and start again on their data folders.
 
 use crate::rig::{self, Mesh, guest};
-use pocketmesh_api::{Input, JobState};
+use futures::StreamExt;
+use pocketmesh_api::{CollectBlobs, Input, JobState, Which};
+use pocketmesh_types::BlobId;
 use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -33,6 +35,36 @@ async fn ten_done(mesh: &Mesh, id: &str) -> u32 {
             return summary.done;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_went_into_a_job_is_let_go_when_it_is_over_and_what_came_out_is_not() {
+    let mut mesh = Mesh::start(3).await;
+    let text: String = (0..2_000).map(|n| format!("word{n} and another\n")).collect();
+    let (job, inputs) = crate::word_count(&mesh, 2, &text).await;
+    let (summary, stdout) = mesh.run(2, job).await;
+    assert_eq!(summary.state, JobState::Complete, "{}", summary.message);
+    for restarted in [false, true] {
+        if restarted {
+            let folder = mesh.daemons.pop().expect("the requester").stop().await;
+            mesh.daemons.push(rig::start(folder, vec![], false).await);
+        }
+        let client = mesh.client(2);
+        for blob in inputs {
+            assert!(!client.blob(blob).await.expect("here").pinned, "restarted: {restarted}");
+        }
+        let result = client.blob(BlobId::of(&stdout)).await.expect("here");
+        assert!(result.pinned, "restarted: {restarted}");
+        client.collect_blobs(&CollectBlobs::default()).await.expect("collected");
+        client.blob(inputs[0]).await.expect_err("nobody keeps it");
+        let chunks = client.job_stdout(&summary.id.to_string(), Which::Final).await.expect("a result");
+        let again = chunks.map(|chunk| chunk.expect("bytes").to_vec()).collect::<Vec<_>>().await.concat();
+        assert_eq!(again, stdout);
+        for program in ["wordcount", "wordmerge"] {
+            mesh.upload(2, &guest(program)).await;
+        }
+        mesh.upload(2, text.as_bytes()).await;
     }
 }
 

@@ -171,6 +171,28 @@ fn a_sandbox_is_given_one_task_a_slot_beyond_those_that_run() {
 }
 
 #[test]
+fn inputs_are_fetched_while_earlier_tasks_run_and_the_next_task_waits_for_none() {
+    let mut worker = Worker::new(1);
+    let lease = worker.lease(REQUESTER, &job("count", 100, 1));
+    worker.act(|_, _| {});
+    let inputs: Vec<BlobId> = (0..6u8).map(|number| BlobId::of(&[number])).collect();
+    let tasks: Vec<_> = (0..).zip(&inputs).map(|(task, input)| (task, TaskInput::Blob(*input, 5_000))).collect();
+    let done = worker.assign(REQUESTER, lease, &tasks);
+    assert_eq!(done.fetched, inputs.iter().map(|input| Item::Blob(*input)).collect::<Vec<_>>(), "all at once");
+    assert_eq!(done.started, [], "nothing can run yet");
+    let mut running = worker.fetched(inputs[0], true).started;
+    assert_eq!(running.len(), 1, "the first runs");
+    // The slot is taken and a place behind it is free: what comes meanwhile is begun there, or waits for its turn only.
+    inputs[1..].iter().for_each(|&input| running.extend(worker.fetched(input, true).started));
+    for left in (0..inputs.len()).rev() {
+        let done = worker.finish(running.remove(0), "right");
+        assert_eq!(done.fetched, [], "it was there before it was needed");
+        running.extend(done.started);
+        assert_eq!(running.len(), left.min(2), "the slot is never without work");
+    }
+}
+
+#[test]
 fn results_wait_for_company_while_more_are_to_come() {
     let mut worker = Worker::new(200);
     let lease = worker.lease(REQUESTER, &job("count", 300, 1));

@@ -8,7 +8,7 @@ use super::{
     talk::{Reply, Subject, Talk},
     target::Target,
 };
-use crate::{offload::blocking, store::partial::AcceptError, store::portion::Ask, tree};
+use crate::{buffers::Buffers, offload::blocking, store::partial::AcceptError, store::portion::Ask, tree};
 use pocketmesh_types::PeerId;
 use std::{collections::BTreeMap, io, sync::Mutex, time::Duration};
 
@@ -51,7 +51,7 @@ async fn next(providers: &mut Providers, patience: Duration) -> Option<PeerId> {
 async fn ask<C: Connect>(connect: &C, wanted: &Wanted, peer: PeerId, patience: Duration) -> Result<u64, Fault> {
     let subject = Subject { id: wanted.id, len: None, max_bytes: wanted.max_bytes };
     let stream = connect.open(peer, true).await.map_err(Fault::Unreachable)?;
-    let mut talk = Talk::new(stream, subject, patience);
+    let mut talk = Talk::new(stream, subject, patience, Buffers::default());
     talk.ask(Ask::Last).await?;
     let Reply::Given { len, encoded } = talk.answer(Ask::Last).await? else {
         // It has a part of the blob, but not the one that proves the length.

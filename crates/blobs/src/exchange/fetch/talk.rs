@@ -2,6 +2,7 @@
 
 use super::Fault;
 use crate::{
+    buffers::{Buffer, Buffers},
     exchange::{
         frames::{ANSWER_BYTES, Answer, Request},
         read_full, write_through,
@@ -20,7 +21,7 @@ use std::{io, time::Duration};
 #[derive(Debug)]
 pub enum Reply {
     /// The groups that were asked for, unchecked, with the length of the blob.
-    Given { len: u64, encoded: Vec<u8> },
+    Given { len: u64, encoded: Buffer },
     /// Which parts it has.
     Held { parts: Vec<u8> },
 }
@@ -40,14 +41,15 @@ pub struct Talk<S> {
     writer: WriteHalf<S>,
     subject: Subject,
     patience: Duration,
+    buffers: Buffers,
     /// Whether the provider has ever answered over this stream.
     pub answered: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
-    pub fn new(stream: S, subject: Subject, patience: Duration) -> Self {
+    pub fn new(stream: S, subject: Subject, patience: Duration, buffers: Buffers) -> Self {
         let (reader, writer) = stream.split();
-        Self { reader, writer, subject, patience, answered: false }
+        Self { reader, writer, subject, patience, buffers, answered: false }
     }
 
     /// The stream, for the next fetch. Only when every answer has been read.
@@ -74,10 +76,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
             Answer::TooLong(_) => Err(Fault::Malformed),
             Answer::Given(len) => {
                 let groups = ask.groups(len).ok_or(Fault::Malformed)?;
-                Ok(Reply::Given { len, encoded: self.body(tree::encoded_bytes(len, &groups)).await? })
+                let mut encoded = self.buffers.take(tree::encoded_bytes(len, &groups));
+                self.body(&mut encoded).await?;
+                Ok(Reply::Given { len, encoded })
             }
             Answer::Held(len) => {
-                let parts = self.body(tree::parts_of(len).div_ceil(8) as usize).await?;
+                let mut parts = vec![0; tree::parts_of(len).div_ceil(8) as usize];
+                self.body(&mut parts).await?;
                 Ok(Reply::Held { parts })
             }
         }
@@ -99,12 +104,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<S> {
         }
     }
 
-    async fn body(&mut self, size: usize) -> Result<Vec<u8>, Fault> {
-        let mut body = vec![0; size];
-        if read_full(&mut self.reader, &mut body, self.patience).await.map_err(broken)? < size {
+    async fn body(&mut self, body: &mut [u8]) -> Result<(), Fault> {
+        if read_full(&mut self.reader, body, self.patience).await.map_err(broken)? < body.len() {
             return Err(Fault::CutShort);
         }
-        Ok(body)
+        Ok(())
     }
 }
 

@@ -3,11 +3,10 @@
 use crate::{
     Durability, Store,
     store::{PutError, partial::AcceptError, partial::Partial},
-    tree::{self, CheckError, PAIR_BYTES, PART_BYTES, Sink},
+    tree::{self, PAIR_BYTES, PART_BYTES, Sink},
 };
 use pocketmesh_types::BlobId;
 use std::{
-    io,
     ops::Range,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -45,10 +44,7 @@ impl Target {
             Self::Large(partial) => partial.accept(groups, encoded),
             Self::Small { id, len, bytes } => {
                 let mut taken = Bytes(Vec::with_capacity(encoded.len()));
-                tree::check(*id, *len, groups, encoded, &mut taken).map_err(|error| match error {
-                    CheckError::Wrong(wrong) => AcceptError::Wrong(wrong),
-                    CheckError::Io(error) => AcceptError::Put(error.into()),
-                })?;
+                tree::check(*id, *len, groups, encoded, &mut taken).map_err(AcceptError::Wrong)?;
                 *lock(bytes) = Some(taken.0);
                 Ok(())
             }
@@ -81,14 +77,11 @@ impl Target {
 /// Checked bytes in memory. The one part of a small blob comes in order.
 struct Bytes(Vec<u8>);
 
-impl Sink for Bytes {
-    fn pair(&mut self, _: u64, _: &[u8; PAIR_BYTES]) -> io::Result<()> {
-        Ok(())
-    }
+impl Sink<'_> for Bytes {
+    fn pair(&mut self, _: u64, _: &[u8; PAIR_BYTES]) {}
 
-    fn leaf(&mut self, _: u64, bytes: &[u8]) -> io::Result<()> {
+    fn leaf(&mut self, _: u64, bytes: &[u8]) {
         self.0.extend_from_slice(bytes);
-        Ok(())
     }
 }
 

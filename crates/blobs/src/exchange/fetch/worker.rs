@@ -127,7 +127,7 @@ impl<C: Connect> Worker<C> {
     async fn ask(&mut self, asked: Asked, fresh: bool) -> Result<(), End> {
         if self.talk.is_none() {
             let stream = self.connect.open(self.peer, fresh).await.map_err(|error| fault(Fault::Unreachable(error)))?;
-            self.talk = Some(Talk::new(stream, self.job.subject, self.job.options.patience));
+            self.talk = Some(Talk::new(stream, self.job.subject, self.job.options.patience, self.job.buffers.clone()));
         }
         let Some(talk) = &mut self.talk else { return Ok(()) };
         talk.ask(asked.ask()).await.map_err(fault)?;

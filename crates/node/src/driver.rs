@@ -299,7 +299,7 @@ impl Driver {
         match event {
             Some(journal::Event::Stored(tokens)) => {
                 self.journal.push_waiting()?;
-                for record in Appender::records(&tokens) {
+                for record in Appender::stored(&tokens) {
                     self.tell(Input::Stored { record }).await?;
                 }
                 Ok(())

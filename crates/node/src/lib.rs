@@ -14,6 +14,7 @@ pub mod home;
 mod jobs;
 mod journal;
 pub mod local;
+pub mod money;
 mod parts;
 mod peers;
 mod promise;

@@ -23,6 +23,7 @@ pub mod queue;
 pub mod report;
 pub mod sandbox;
 pub mod scenario;
+pub mod sealing;
 pub mod seen;
 pub mod setup;
 pub mod svg;

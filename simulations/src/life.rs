@@ -4,11 +4,12 @@ use crate::{
     dice::Dice,
     node::{Lanes, Link},
     plant::Plant,
+    sealing,
     seen::Seen,
     truth,
     world::{MS, SECOND, What, World},
 };
-use pocketmesh_protocol::{Config, Input, Peer};
+use pocketmesh_protocol::{Config, Input, Peer, settlement::Money};
 use pocketmesh_types::{Bytes, Hash, Price, ProfileId};
 
 /// How long others take to notice that a peer is gone without a word, at the least and the most.
@@ -51,6 +52,7 @@ impl World {
             memory_max: MEMORY,
             seed: Hash::of_parts("simulated dice", &[&self.seed.to_le_bytes(), &name, &life.to_le_bytes()]).0,
             salt_key: Hash::of_parts("simulated salt", &[&node.id.0]).0,
+            money: Money::new(sealing::open),
         }));
         self.journal_of(at).into_iter().for_each(|record| peer.restore(record));
         let mut effects = peer.handle(Default::default(), Input::WallClock(wall));

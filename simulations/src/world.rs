@@ -260,6 +260,7 @@ impl World {
                 // Jobs of scenarios have no inputs.
                 Effect::ReadParts { .. } | Effect::ReleaseParts { .. } => {}
                 Effect::Store { id, record } => self.store(at, id, record),
+                Effect::Pay { .. } | Effect::Keep { .. } | Effect::Quit(_) => {}
                 Effect::Reply { reply, .. } => self.meter.on_reply(&reply),
                 Effect::Disconnect { peer, .. } => self.shun(at, &peer),
                 Effect::Notify(event) => self.notice(at, &event),

@@ -199,6 +199,7 @@ impl Driver {
                     blobs.into_iter().for_each(|blob| self.store.unpin(blob, owner));
                 }
                 Effect::Store { id, record } => self.store_record(id, record)?,
+                Effect::Pay { .. } | Effect::Keep { .. } | Effect::Quit(_) => {}
                 Effect::Reply { command, reply } => {
                     if let Some(waiting) = self.replies.remove(&command) {
                         // Whoever asked may have gone meanwhile.

@@ -22,11 +22,11 @@ use futures::FutureExt;
 use pocketmesh_api::{BindError, Listener};
 use pocketmesh_blobs::{Durability, Rates, Store, Uplink};
 use pocketmesh_network::{Multiaddr, StartError};
-use pocketmesh_protocol::{Config, Peer, Record};
+use pocketmesh_protocol::{Config, Peer, Record, settlement::Money};
 use pocketmesh_sandbox::{Blob, Executor, Saver};
 use pocketmesh_store::{FolderLock, Index, Journal, LockError, index, journal};
-use pocketmesh_types::{Arch, Hash, JobId, Output, PeerId, limits};
-use pocketmesh_wire::{Key, Signer};
+use pocketmesh_types::{Arch, Hash, JobId, Output, PeerId, Signed, limits};
+use pocketmesh_wire::{Key, Signer, Strict, statement};
 use std::{
     collections::BTreeMap,
     future::Future,
@@ -294,7 +294,12 @@ fn protocol_config(home: &Home, key: &Key, seed: &[u8; 32], executor: &dyn Execu
         memory_max: provide.memory() / u64::from(provide.cores().max(1)),
         seed: dice,
         salt_key: Hash::of_parts("pocketmesh salt key 1", &[seed]).0,
+        money: Money::new(open_statement),
     })
+}
+
+fn open_statement(sealed: &[u8]) -> Result<Signed, String> {
+    statement::open(sealed, &Strict).map_err(|error| error.to_string())
 }
 
 fn network_config(options: &Options) -> Result<pocketmesh_network::Config, RunError> {

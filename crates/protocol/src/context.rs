@@ -5,6 +5,7 @@ use crate::{
     input::{Item, Prefix, RecordId, RunId},
     record::Record,
     reputation::Reputation,
+    settlement::{self, Money},
     timers::Timers,
 };
 use alloc::{collections::BTreeMap, vec::Vec};
@@ -35,6 +36,8 @@ pub struct Config {
     pub seed: [u8; 32],
     /// What salts are derived from, so that a restarted worker commits alike. A secret.
     pub salt_key: [u8; 32],
+    /// Whom it serves for nothing, and how statements about payment are opened.
+    pub money: Money,
 }
 
 /// The shared part of a peer.
@@ -48,6 +51,8 @@ pub struct Context {
     pub timers: Timers,
     /// What this peer has seen of others.
     pub reputation: Reputation,
+    /// What it owes, and is owed.
+    pub money: settlement::State,
     /// Connected peers, with their public prefixes.
     pub peers: BTreeMap<PeerId, Option<Prefix>>,
     /// How many peers there are besides this one, about, if the network has said so.
@@ -71,6 +76,7 @@ impl Context {
         Self {
             rng: ChaCha20Rng::from_seed(config.seed),
             slots: config.slots,
+            money: config.money.accounts_of(config.me),
             config,
             now: Instant::default(),
             timers: Timers::default(),
@@ -175,6 +181,9 @@ impl Context {
 
     /// Everything that was to be done, in order.
     pub fn take_effects(&mut self) -> Vec<Effect> {
+        for effect in self.money.take_effects() {
+            self.emit(effect.into());
+        }
         core::mem::take(&mut self.effects)
     }
 }

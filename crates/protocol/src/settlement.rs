@@ -10,19 +10,30 @@ mod worker;
 
 use alloc::{
     collections::{BTreeMap, BTreeSet},
+    string::String,
     vec::Vec,
 };
 use client::{Out, Paying};
 use pocketmesh_ledger::{
     Accounts, Entry, Record,
     accounts::Wrong,
-    driver::SettlementDriver,
+    driver::{Embedded, SettlementDriver},
     record::{Content, Open, Opened, Payment, Unreadable},
-    service::{self, Allowances, Applicant, Priority, Unpaid},
+    service::{self, Allowances, Applicant, Priority, Rates, Unpaid},
     slices::Dispute,
 };
-use pocketmesh_types::{Bytes, Credits, Instant, JobId, Lane, LeaseId, PeerId, Quittance, Receipt, Statement, Voucher};
+use pocketmesh_types::{
+    Bytes, Credits, Instant, JobId, Lane, LeaseId, PeerId, Quittance, Receipt, Signed, Statement, Voucher,
+};
 use worker::{Earning, Receiving};
+
+/// What is done for one owner for nothing, or borne of one peer, unless its owner says otherwise: an hour of one core (some 3,600
+/// gigafuel) at 1,000 nano-credits a gigafuel. Guess.
+const OWNER_ALLOWANCE: Credits = Credits(3_600 * 1_000_000_000 * 1_000);
+/// In so many seconds an empty allowance is full again: a day. Guess.
+const ALLOWANCE_SECONDS: u128 = 86_400;
+/// So many full allowances a device gives at once, all owners together. Guess.
+const OWNERS_AT_ONCE: u128 = 8;
 
 /// Numbers what is on its way to the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -109,9 +120,40 @@ pub enum Refusal {
     Declined(#[from] pocketmesh_ledger::driver::Declined),
 }
 
+/// What a peer is told once about payment.
+#[derive(Debug, Clone, Copy)]
+pub struct Money {
+    /// What is done for peers without credit: `provide.unpaid`.
+    pub unpaid: Unpaid,
+    /// How much is done for nothing, where there is an allowance.
+    pub rates: Rates,
+    /// What stands behind the vouchers.
+    pub driver: Embedded,
+    /// Opens a sealed statement: `pocketmesh_wire::statement::open`, and in simulations something that is quicker.
+    pub open: fn(&[u8]) -> Result<Signed, String>,
+}
+
+impl Money {
+    /// The default: strangers are served when nobody else waits, and a little debt of everybody is borne.
+    pub fn new(open: fn(&[u8]) -> Result<Signed, String>) -> Self {
+        let rates = Rates {
+            owner_max: OWNER_ALLOWANCE,
+            owner_per_second: Credits(OWNER_ALLOWANCE.0 / ALLOWANCE_SECONDS),
+            total_max: Credits(OWNER_ALLOWANCE.0 * OWNERS_AT_ONCE),
+            total_per_second: Credits(OWNER_ALLOWANCE.0 * OWNERS_AT_ONCE / ALLOWANCE_SECONDS),
+        };
+        let driver = Embedded { base: OWNER_ALLOWANCE, per_mille: 1_000, max: Credits(1_000 * OWNER_ALLOWANCE.0) };
+        Self { unpaid: Unpaid::default(), rates, driver, open }
+    }
+
+    pub(crate) fn accounts_of(self, me: PeerId) -> State {
+        State::new(me, self.driver, self.unpaid, Allowances::new(self.rates, Instant::default()))
+    }
+}
+
 /// All of a peer's payments.
 #[derive(Debug)]
-pub struct State<D> {
+pub struct State<D = Embedded> {
     accounts: Accounts,
     driver: D,
     unpaid: Unpaid,
@@ -184,7 +226,7 @@ impl<D: SettlementDriver> State<D> {
     }
 
     /// The journal has failed, or is damaged: no money moves any more. The rest goes on.
-    pub fn on_journal_failed(&mut self, reason: alloc::string::String) {
+    pub fn on_journal_failed(&mut self, reason: String) {
         self.accounts.halt(reason);
     }
 

@@ -75,6 +75,8 @@ pub const HOLD_BACK_TASKS: u32 = 20;
 pub const SLICE_TASKS_MAX: u32 = 256;
 /// Tasks of a slice unless a lease says otherwise: half a second of work on a thread of short tasks, and a signature costs nothing beside it. Guess.
 pub const SLICE_TASKS_DEFAULT: u32 = 64;
+/// What fetching and compiling a byte of a program counts as, in fuel: a second of one core for a MiB. Guess.
+pub const PROGRAM_FUEL_PER_BYTE: u64 = 1_000;
 /// What one counterparty may ever be promised, or promise, in atto-credits: 10¹² credits. With at most so many counterparties and four
 /// accounts with each, no sum over all of them overflows, so nobody can stop our books by promising the moon.
 pub const BALANCE_MAX: u128 = 1 << 100;

@@ -45,6 +45,7 @@ pub async fn submit(desk: &Desk, request: SubmitJob) -> Answer<Submitted> {
         limits,
         policy: request.verification.into(),
         max_price: request.max_price.unwrap_or(DEFAULT_CEILING),
+        budget: None,
         profile: desk.executor.profile(),
         epoch: crate::clock::wall(),
         nonce: nonce()?,

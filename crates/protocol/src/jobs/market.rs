@@ -222,6 +222,9 @@ impl Active {
             price,
             heartbeat_ms: u32::try_from(HEARTBEAT.as_millis()).expect("seconds"),
             commit_first: self.rule().commits_first,
+            slice_tasks: limits::SLICE_TASKS_DEFAULT,
+            hold_back_tasks: limits::HOLD_BACK_TASKS,
+            fee: price.fee(self.job.program_len),
             ext: Ext::new(),
         };
         let message = Message::from(lease);

@@ -4,11 +4,13 @@
 //! the protocol promises at all times (nothing leaves before what it relies on is on disk) is asserted here, for all tests.
 
 pub mod model;
+pub mod sealing;
 
 use model::{Behaviour, Tampering, right};
 use pocketmesh_protocol::{
     Command, CommandId, Config, Effect, End, Event, Executed, FinalTask, Input, Inputs, Item, Judgement, NoOutcome,
-    Peer, Record, RecordId, Reply, Run, RunId, execution::lease, input::Prefix, verification::windows::WindowId,
+    Peer, Record, RecordId, Reply, Run, RunId, execution::lease, input::Prefix, settlement::Money,
+    verification::windows::WindowId,
 };
 use pocketmesh_types::{
     Arch, BlobId, Bytes, Credits, Fuel, Hash, Instant, Job, JobId, OfferId, Output, PeerId, Policy, Price, ProfileId,
@@ -19,6 +21,7 @@ use rand_chacha::{
     ChaCha8Rng,
     rand_core::{Rng, SeedableRng},
 };
+use sealing::open;
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
@@ -59,6 +62,7 @@ pub fn job(name: &str, tasks: TaskIndex, replicas: u8) -> Job {
         limits: TaskLimits { wall_ms: 20_000, ..TaskLimits::default() },
         policy: Policy::Replicas(replicas),
         max_price: Price(1_000),
+        budget: None,
         profile: profile(),
         epoch: UnixTime(WALL_AT_START),
         nonce: [0; 16],
@@ -308,6 +312,7 @@ impl World {
             memory_max: node.memory_max,
             seed: Hash::of_parts("test dice", &[&id.0, &life]).0,
             salt_key: Hash::of_parts("test salt", &[&id.0]).0,
+            money: Money::new(open),
         });
         node.disk.iter().for_each(|record| peer.restore(record.clone()));
         let mut effects = peer.handle(Instant::default(), Input::WallClock(wall));
@@ -541,6 +546,7 @@ impl World {
                     items.retain(|item| !matches!(item, Item::Blob(blob) if blobs.contains(blob)));
                 }
                 Effect::Store { id: record_id, record } => self.store(id, record_id, record),
+                Effect::Pay { .. } | Effect::Keep { .. } | Effect::Quit(_) => {}
                 Effect::Reply { reply, .. } => self.node_mut(id).replies.push(reply),
                 Effect::Disconnect { peer, reason } => self.node_mut(id).shunned.push((peer, reason)),
                 Effect::Notify(event) => {

@@ -19,6 +19,7 @@ mod parts;
 mod peers;
 mod promise;
 pub mod proofs;
+mod recover;
 mod reduce;
 mod reputation;
 mod results;

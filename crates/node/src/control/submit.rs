@@ -20,6 +20,9 @@ const DEFAULT_CEILING: Price = Price(1_000);
 
 /// Takes a job on. When this returns, the job survives a restart.
 pub async fn submit(desk: &Desk, request: SubmitJob) -> Answer<Submitted> {
+    if let Some(reason) = desk.ask(|driver| driver.money_stopped().filter(|_| driver.journal.is_broken())).await? {
+        return Err(Failure::new(Code::Internal, format!("no job can be taken on: {reason}")));
+    }
     let limits = request.limits.resolve();
     let files = InputFiles::lay(&desk.store, request.files).await?;
     check_input_name(&request.input_name, &request.input, &files)?;
@@ -64,8 +67,7 @@ pub async fn submit(desk: &Desk, request: SubmitJob) -> Answer<Submitted> {
                     args: plan.args.clone(),
                     fan_in: plan.fan_in.number(),
                 };
-                // A journal that has failed ends the loop at its next step, and with it this request.
-                let _ = driver.journal.append_entry(&entry);
+                driver.journal.append_entry(&entry);
                 driver.ledger.of_mut(id).reduce = Some(plan);
             }
             driver.command(Command::Submit { job: Box::new(job), inputs })

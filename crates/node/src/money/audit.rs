@@ -54,7 +54,8 @@ pub fn audit(home: &Home) -> Result<Report, AuditError> {
     let context = journal_context(&home.config().network, &peer);
     let scanned = journal::scan(home.dir(), context, |sequence, payload| {
         // Also what is not about money must be readable: it stands in the same chain.
-        let form = |error: pocketmesh_wire::cbor::DecodeError| BadRecord { sequence, reason: Reason::Form(error.to_string()) };
+        let form =
+            |error: pocketmesh_wire::cbor::DecodeError| BadRecord { sequence, reason: Reason::Form(error.to_string()) };
         if let Entry::Money { record, .. } = Entry::decode(payload).map_err(form)? {
             audit.take(sequence, &record, &open_sealed)?;
             signatures += count_statements(&record);

@@ -16,8 +16,8 @@ use pocketmesh_store::{
     journal::{Event, Opened},
 };
 use pocketmesh_types::{
-    Bytes, Fuel, Hash, JobId, Lane, LeaseId, PeerId, Price, Quittance, Receipt, ReceiptId, Statement, UnixTime, Voucher,
-    VoucherId,
+    Bytes, Fuel, Hash, JobId, Lane, LeaseId, PeerId, Price, Quittance, Receipt, ReceiptId, Statement, UnixTime,
+    Voucher, VoucherId,
 };
 use pocketmesh_wire::{Key, Signer, statement};
 use std::collections::BTreeMap;

@@ -207,7 +207,8 @@ impl Check {
         let promised_before = voucher.cumulative.checked_sub(added).ok_or(Fault::Sum)?;
         let lane = (voucher.payee, voucher.lane);
         let reached = self.lanes.get(&lane).copied();
-        let Reached { receipts, cumulative } = reached.unwrap_or(Reached { receipts: 0, cumulative: Credits::default() });
+        let Reached { receipts, cumulative } =
+            reached.unwrap_or(Reached { receipts: 0, cumulative: Credits::default() });
         match before.cmp(&receipts) {
             std::cmp::Ordering::Less => return Err(Fault::Overlap),
             std::cmp::Ordering::Equal if promised_before != cumulative => return Err(Fault::Sum),

@@ -77,7 +77,10 @@ fn a_forged_file_is_refused_with_the_reason() {
         (forged(|file| file.client = other(1).peer()), "not of one client"),
         (forged(|file| file.job = job("c")), "it pays nothing for the job"),
         (forged(|file| spoil(&mut file.payments[0].voucher)), "its voucher 0 cannot be relied upon: its signature"),
-        (forged(|file| spoil(&mut file.payments[2].receipts[0])), "payment 2 is bad: its receipt 0 cannot be relied upon"),
+        (
+            forged(|file| spoil(&mut file.payments[2].receipts[0])),
+            "payment 2 is bad: its receipt 0 cannot be relied upon",
+        ),
         (forged(|file| drop(file.payments[0].receipts.remove(1))), "root is not over these receipts"),
         (forged(|file| file.payments[2].before = 4), "no lane has 4 receipts with these roots"),
         (forged(|file| swapped(&mut file.payments)), "another payment of its lane"),

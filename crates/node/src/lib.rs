@@ -28,6 +28,7 @@ pub mod sabotage;
 pub mod sandbox;
 mod split;
 mod trees;
+pub mod wallet;
 
 pub use home::Home;
 pub use journal::{ReadError, read as read_journal};

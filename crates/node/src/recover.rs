@@ -1,7 +1,7 @@
 //! What the run before has left: the journal read into a peer, its jobs' notes, the index and the pins.
 
 use crate::{
-    driver::journal_context,
+    driver::{Till, journal_context},
     home::Home,
     jobs::Ledger,
     journal::{Appender, Entry, Marker},
@@ -37,6 +37,8 @@ pub struct Recovered {
     pub events: Option<journal::Events>,
     /// The index.
     pub index: Arc<Index>,
+    /// What was paid.
+    pub till: Till,
     /// Why no money may move, if that is so.
     pub damage: Option<String>,
 }
@@ -48,6 +50,7 @@ struct Reading<'a> {
     results: &'a Results,
     store: &'a Store,
     shelf: Shelf,
+    till: Till,
     damage: Option<String>,
 }
 
@@ -66,9 +69,9 @@ pub fn recover(
     let context = journal_context(&home.config().network, &config.me);
     let shelf = Shelf::new(Home::proofs_of(home.dir()));
     let (peer, ledger) = (Peer::new(config.clone()), Ledger::default());
-    let mut reading = Reading { peer, ledger, results: &results, store, shelf, damage: None };
+    let mut reading = Reading { peer, ledger, results: &results, store, shelf, till: Till::default(), damage: None };
     let opened = Journal::open(lock, context, |sequence, payload| reading.take(sequence, Entry::decode(payload)?));
-    let Reading { mut peer, mut ledger, mut damage, .. } = reading;
+    let Reading { mut peer, mut ledger, till, mut damage, .. } = reading;
     let (journal, events, marker) = match opened {
         Ok(opened) => {
             if opened.recovered.truncated_bytes > 0 {
@@ -92,7 +95,7 @@ pub fn recover(
     if let Some(reason) = &damage {
         tracing::error!("PAYMENTS ARE STOPPED: {reason}");
     }
-    Ok(Recovered { peer, ledger, results, claims, journal, marker, events, index: Arc::new(index), damage })
+    Ok(Recovered { peer, ledger, results, claims, journal, marker, events, index: Arc::new(index), till, damage })
 }
 
 impl Reading<'_> {
@@ -106,12 +109,13 @@ impl Reading<'_> {
                 self.peer.restore(keep(*record, self.results, self.store)?);
             }
             // After the first bad record none is believed.
-            Entry::Money { record, .. } if self.damage.is_none() => {
-                if let Err(why) = self.peer.restore_money(&record) {
+            Entry::Money { record, .. } if self.damage.is_none() => match self.peer.restore_money(&record) {
+                Ok(()) => self.till.note(&record.content),
+                Err(why) => {
                     let advice = "`pocketmesh ledger audit` says more; restore the journal from a backup";
                     self.damage = Some(format!("record {sequence} of the journal is bad: {why}; {advice}"));
                 }
-            }
+            },
             Entry::Money { .. } => {}
             Entry::Reduce { job, program, args, fan_in } => {
                 self.store.pin(program, job.0);

@@ -4,7 +4,7 @@ use crate::{
     blobs::{self, Exchange},
     clock::Clock,
     control::Desk,
-    driver::{Driver, LoopError, PARTS_MAX, QUESTIONS_MAX, Sources, Till},
+    driver::{Driver, LoopError, PARTS_MAX, QUESTIONS_MAX, Sources},
     executor::{QUEUE, Sandbox},
     gossip::Pending,
     home::{Home, KeyError, PlaceError, Size},
@@ -225,7 +225,7 @@ fn assemble(
         executor,
         journal: recovered.journal,
         marker: recovered.marker,
-        till: Till::default(),
+        till: recovered.till,
         damage: recovered.damage,
         index: recovered.index,
         results: recovered.results,
@@ -284,7 +284,7 @@ fn protocol_config(home: &Home, key: &Key, seed: &[u8; 32], executor: &dyn Execu
         memory_max: provide.memory() / u64::from(provide.cores().max(1)),
         seed: dice,
         salt_key: Hash::of_parts("pocketmesh salt key 1", &[seed]).0,
-        money: Money::new(money::open_sealed),
+        money: Money { unpaid: provide.unpaid.into(), ..Money::new(money::open_sealed) },
     })
 }
 

@@ -114,6 +114,7 @@ async fn submit(client: &Client) -> Result<Submitted, Error> {
         reduce: None,
         verification: Verification::default(),
         max_price: None,
+        budget: None,
         limits: Limits::default(),
     };
     Ok(client.submit(&job).await?)

@@ -48,7 +48,7 @@ pub async fn submit(desk: &Desk, request: SubmitJob) -> Answer<Submitted> {
         limits,
         policy: request.verification.into(),
         max_price: request.max_price.unwrap_or(DEFAULT_CEILING),
-        budget: None,
+        budget: request.budget,
         profile: desk.executor.profile(),
         epoch: crate::clock::wall(),
         nonce: nonce()?,
@@ -75,8 +75,12 @@ pub async fn submit(desk: &Desk, request: SubmitJob) -> Answer<Submitted> {
         .await?;
     match reply.await.map_err(|_| stopping())? {
         Reply::Submitted(id) => {
-            let promise = desk.ask(move |driver| Some(promise::promise(driver, driver.peer.jobs().get(&id)?))).await?;
-            Ok(Submitted { id, tasks, promise: promise.ok_or_else(|| Failure::no_job(&id))? })
+            let outlook = move |driver: &mut crate::driver::Driver| {
+                let active = driver.peer.jobs().get(&id)?;
+                Some((promise::promise(driver, active), crate::wallet::spending(driver, active)))
+            };
+            let (promise, spending) = desk.ask(outlook).await?.ok_or_else(|| Failure::no_job(&id))?;
+            Ok(Submitted { id, tasks, promise, spending })
         }
         Reply::Refused(reason) => {
             desk.store.unpin_all(id.0);

@@ -8,8 +8,8 @@ use pocketmesh_protocol::{
     Input, Reply,
     settlement::{Event, StoreId},
 };
-use pocketmesh_types::{Quittance, Receipt, Statement, UnixTime, Voucher};
-use pocketmesh_wire::{self as wire, Envelope, statement};
+use pocketmesh_types::{Bytes, Credits, JobId, PeerId, Quittance, Receipt, Statement, UnixTime, Voucher};
+use pocketmesh_wire::{self as wire, Envelope, Verifier, statement};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Remarks on payments that are kept.
@@ -20,17 +20,57 @@ const REMARKS_MAX: usize = 64;
 pub struct Till {
     /// Payments on their way to the disk, as they were sealed. The protocol has one of each payee at most.
     sealed: BTreeMap<StoreId, Payment>,
+    /// Jobs whose end in the accounts is on its way to the disk.
+    closing: BTreeMap<StoreId, JobId>,
+    /// What we have paid for each job of ours, and whether nothing more will be.
+    jobs: BTreeMap<JobId, (Credits, bool)>,
     /// What people may want to know, oldest first: when, and what.
     pub remarks: VecDeque<(UnixTime, String)>,
 }
 
 impl Till {
+    /// Takes note of a record of money that is on the disk.
+    pub fn note(&mut self, content: &Content) {
+        match content {
+            Content::Paid(payment) => payment.receipts.iter().for_each(|receipt| self.note_receipt(receipt)),
+            &Content::Closed(job) => self.jobs.entry(job).or_default().1 = true,
+            _ => {}
+        }
+    }
+
+    /// It was opened with its signature before, or sealed by us.
+    fn note_receipt(&mut self, sealed: &Bytes) {
+        if let Ok(Statement::Receipt(receipt)) = statement::open(sealed, &Unchecked).map(|signed| signed.statement) {
+            let (paid, _) = self.jobs.entry(receipt.job).or_default();
+            *paid = receipt.total().and_then(|total| paid.checked_add(total)).unwrap_or(*paid);
+        }
+    }
+
+    /// What we have paid for a job.
+    pub fn paid_for(&self, job: &JobId) -> Credits {
+        self.jobs.get(job).map(|(paid, _)| *paid).unwrap_or_default()
+    }
+
+    /// Whether all that is due for a job is paid.
+    pub fn is_settled(&self, job: &JobId) -> bool {
+        self.jobs.get(job).is_some_and(|(_, settled)| *settled)
+    }
+
     fn remark(&mut self, text: String) {
         tracing::warn!("{text}");
         if self.remarks.len() == REMARKS_MAX {
             self.remarks.pop_front();
         }
         self.remarks.push_back((wall(), text));
+    }
+}
+
+/// Takes every signature for good.
+struct Unchecked;
+
+impl Verifier for Unchecked {
+    fn verify(&self, _: &PeerId, _: &[u8], _: &[u8; 64]) -> bool {
+        true
     }
 }
 
@@ -47,6 +87,9 @@ impl Driver {
 
     /// Puts a record of money on its way to the disk.
     pub(super) fn keep(&mut self, id: StoreId, content: Content) {
+        if let Content::Closed(job) = content {
+            self.till.closing.insert(id, job);
+        }
         self.journal.append_money(id, wall(), content);
     }
 
@@ -63,8 +106,14 @@ impl Driver {
 
     /// A record of money is on the disk: what the protocol is told.
     pub(super) fn on_money_stored(&mut self, id: StoreId) -> Input {
+        if let Some(job) = self.till.closing.remove(&id) {
+            self.till.note(&Content::Closed(job));
+        }
         match self.till.sealed.remove(&id) {
-            Some(payment) => Input::Paid { id, payment },
+            Some(payment) => {
+                payment.receipts.iter().for_each(|receipt| self.till.note_receipt(receipt));
+                Input::Paid { id, payment }
+            }
             None => Input::Kept { id },
         }
     }
@@ -88,6 +137,7 @@ impl Driver {
     pub(super) fn on_journal_failure(&mut self) -> Option<Input> {
         let reason = self.journal.take_failure()?.to_string();
         self.till.sealed.clear();
+        self.till.closing.clear();
         for (_, waiting) in std::mem::take(&mut self.replies) {
             // Whoever asked may have gone meanwhile.
             let _ = waiting.send(Reply::Refused(reason.clone()));

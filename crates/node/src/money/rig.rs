@@ -133,8 +133,8 @@ impl Books {
         drop(lock);
         let mut appender = Appender::new(journal);
         for (number, content) in (1..).zip(&self.records) {
-            appender.append_entry(&Entry::ReduceLevel { job: job("a"), level: job("b") }).expect("taken");
-            appender.append_money(StoreId(number), UnixTime(number * 1000), content.clone()).expect("taken");
+            appender.append_entry(&Entry::ReduceLevel { job: job("a"), level: job("b") });
+            appender.append_money(StoreId(number), UnixTime(number * 1000), content.clone());
             let mut is_stored = false;
             while !is_stored {
                 let Some(Event::Stored(tokens)) = events.blocking_recv() else { panic!("the journal failed") };

@@ -319,7 +319,10 @@ impl Driver {
                 for stored in Appender::stored(&tokens) {
                     let input = match stored {
                         Stored::Record(record) => Input::Stored { record },
-                        Stored::Money(id) => self.on_money_stored(id),
+                        Stored::Money(id) => {
+                            self.marker.leave();
+                            self.on_money_stored(id)
+                        }
                     };
                     self.tell(input).await?;
                 }

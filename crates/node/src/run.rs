@@ -150,6 +150,7 @@ pub async fn run(
     let served = tokio::spawn(pocketmesh_api::serve(listener, Arc::new(desk), serving_ends.map(drop)));
     on_ready(&ready);
     let outcome = driver.run(&mut sources, stop.boxed()).await;
+    driver.marker.leave();
     drop(end_serving);
     peers::save(network.clone(), index).await;
     network.shutdown().await;

@@ -10,6 +10,7 @@ use crate::{
 };
 use alloc::{collections::BTreeMap, vec::Vec};
 use core::time::Duration;
+use pocketmesh_ledger::service::Applicant;
 use pocketmesh_types::{Arch, BlobId, Bytes, Hash, Instant, Output, PeerId, Price, ProfileId, UnixTime, limits};
 use pocketmesh_wire::Message;
 use rand_chacha::{
@@ -147,6 +148,12 @@ impl Context {
         let mut bytes = [0; 32];
         self.rng.fill_bytes(&mut bytes);
         Hash(bytes)
+    }
+
+    /// A peer, as one that asks for work on credit.
+    pub fn applicant(&self, peer: PeerId) -> Applicant {
+        let prefix = self.peers.get(&peer).copied().flatten();
+        Applicant { peer, prefix, has_history: false }
     }
 
     /// Learns what the network knows of the mesh.

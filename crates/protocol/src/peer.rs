@@ -84,7 +84,11 @@ impl Peer {
             Input::PartsRead { job, parts } => self.jobs.on_parts_read(&mut self.context, job, parts),
             Input::Stored { record } => self.jobs.on_stored(&mut self.context, record),
             Input::Paid { id, payment } => self.context.money.on_paid(id, payment),
-            Input::Kept { id } => self.context.money.on_stored(id),
+            Input::Kept { id } => {
+                self.context.money.on_stored(id);
+                // Somebody has paid: what waited for it goes on.
+                self.execution.start_runs(&mut self.context);
+            }
             Input::MoneyFailed { reason } => self.context.money.on_journal_failed(reason),
             Input::DeviceChanged { slots } => {
                 self.context.slots = slots;
@@ -142,6 +146,7 @@ impl Peer {
 
     fn on_connected(&mut self, peer: PeerId, prefix: Option<crate::input::Prefix>) {
         self.context.peers.insert(peer, prefix);
+        self.context.money.on_connected(peer);
         self.bidding.on_connected(&mut self.context, peer);
         self.execution.on_connected(&mut self.context, peer);
         self.jobs.on_connected(&mut self.context, peer);

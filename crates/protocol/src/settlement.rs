@@ -8,18 +8,20 @@
 mod client;
 mod worker;
 
+pub use worker::{Begin, first_cost};
+
 use alloc::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     string::String,
     vec::Vec,
 };
 use client::{Out, Paying};
 use pocketmesh_ledger::{
     Accounts, Entry, Record,
-    accounts::Wrong,
+    accounts::{Standing, Wrong},
     driver::{Embedded, SettlementDriver},
     record::{Content, Open, Opened, Payment, Unreadable},
-    service::{self, Allowances, Applicant, Priority, Rates, Unpaid},
+    service::{self, Allowances, Applicant, Credit, Priority, Rates, Unpaid},
     slices::Dispute,
 };
 use pocketmesh_types::{
@@ -170,6 +172,10 @@ pub struct State<D = Embedded> {
     receiving: BTreeMap<PeerId, Receiving>,
     /// The newest voucher of each client.
     newest: BTreeMap<PeerId, Bytes>,
+    /// Payees to whom something may be due.
+    unsettled: BTreeSet<PeerId>,
+    /// Leases that we worked under and that are not paid in full, the oldest first.
+    ended: VecDeque<LeaseId>,
     /// Jobs of ours that are over, once all that is due is paid.
     closing: BTreeSet<JobId>,
     effects: Vec<Effect>,
@@ -190,6 +196,8 @@ impl<D: SettlementDriver> State<D> {
             lanes: BTreeMap::new(),
             receiving: BTreeMap::new(),
             newest: BTreeMap::new(),
+            unsettled: BTreeSet::new(),
+            ended: VecDeque::new(),
             closing: BTreeSet::new(),
             effects: Vec::new(),
             next_id: 0,
@@ -204,6 +212,7 @@ impl<D: SettlementDriver> State<D> {
     /// What is to be done since this was last asked.
     #[must_use]
     pub fn take_effects(&mut self) -> Vec<Effect> {
+        self.settle();
         core::mem::take(&mut self.effects)
     }
 
@@ -212,14 +221,21 @@ impl<D: SettlementDriver> State<D> {
         let entry = record.open(open)?;
         self.accounts.apply(&entry)?;
         match (&record.content, entry) {
-            (Content::Paid(payment), Entry::Paid(Opened { voucher, .. })) => {
-                self.out.insert(voucher.payee, Out::Sent { payment: payment.clone(), voucher });
+            (Content::Paid(payment), Entry::Paid(opened)) => {
+                for (_, receipt) in &opened.receipts {
+                    self.drop_taken(receipt.job, receipt.payee, &receipt.tasks);
+                    self.drop_fee(&receipt.lease, receipt.fee);
+                }
+                let (voucher, tasks) = (opened.voucher, client::tasks_in(&opened));
+                self.out.insert(voucher.payee, Out::Sent { payment: payment.clone(), voucher, tasks });
                 self.lanes.insert(voucher.payee, voucher.lane);
             }
             (Content::Received(payment), Entry::Received(Opened { voucher, .. })) => {
                 self.newest.insert(voucher.client, payment.voucher.clone());
             }
             (_, Entry::Acknowledged(quittance)) => self.drop_acknowledged(&quittance),
+            (_, Entry::Forfeited { job, payee, tasks, .. }) => self.drop_taken(job, payee, &tasks),
+            (_, Entry::Closed(job)) => self.paying.retain(|_, paying| !paying.is_of(&job)),
             _ => {}
         }
         Ok(())
@@ -263,13 +279,30 @@ impl<D: SettlementDriver> State<D> {
         }
     }
 
-    /// How soon work of this cost is done for a peer; not at all if nothing is said. Draws from its allowance.
+    /// How soon work of this cost is done for a peer; not at all if nothing is said. Draws from its allowance. What was done for it, and
+    /// is not paid, counts as its debt.
     pub fn priority(&mut self, applicant: Applicant, cost: Credits, now: Instant) -> Option<Priority> {
-        let standing = self.accounts.standing(&applicant.peer);
-        let credit = self.driver.credit(&applicant.peer, &standing);
+        let (standing, credit, cost) = self.asks(&applicant.peer, cost);
         let applicant = Applicant { has_history: standing.contributed() > Credits::default(), ..applicant };
         let allowances = &mut self.allowances;
-        service::priority(self.unpaid, &standing, credit, cost, |amount| allowances.draw(applicant, amount, now))
+        let drawn = cost.1;
+        service::priority(self.unpaid, &standing, credit, cost.0, |_| allowances.draw(applicant, drawn, now))
+    }
+
+    /// The same, if nothing is drawn yet.
+    pub fn would_serve(&self, applicant: Applicant, cost: Credits, now: Instant) -> Option<Priority> {
+        let (standing, credit, cost) = self.asks(&applicant.peer, cost);
+        let applicant = Applicant { has_history: standing.contributed() > Credits::default(), ..applicant };
+        let holds = |_| self.allowances.holds(applicant, cost.1, now);
+        service::priority(self.unpaid, &standing, credit, cost.0, holds)
+    }
+
+    /// How a peer stands, its credit, and what it would owe: with all that was done for it and is not paid, and for this alone.
+    fn asks(&self, peer: &PeerId, cost: Credits) -> (Standing, Credit, (Credits, Credits)) {
+        let standing = self.accounts.standing(peer);
+        let credit = self.driver.credit(peer, &standing);
+        let in_all = self.at_stake_with(peer).checked_add(cost).unwrap_or(Credits(u128::MAX));
+        (standing, credit, (in_all, cost))
     }
 
     fn store(&mut self, content: Content) -> StoreId {

@@ -7,8 +7,10 @@ use crate::{
     jobs::{
         active::{Active, Auctioned, Device, Offering, Phase},
         leases::{Granted, HEARTBEAT},
+        paying,
     },
     lottery::{self, Reach, Turnout},
+    record::Record,
     timers::Timer,
 };
 use alloc::collections::BTreeMap;
@@ -227,8 +229,12 @@ impl Active {
             fee: price.fee(self.job.program_len),
             ext: Ext::new(),
         };
+        let fee = lease.fee;
         let message = Message::from(lease);
         let id = LeaseId(envelope::id(&message));
+        // Nothing waits for it: what is delivered under the lease comes after it in the journal.
+        context.store(Record::Granted { job: self.id, lease: id, worker, price, fee });
+        context.money.on_granted(id, self.id, worker, price, fee, paying::terms());
         context.send(worker, message);
         context.notify(Event::Leased { job: self.id, worker, price });
         self.add_lease(id, Granted::new(context, worker, price, device));

@@ -59,6 +59,8 @@ pub enum DeclineReason {
     ProgramUnavailable,
     /// The program is not one that this profile runs.
     ProgramRefused,
+    /// The requester has no credit left with the worker, or does not pay.
+    NoCredit,
     /// The requester has voided a claim for which the worker stands.
     Unjust,
     /// No such lease is held: the worker has been restarted, or has given it up.

@@ -4,12 +4,17 @@
 //! the protocol promises at all times (nothing leaves before what it relies on is on disk) is asserted here, for all tests.
 
 pub mod model;
+pub mod money;
 pub mod sealing;
 
 use model::{Behaviour, Tampering, right};
+use pocketmesh_ledger::record::Content;
 use pocketmesh_protocol::{
     Command, CommandId, Config, Effect, End, Event, Executed, FinalTask, Input, Inputs, Item, Judgement, NoOutcome,
-    Peer, Record, RecordId, Reply, Run, RunId, execution::lease, input::Prefix, settlement::Money,
+    Peer, Record, RecordId, Reply, Run, RunId,
+    execution::lease,
+    input::Prefix,
+    settlement::{Money, StoreId},
     verification::windows::WindowId,
 };
 use pocketmesh_types::{
@@ -108,6 +113,8 @@ pub struct Node {
     pub items: BTreeSet<Item>,
     /// Records on its disk.
     pub disk: Vec<Record>,
+    /// What is on its disk about money.
+    pub money: Vec<pocketmesh_ledger::Record>,
     pub crash: Option<Crash>,
     /// Tasks that its sandbox has run, per job name.
     pub ran: BTreeMap<(String, TaskIndex), u32>,
@@ -186,6 +193,7 @@ enum What {
     Say { to: PeerId, from: PeerId, message: Box<Verified<Message>> },
     Gossip { to: PeerId, depth: u8, message: Box<Verified<Message>> },
     Stored { at: PeerId, life: u32, id: RecordId, record: Box<Record> },
+    Kept { at: PeerId, life: u32, id: StoreId, content: Box<Content> },
     Finished { at: PeerId, life: u32, run: RunId, result: Box<Result<Executed, NoOutcome>> },
     Fetched { at: PeerId, life: u32, item: Item, found: bool },
     PartsRead { at: PeerId, life: u32, job: JobId, parts: Vec<(TaskIndex, Option<TaskInput>)> },
@@ -259,6 +267,7 @@ impl World {
             prefix: None,
             items: BTreeSet::new(),
             disk: Vec::new(),
+            money: Vec::new(),
             crash: None,
             ran: BTreeMap::new(),
             events: Vec::new(),
@@ -315,6 +324,7 @@ impl World {
             money: Money::new(open),
         });
         node.disk.iter().for_each(|record| peer.restore(record.clone()));
+        node.money.iter().for_each(|record| peer.restore_money(record).unwrap());
         let mut effects = peer.handle(Instant::default(), Input::WallClock(wall));
         effects.extend(peer.resume(Instant::default()));
         node.peer = Some(peer);
@@ -546,7 +556,7 @@ impl World {
                     items.retain(|item| !matches!(item, Item::Blob(blob) if blobs.contains(blob)));
                 }
                 Effect::Store { id: record_id, record } => self.store(id, record_id, record),
-                Effect::Pay { .. } | Effect::Keep { .. } | Effect::Quit(_) => {}
+                money @ (Effect::Pay { .. } | Effect::Keep { .. } | Effect::Quit(_)) => self.perform_money(id, money),
                 Effect::Reply { reply, .. } => self.node_mut(id).replies.push(reply),
                 Effect::Disconnect { peer, reason } => self.node_mut(id).shunned.push((peer, reason)),
                 Effect::Notify(event) => {
@@ -632,14 +642,10 @@ impl World {
     }
 
     fn store(&mut self, id: PeerId, record_id: RecordId, record: Record) {
-        let node = self.nodes.get_mut(&id).unwrap();
-        node.stores += 1;
-        if node.crash == Some(Crash::Before(node.stores)) {
-            node.crash = None;
-            self.kill(id);
+        if self.dies_before(id) {
             return;
         }
-        let life = node.life;
+        let life = self.nodes[&id].life;
         self.later(DISK, What::Stored { at: id, life, id: record_id, record: Box::new(record) });
     }
 
@@ -698,6 +704,7 @@ impl World {
             }
             What::Connected { a, b } => self.connect(a, b),
             What::Stored { at, life, id, record } if self.nodes[&at].life == life => self.stored(at, id, *record),
+            What::Kept { at, life, id, content } if self.nodes[&at].life == life => self.kept(at, id, *content),
             What::Finished { at, life, run, result } if self.nodes[&at].life == life => {
                 self.node_mut(at).running -= 1;
                 self.tell(at, Input::ExecutionFinished { run, result: *result });
@@ -732,9 +739,7 @@ impl World {
             record => node.finals.read(record),
         }
         node.disk.push(record);
-        if node.crash == Some(Crash::After(node.disk.len())) {
-            node.crash = None;
-            self.kill(at);
+        if self.dies_after(at) {
             return;
         }
         self.tell(at, Input::Stored { record: id });

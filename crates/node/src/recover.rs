@@ -161,7 +161,8 @@ fn keep(mut record: Record, results: &Results, store: &Store) -> Result<Record, 
                 }
             }
         }
-        Record::Drawn { .. }
+        Record::Granted { .. }
+        | Record::Drawn { .. }
         | Record::Agreed { .. }
         | Record::WindowFinal { .. }
         | Record::Refuted { .. }

@@ -19,6 +19,7 @@ pub mod node;
 pub mod overlay;
 pub mod plant;
 pub mod plot;
+pub mod purse;
 pub mod queue;
 pub mod report;
 pub mod sandbox;

@@ -49,6 +49,8 @@ pub struct Meter {
     pub partitions: u64,
     /// Crashes.
     pub crashes: u64,
+    /// Journals that could not be taken for what they say of money.
+    pub journals_refused: u64,
     /// Disconnections on purpose.
     pub shunned: u64,
     /// New names taken.
@@ -89,7 +91,9 @@ impl Meter {
         self.events += 1;
         let who = match what {
             What::Say { to, from, .. } => u64::from(*to) << 32 | u64::from(*from),
-            What::Written { at, .. } | What::Ran { at, .. } | What::Deadline { at, .. } => u64::from(*at),
+            What::Written { at, .. } | What::Kept { at, .. } | What::Ran { at, .. } | What::Deadline { at, .. } => {
+                u64::from(*at)
+            }
             _ => u64::MAX,
         };
         for word in [at, who] {

@@ -507,6 +507,7 @@ fn under_an_allowance_a_client_that_never_pays_gets_that_much_and_the_lease_ends
         }
         world.worker().on_lease_over(&lease);
     }
-    assert!(got <= 1_000_000 && got > 990_000, "{got}");
+    // What a lease has drawn and not used is gone with it.
+    assert!(got <= 1_000_000 && got > 500_000, "{got}");
     assert_eq!(world.worker().at_stake_with(&CLIENT).0, got, "and it is remembered as what it owes");
 }

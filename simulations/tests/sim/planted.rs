@@ -6,7 +6,7 @@ use pocketmesh_sim::{Plant, checkers::Checkers};
 /// The ground on which a bug is to be seen.
 fn ground(plant: Plant) -> &'static str {
     match plant.found_by() {
-        "windows" => "planted-windows",
+        "windows" | "exposure" => "planted-windows",
         _ => "planted",
     }
 }

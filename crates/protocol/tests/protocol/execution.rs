@@ -38,7 +38,7 @@ fn lease_of(job: &Job, commit_first: bool) -> Lease {
         price: Price(100),
         heartbeat_ms: 5_000,
         commit_first,
-        slice_tasks: 64,
+        slice_tasks: 256,
         hold_back_tasks: 20,
         fee: Price(100).fee(job.program_len),
         ext: Default::default(),
@@ -178,15 +178,15 @@ fn a_sandbox_is_given_one_task_a_slot_beyond_those_that_run() {
 #[test]
 fn results_wait_for_company_while_more_are_to_come() {
     let mut worker = Worker::new(200);
-    let lease = worker.lease(REQUESTER, &job("count", 300, 1));
-    let runs = worker.assign(REQUESTER, lease, &plain(0..300)).started;
+    let lease = worker.lease(REQUESTER, &job("count", 270, 1));
+    let runs = worker.assign(REQUESTER, lease, &plain(0..270)).started;
     let batches: Vec<(usize, Vec<usize>)> = runs
         .iter()
         .map(|&run| worker.finish(run, "right").claimed)
         .enumerate()
         .filter(|(_, sent)| !sent.is_empty())
         .collect();
-    assert_eq!(batches, [(255, vec![256]), (299, vec![44])], "a full batch, and what is left at the end");
+    assert_eq!(batches, [(255, vec![256]), (269, vec![14])], "a full batch, and what is left at the end");
 }
 
 #[test]

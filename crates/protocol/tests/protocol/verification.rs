@@ -48,7 +48,7 @@ fn disagreement_voids_the_liar_and_only_the_liar() {
     for replicas in [2, 3] {
         for liar in 0..4 {
             for behaviour in [Behaviour::Wrong, Behaviour::Sometimes(0.05)] {
-                let (mut world, requester, workers) = mesh_with(50 + liar as u64, 5, &[(liar, behaviour)]);
+                let (mut world, requester, workers) = mesh_with(60 + liar as u64, 5, &[(liar, behaviour)]);
                 let job = job("count", 400, replicas);
                 let id = assert_complete(&mut world, requester, &job);
                 let seen = world.peer(requester).jobs().get(&id).unwrap();

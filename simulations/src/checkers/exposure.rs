@@ -43,7 +43,9 @@ impl Exposure {
     fn on_received(&mut self, payment: &Payment) {
         for receipt in receipts(payment) {
             if let Some(unpaid) = self.unpaid.get_mut(&receipt.lease) {
-                tasks(&receipt).for_each(|task| drop(unpaid.remove(&task)));
+                for task in tasks(&receipt) {
+                    unpaid.remove(&task);
+                }
             }
         }
     }

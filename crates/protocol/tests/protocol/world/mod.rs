@@ -8,7 +8,7 @@ pub mod money;
 pub mod sealing;
 
 use model::{Behaviour, Tampering, right};
-use pocketmesh_ledger::record::Content;
+use pocketmesh_ledger::{record::Content, service::Unpaid};
 use pocketmesh_protocol::{
     Command, CommandId, Config, Effect, End, Event, Executed, FinalTask, Input, Inputs, Item, Judgement, NoOutcome,
     Peer, Record, RecordId, Reply, Run, RunId,
@@ -113,6 +113,8 @@ pub struct Node {
     pub items: BTreeSet<Item>,
     /// Records on its disk.
     pub disk: Vec<Record>,
+    /// Whom it serves.
+    pub unpaid: Unpaid,
     /// What is on its disk about money.
     pub money: Vec<pocketmesh_ledger::Record>,
     pub crash: Option<Crash>,
@@ -267,6 +269,7 @@ impl World {
             prefix: None,
             items: BTreeSet::new(),
             disk: Vec::new(),
+            unpaid: Unpaid::Idle,
             money: Vec::new(),
             crash: None,
             ran: BTreeMap::new(),
@@ -321,7 +324,7 @@ impl World {
             memory_max: node.memory_max,
             seed: Hash::of_parts("test dice", &[&id.0, &life]).0,
             salt_key: Hash::of_parts("test salt", &[&id.0]).0,
-            money: Money::new(open),
+            money: Money { unpaid: node.unpaid, ..Money::new(open) },
         });
         node.disk.iter().for_each(|record| peer.restore(record.clone()));
         node.money.iter().for_each(|record| peer.restore_money(record).unwrap());

@@ -118,7 +118,7 @@ fn peers_that_are_killed_again_and_again_lose_nothing_and_double_nothing() {
         mesh.kill(victim);
         drop(running[victim].take());
         audit(&mesh, victim);
-        running[victim] = Some(mesh.restart(victim));
+        running[victim] = Some(mesh.restart_beside(victim, (victim + 1) % 3));
         let now = balances(&mesh, &all);
         for (was, is) in before.iter().zip(&now) {
             assert!(is[2] >= was[2] && is[3] >= was[3], "what was done and promised never falls: {was:?}, {is:?}");

@@ -49,7 +49,7 @@ pub struct Spending {
     pub max_price: Price,
     /// The most that all of it may cost, if its owner has said so.
     pub budget: Option<Credits>,
-    /// What was accepted so far comes to.
+    /// What was accepted so far comes to, with the fees for fetching and compiling the program as far as they are paid.
     pub owed: Credits,
     /// Of that, what we have given receipts and vouchers for.
     pub paid: Credits,

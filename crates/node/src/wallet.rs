@@ -65,30 +65,31 @@ fn sum(amounts: impl Iterator<Item = Credits>) -> Credits {
 
 /// What a job costs its owner so far, and may come to.
 pub fn spending(driver: &Driver, active: &Active) -> Spending {
-    let per_result = per_result(active);
+    let per_result = per_result(driver, active);
     let expected = per_result.or_else(|| {
         let alike =
             driver.peer.jobs().iter().filter(|job| job.job.program == active.job.program && job.id != active.id);
         alike
-            .filter_map(|job| Some((job.submitted_at, self::per_result(job)?)))
+            .filter_map(|job| Some((job.submitted_at, self::per_result(driver, job)?)))
             .max_by_key(|(at, _)| *at)
             .map(|(_, cost)| cost)
     });
     Spending {
         max_price: active.job.max_price,
         budget: active.job.budget,
-        owed: owed(active),
+        owed: owed(driver, active),
         paid: driver.till.paid_for(&active.id),
         per_result,
         expected: expected.map(|cost| Credits(cost.0.saturating_mul(u128::from(active.job.tasks)))),
     }
 }
 
-fn owed(active: &Active) -> Credits {
-    sum(active.workers().into_iter().map(|worker| worker.owed))
+/// What was accepted, and, once they are paid, the fees.
+fn owed(driver: &Driver, active: &Active) -> Credits {
+    sum(active.workers().into_iter().map(|worker| worker.owed)).max(driver.till.paid_for(&active.id))
 }
 
-fn per_result(active: &Active) -> Option<Credits> {
+fn per_result(driver: &Driver, active: &Active) -> Option<Credits> {
     let finals = u128::from(active.progress().done);
-    (finals > 0).then(|| Credits(owed(active).0 / finals))
+    (finals > 0).then(|| Credits(owed(driver, active).0 / finals))
 }

@@ -2,7 +2,13 @@
 
 use crate::rig::{Killed, Testnet, command, guest};
 use serde_json::Value;
-use std::{fs, path::Path};
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    process::Stdio,
+};
 
 /// An amount, as JSON has it.
 fn amount(value: &Value) -> u128 {
@@ -184,4 +190,36 @@ fn an_older_copy_of_the_journal_is_noticed() {
     let stopped = mesh.json(1, &["wallet", "balance"])["stopped"].to_string();
     assert!(stopped.contains("an older copy was put back"), "{stopped}");
     drop(running);
+}
+
+#[test]
+fn a_daemon_opens_the_folder_that_the_first_release_has_left() {
+    let turn = Testnet::turn();
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    let folder = tempfile::tempdir().expect("a folder");
+    for entry in fs::read_dir(fixtures.join("folder-1")).expect("listed") {
+        let from = entry.expect("an entry").path();
+        let to = folder.path().join(from.file_name().expect("a name"));
+        fs::copy(&from, &to).expect("copied");
+        fs::set_permissions(&to, fs::Permissions::from_mode(0o600)).expect("set");
+    }
+    let at = |args: &[&str]| {
+        let mut command = command();
+        command.arg("--data-dir").arg(folder.path()).args(args);
+        command
+    };
+    let mut daemon = at(&["daemon", "--no-mdns", "--listen", "/ip4/127.0.0.1/tcp/0"]);
+    let mut child = Killed(daemon.stdout(Stdio::piped()).spawn().expect("a daemon"));
+    let mut lines = BufReader::new(child.0.stdout.take().expect("its output")).lines();
+    assert!(lines.by_ref().map_while(Result::ok).any(|line| line.contains("listens on")), "it is up");
+    let json = |args: &[&str]| -> Value {
+        let output = at(&[&["--json"], args].concat()).output().expect("it runs");
+        serde_json::from_slice(&output.stdout).expect("JSON")
+    };
+    let expected: Value =
+        serde_json::from_slice(&fs::read(fixtures.join("folder-1.json")).expect("read")).expect("JSON");
+    assert_eq!(json(&["wallet", "balance"]), expected);
+    let jobs = json(&["job", "list"]);
+    assert_eq!((jobs.as_array().map(Vec::len), &jobs[0]["tasks"]), (Some(1), &70.into()), "{jobs}");
+    drop((child, turn));
 }

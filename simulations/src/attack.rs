@@ -6,13 +6,13 @@ use crate::{
     node::Task,
     plant::Plant,
     scenario::Behaviour,
-    truth,
+    sealing, truth,
     world::{MS, SECOND, What, World},
 };
 use pocketmesh_protocol::Executed;
-use pocketmesh_types::{Bytes, ClaimId, JobId, LeaseId, Outcome, TaskIndex, TaskInput};
+use pocketmesh_types::{Bytes, ClaimId, JobId, LeaseId, Outcome, Signed, Statement, TaskIndex, TaskInput};
 use pocketmesh_wire::{
-    Message, Verified,
+    Message, Payment, Verified,
     message::{Bid, Committed, EndReason, Void},
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -133,6 +133,7 @@ impl World {
     ) -> Option<(Message, Vec<Bytes>)> {
         match (self.truth.peers[from as usize].behaviour, message) {
             (Behaviour::Withholder, Message::Claim(_)) | (Behaviour::NeverPays, Message::Verdicts(_)) => None,
+            (Behaviour::NeverPays, Message::Payment(payment)) if !is_quittance(&payment) => None,
             (Behaviour::Voider, Message::Verdicts(verdicts)) => {
                 let task = *verdicts.accepted.first()?;
                 let number = self.truth.number_of(&verdicts.job)?;
@@ -218,4 +219,9 @@ impl World {
         };
         self.tell(to, pocketmesh_protocol::Input::MessageReceived { from: name, message });
     }
+}
+
+fn is_quittance(payment: &Payment) -> bool {
+    let opened = payment.statements.last().map(|last| sealing::open(last));
+    matches!(opened, Some(Ok(Signed { statement: Statement::Quittance(_), .. })))
 }

@@ -3,14 +3,18 @@
 pub mod accepted;
 pub mod auctions;
 pub mod blame;
+pub mod books;
 pub mod copies;
 pub mod durable;
+pub mod exposure;
 pub mod finality;
+pub mod paid_once;
 pub mod payment;
 pub mod queues;
 pub mod seats;
 pub mod secrecy;
 pub mod settles;
+pub mod vouchers;
 pub mod windows;
 
 use crate::{scenario::Scenario, seen::Seen, truth::Truth};
@@ -91,14 +95,18 @@ fn all() -> Vec<Box<dyn Checker>> {
         Box::new(accepted::Accepted::default()),
         Box::new(auctions::Auctions::default()),
         Box::new(blame::Blame::default()),
+        Box::new(books::Books::default()),
         Box::new(copies::Copies::default()),
         Box::new(durable::Durable::default()),
+        Box::new(exposure::Exposure::default()),
         Box::new(finality::Finality::default()),
+        Box::new(paid_once::PaidOnce::default()),
         Box::new(payment::Payment::default()),
         Box::new(queues::Queues::default()),
         Box::new(seats::Seats),
         Box::new(secrecy::Secrecy::default()),
         Box::new(settles::Settles::default()),
+        Box::new(vouchers::Vouchers::default()),
         Box::new(windows::Windows::default()),
     ]
 }

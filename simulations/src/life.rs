@@ -51,9 +51,11 @@ impl World {
             memory_max: MEMORY,
             seed: Hash::of_parts("simulated dice", &[&self.seed.to_le_bytes(), &name, &life.to_le_bytes()]).0,
             salt_key: Hash::of_parts("simulated salt", &[&node.id.0]).0,
+            money: self.plan.money(),
         }));
         self.journal_of(at).into_iter().for_each(|record| peer.restore(record));
-        let mut effects = peer.handle(Default::default(), Input::WallClock(wall));
+        let mut effects = self.restore_money(at, &mut peer);
+        effects.extend(peer.handle(Default::default(), Input::WallClock(wall)));
         let nobody_yet = Input::Mesh { peers: 0, contacts: vec![Bytes(at.to_le_bytes().to_vec())] };
         effects.extend(peer.handle(Default::default(), nobody_yet));
         effects.extend(peer.resume(Default::default()));
@@ -159,6 +161,7 @@ impl World {
         node.generation += 1;
         node.id = truth::name_of(seed, at, node.generation);
         node.disk.clear();
+        node.money.clear();
         node.delivered = 0;
         self.later(SECOND, What::Start { at });
     }

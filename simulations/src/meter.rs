@@ -49,6 +49,8 @@ pub struct Meter {
     pub partitions: u64,
     /// Crashes.
     pub crashes: u64,
+    /// Journals that could not be taken for what they say of money.
+    pub journals_refused: u64,
     /// Disconnections on purpose.
     pub shunned: u64,
     /// New names taken.
@@ -63,6 +65,8 @@ pub struct Meter {
     pub executions: u64,
     /// Those of them that were a requester's own.
     pub own_runs: u64,
+    /// Fuel burnt for others.
+    pub fuel_for_others: u64,
     /// Bytes fetched.
     pub fetched_bytes: u64,
     /// Bytes of look-ups and of connections that were made for a bid.
@@ -89,7 +93,9 @@ impl Meter {
         self.events += 1;
         let who = match what {
             What::Say { to, from, .. } => u64::from(*to) << 32 | u64::from(*from),
-            What::Written { at, .. } | What::Ran { at, .. } | What::Deadline { at, .. } => u64::from(*at),
+            What::Written { at, .. } | What::Kept { at, .. } | What::Ran { at, .. } | What::Deadline { at, .. } => {
+                u64::from(*at)
+            }
             _ => u64::MAX,
         };
         for word in [at, who] {
@@ -161,7 +167,9 @@ impl Meter {
             Seen::Heard { message: Message::Bid(_), .. } => self.bids += 1,
             Seen::Ran { at, job, .. } => {
                 self.executions += 1;
-                self.own_runs += u64::from(truth.jobs[*job as usize].requester == *at);
+                let facts = &truth.jobs[*job as usize];
+                self.own_runs += u64::from(facts.requester == *at);
+                self.fuel_for_others += if facts.requester == *at { 0 } else { facts.fuel.0 };
             }
             Seen::Notice { event, .. } => self.on_notice(now, event),
             Seen::OnDisk { record, .. } => self.on_record(truth, now, record),
@@ -224,6 +232,8 @@ impl Meter {
             ("offers", self.offers as f64),
             ("executions", self.executions as f64),
             ("own_runs", self.own_runs as f64),
+            ("gigafuel_for_others", self.fuel_for_others as f64 / 1e9),
+            ("money_journals_refused", self.journals_refused as f64),
             ("executions_per_result", self.executions as f64 / finals.max(1) as f64),
             ("own_runs_per_result", self.own_runs as f64 / finals.max(1) as f64),
             ("fetched_bytes", self.fetched_bytes as f64),

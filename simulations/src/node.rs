@@ -59,6 +59,8 @@ pub struct Node {
     pub links: Vec<Link>,
     /// What is on its disk.
     pub disk: Vec<Record>,
+    /// What is on its disk about money.
+    pub money: Vec<pocketmesh_ledger::Record>,
     /// When its disk has written what it was given.
     pub disk_free: u64,
     /// Its sandbox.
@@ -85,6 +87,7 @@ impl Node {
             armed: u64::MAX,
             links: Vec::new(),
             disk: Vec::new(),
+            money: Vec::new(),
             disk_free: 0,
             lanes: Lanes::default(),
             programs: BTreeSet::new(),

@@ -52,6 +52,10 @@ plants! {
     BidsDoubled, "bids-doubled", found_by: "auctions", "each bid arrives once more, under a name that nobody has";
     SameDice, "same-dice", found_by: "auctions", "every life of every peer draws the same numbers";
     ClockStands, "clock-stands", found_by: "settles", "the clock that peers are told stands still after a while";
+    Overpays, "overpays", found_by: "books", "vouchers are sealed with twice what was to be promised";
+    PaymentsLost, "payments-lost", found_by: "vouchers", "payments are told as kept and never reach the disk";
+    PaymentsForgotten, "payments-forgotten", found_by: "paid-once", "a restarted peer does not read what it has paid, nor in which lane";
+    ReceiptsLost, "receipts-lost", found_by: "exposure", "payments to us are told as kept and never reach the disk";
     RunsPileUp, "runs-pile-up", found_by: "queues", "a cancelled execution is queued again and again";
 }
 

@@ -2,6 +2,10 @@
 //!
 //! Everything about a run stands here or in its seed.
 
+use crate::sealing;
+use pocketmesh_ledger::service::{Rates, Unpaid};
+use pocketmesh_protocol::settlement::Money;
+use pocketmesh_types::Credits;
 use serde::{Deserialize, Serialize};
 
 /// A scenario file.
@@ -21,6 +25,9 @@ pub struct Scenario {
     /// What differs from `overlay.toml`.
     #[serde(default)]
     pub overlay: Mesh,
+    /// Whom everybody serves for nothing.
+    #[serde(default)]
+    pub provide: Provide,
     /// What happens when: phases, one after the other.
     pub phases: Vec<Phase>,
     /// At the end all jobs are waited for, at most so long; faults are off then.
@@ -32,6 +39,50 @@ pub struct Scenario {
     /// What figures must be.
     #[serde(default)]
     pub expect: Vec<Expected>,
+}
+
+/// What is done for peers without credit.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Provide {
+    /// For whom it is done.
+    #[serde(default)]
+    pub unpaid: Service,
+    /// How many gigafuel, at 100 nano-credits each, one owner gets for nothing before time refills it; nothing comes back here.
+    #[serde(default)]
+    pub allowance_gigafuel: u32,
+}
+
+/// `provide.unpaid`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Service {
+    /// For all, when nobody else waits.
+    #[default]
+    Idle,
+    /// For all, up to an allowance.
+    Allowance,
+    /// For nobody.
+    None,
+}
+
+impl Scenario {
+    /// What peers are told about payment.
+    pub fn money(&self) -> Money {
+        let unpaid = match self.provide.unpaid {
+            Service::Idle => Unpaid::Idle,
+            Service::Allowance => Unpaid::Allowance,
+            Service::None => Unpaid::None,
+        };
+        let each = Credits(u128::from(self.provide.allowance_gigafuel) * 100 * 1_000_000_000);
+        let rates = Rates {
+            owner_max: each,
+            owner_per_second: Credits(0),
+            total_max: Credits(each.0 * 100),
+            total_per_second: Credits(0),
+        };
+        Money { unpaid, rates, ..Money::new(sealing::open) }
+    }
 }
 
 /// A checker that does not apply.

@@ -43,6 +43,13 @@ pub enum Seen<'a> {
         /// What.
         record: &'a Record,
     },
+    /// A record of money is on a disk to stay.
+    MoneyOnDisk {
+        /// Where.
+        at: u32,
+        /// What.
+        record: &'a pocketmesh_ledger::Record,
+    },
     /// Results are final, by what is on a disk.
     Final {
         /// Where.

@@ -256,6 +256,7 @@ fn job_of(plan: &Work, work: u16, number: usize, epoch: UnixTime) -> Job {
         limits: TaskLimits { wall_ms: plan.wall_s * 1_000, ..TaskLimits::default() },
         policy: plan.policy.policy(),
         max_price: Price(plan.ceiling),
+        budget: None,
         profile: life::profile(),
         epoch,
         nonce,

@@ -18,7 +18,8 @@ use crate::{
     trace::Trace,
     truth::Truth,
 };
-use pocketmesh_protocol::{Effect, Event, Input, Item, Peer, Record, RecordId, RunId};
+use pocketmesh_ledger::record::Content;
+use pocketmesh_protocol::{Effect, Event, Input, Item, Peer, Record, RecordId, RunId, settlement::StoreId};
 use pocketmesh_types::{Instant, PeerId, UnixTime};
 use pocketmesh_wire::{Message, Verified};
 use std::collections::BTreeMap;
@@ -57,6 +58,8 @@ pub enum What {
     Gossip(Box<Spread>),
     /// A record is written.
     Written { at: u32, life: u32, id: RecordId, record: Box<Record>, tell: bool },
+    /// A record of money is written.
+    Kept { at: u32, life: u32, id: StoreId, content: Box<Content>, tell: bool },
     /// A task has run.
     Ran { at: u32, life: u32, task: Box<Task> },
     /// A fetch has ended.
@@ -194,6 +197,7 @@ impl World {
             What::Say { to, from, epoch, message } => self.arrive(to, from, epoch, message),
             What::Gossip(spread) => self.gossip_arrives(spread),
             What::Written { at, life, id, record, tell } => self.written(at, life, id, *record, tell),
+            What::Kept { at, life, id, content, tell } => self.kept(at, life, id, *content, tell),
             What::Ran { at, life, task } if self.lives(at, life) => self.ran(at, task),
             What::Fetched { at, life, item, found } if self.lives(at, life) => self.fetched(at, item, found),
             What::Deadline { at, life } if self.lives(at, life) => self.deadline(at),
@@ -260,6 +264,7 @@ impl World {
                 // Jobs of scenarios have no inputs.
                 Effect::ReadParts { .. } | Effect::ReleaseParts { .. } => {}
                 Effect::Store { id, record } => self.store(at, id, record),
+                money @ (Effect::Pay { .. } | Effect::Keep { .. } | Effect::Quit(_)) => self.perform_money(at, money),
                 Effect::Reply { reply, .. } => self.meter.on_reply(&reply),
                 Effect::Disconnect { peer, .. } => self.shun(at, &peer),
                 Effect::Notify(event) => self.notice(at, &event),

@@ -181,6 +181,11 @@ impl Accounts {
         self.seats.is_taken(worker, job, *worker, task)
     }
 
+    /// Whether nothing more is paid for a job of ours.
+    pub fn is_closed(&self, job: &JobId) -> bool {
+        self.seats.is_closed(job)
+    }
+
     /// Reserves what work under way will cost us, until `expires`.
     pub fn reserve_expense(
         &mut self,

@@ -100,6 +100,11 @@ impl Seats {
         self.closed.contains(&job) || taken.is_some_and(|taken| taken.contains(task))
     }
 
+    /// Whether a job is over, as far as that is remembered.
+    pub fn is_closed(&self, job: &JobId) -> bool {
+        self.closed.contains(job)
+    }
+
     /// A job is over: none of its seats is paid any more.
     pub fn close(&mut self, job: JobId) {
         self.taken.retain(|_, jobs| {

@@ -9,7 +9,7 @@ mod payer;
 pub use earner::{Dispute, Earner};
 pub use payer::{Payer, Slice, WindowId};
 
-use pocketmesh_types::{Fuel, Hash, TaskIndex, limits};
+use pocketmesh_types::{Fuel, Hash, Outcome, TaskIndex, limits};
 
 /// What client and worker agree on with a lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,4 +47,11 @@ pub struct Row {
     pub fuel: Fuel,
     /// The digest of its outcome.
     pub digest: Hash,
+}
+
+impl Row {
+    /// What a task came to.
+    pub fn of(task: TaskIndex, outcome: &Outcome) -> Self {
+        Self { task, fuel: outcome.fuel, digest: outcome.digest() }
+    }
 }

@@ -38,10 +38,11 @@ fn a_slice_is_due_when_it_passed_and_the_hold_back_is_behind_it() {
         assert_eq!(payer.next_due(), None);
         assert!(payer.deliver(0, row(task, 10)));
     }
+    payer.on_drawn(0, [0, 5, 9]);
     assert_eq!(payer.next_due(), None, "its audits have not agreed");
-    payer.on_passed(0, 1);
-    assert_eq!(payer.next_due(), None, "another slice's have");
-    payer.on_passed(0, 0);
+    payer.on_agreed(0, 5);
+    assert_eq!(payer.next_due(), None, "another's has");
+    payer.on_agreed(0, 0);
     let first = payer.next_due().unwrap();
     assert_eq!((first.tasks, first.fuel), (vec![(0, 4)], Fuel(40)));
     assert_eq!(payer.next_due(), None, "three are held back");
@@ -55,13 +56,12 @@ fn a_window_is_paid_only_when_those_before_it_are_final() {
     let mut payer = Payer::new(terms(2, 1));
     for task in 0..6 {
         payer.deliver(task / 3, row(task, 1));
-        payer.on_passed(task / 3, 0);
     }
-    assert_eq!(payer.next_due().map(|slice| slice.window), Some(0));
+    assert_eq!(payer.next_due().map(|slice| slice.window), Some(Some(0)));
     assert_eq!(payer.next_due(), None, "the second waits for the first");
     payer.on_final(0);
-    assert_eq!(payer.next_due().map(|slice| (slice.window, slice.tasks)), Some((0, vec![(2, 3)])));
-    assert_eq!(payer.next_due().map(|slice| slice.window), Some(1));
+    assert_eq!(payer.next_due().map(|slice| (slice.window, slice.tasks)), Some((Some(0), vec![(2, 3)])));
+    assert_eq!(payer.next_due().map(|slice| slice.window), Some(Some(1)));
 }
 
 #[test]
@@ -69,11 +69,10 @@ fn a_void_forfeits_what_was_not_paid_and_nothing_else() {
     let mut payer = Payer::new(terms(2, 1));
     for task in 0..9 {
         payer.deliver(task / 3, row(task, 1));
-        payer.on_passed(task / 3, 0);
     }
     payer.next_due().unwrap();
     payer.on_final(0);
-    assert_eq!(payer.on_void(), [(3, 9)]);
+    assert_eq!(payer.on_void(), [3, 4, 5, 6, 7, 8]);
     assert_eq!(payer.next_due().map(|slice| slice.tasks), Some(vec![(2, 3)]), "the first window was final");
     assert!(payer.is_done());
 }
@@ -108,7 +107,6 @@ fn a_receipt_that_says_anything_else_than_was_delivered_is_disputed() {
         payer.deliver(0, row(task, 10));
     }
     assert!(!earner.begin(6), "a slice and the hold-back are unpaid");
-    payer.on_passed(0, 0);
     let good = receipt_of(&payer.next_due().unwrap());
     assert_eq!(good.tasks, [(1, 4), (9, 10)]);
     assert_eq!(earner.check(&good), Ok(()));
@@ -146,8 +144,10 @@ struct Game {
     next: u32,
     window: u32,
     in_window: u32,
-    /// Slices of the window that were said to have passed.
-    passed: BTreeMap<u32, u32>,
+    /// Audits of windows that take no more, and have not agreed.
+    open: BTreeMap<u32, BTreeSet<u32>>,
+    /// The tasks of the newest window.
+    tasks: Vec<u32>,
     /// Vouchers that left the client and have not arrived: on disk there, so they will.
     under_way: Vec<Slice>,
     finals: BTreeSet<u32>,
@@ -165,7 +165,8 @@ impl Game {
             next: 0,
             window: 0,
             in_window: 0,
-            passed: BTreeMap::new(),
+            open: BTreeMap::new(),
+            tasks: Vec::new(),
             under_way: Vec::new(),
             finals: BTreeSet::new(),
             at_risk: BTreeMap::new(),
@@ -184,14 +185,16 @@ impl Game {
             4..=6 => self.deliver(dice),
             7..=8 => {
                 let window = u32::try_from(dice.below(u64::from(self.window) + 1)).unwrap();
-                let slice = self.passed.entry(window).or_default();
-                self.payer.on_passed(window, *slice);
-                *slice += 1;
+                if let Some(task) = self.open.get_mut(&window).and_then(BTreeSet::pop_first) {
+                    self.payer.on_agreed(window, task);
+                }
             }
             9 => {
                 if let Some(slice) = self.payer.next_due() {
-                    if !self.finals.contains(&slice.window) {
-                        *self.at_risk.entry(slice.window).or_default() += count(&slice);
+                    let window = slice.window.unwrap();
+                    if !self.finals.contains(&window) {
+                        assert!(!self.is_audited(window, &slice), "paid before its audit agreed");
+                        *self.at_risk.entry(window).or_default() += count(&slice);
                     }
                     self.under_way.push(slice);
                 }
@@ -210,6 +213,12 @@ impl Game {
         self.earner.deliver(row);
         assert!(self.payer.deliver(self.window, row));
         self.in_window += 1;
+        self.tasks.push(task);
+    }
+
+    fn is_audited(&self, window: u32, slice: &Slice) -> bool {
+        let open = self.open.get(&window).into_iter().flatten();
+        open.into_iter().any(|task| slice.tasks.iter().any(|&(start, end)| (start..end).contains(task)))
     }
 
     fn arrive(&mut self) {
@@ -223,6 +232,10 @@ impl Game {
     /// The newest window takes no more, or one that takes no more is final.
     fn turn_window(&mut self, dice: &mut Dice) {
         if self.in_window > 0 && dice.below(2) == 0 {
+            let mut audits = std::mem::take(&mut self.tasks);
+            audits.retain(|_| dice.below(3) == 0);
+            self.payer.on_drawn(self.window, audits.iter().copied());
+            self.open.insert(self.window, audits.into_iter().collect());
             self.window += 1;
             self.in_window = 0;
         } else if self.window > 0 {
@@ -258,9 +271,8 @@ fn over_a_hundred_thousand_aborts_neither_side_loses_more_than_was_agreed() {
         assert!(at_risk.len() <= 1, "paid for {} windows that are not final", at_risk.len());
         if dice.below(3) == 0 {
             voids += 1;
-            let forfeited: u32 = game.payer.on_void().iter().map(|(start, end)| end - start).sum();
+            let forfeited = u32::try_from(game.payer.on_void().len()).unwrap();
             if let Some(&paid) = at_risk.first() {
-                assert!(paid.is_multiple_of(terms.slice_tasks), "the client lost what were no slices");
                 assert!(forfeited >= terms.hold_back_tasks, "{forfeited} held back of {}", terms.hold_back_tasks);
                 most_paid = most_paid.max(paid);
             }

@@ -216,6 +216,7 @@ fn prepare(local: LocalTask) -> Result<(Task, Blobs), Refusal> {
         limits: local.limits,
         policy: Policy::Replicas(1),
         max_price: Price::default(),
+        budget: None,
         profile: ProfileId::default(),
         epoch: EPOCH,
         nonce: [0; 16],

@@ -12,7 +12,7 @@ use pocketmesh_protocol::{
         sizing::{self, By, Ppm},
     },
 };
-use pocketmesh_types::{Policy, Target, limits};
+use pocketmesh_types::{Policy, Target};
 
 /// Refuted claims that are told by name.
 const CLAIMS_TOLD_MAX: usize = 100;

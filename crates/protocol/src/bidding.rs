@@ -8,9 +8,11 @@ use crate::{
     effect::{Effect, Event},
     lottery,
     offers::{Board, Held, OfferOf},
+    settlement,
     timers::Timer,
 };
 use core::time::Duration;
+use pocketmesh_ledger::service::Priority;
 use pocketmesh_types::{JobId, OfferId, PeerId, limits};
 use pocketmesh_wire::{
     Message, Verified, envelope,
@@ -43,6 +45,8 @@ pub enum Pass {
     Stale,
     /// Its author has voided a claim of ours for which we stand.
     Unjust,
+    /// Its author has no credit with us.
+    NoCredit,
 }
 
 /// The bidding side of a peer.
@@ -86,6 +90,8 @@ impl Bidding {
     /// Why this peer would not bid for such an offer now, if it would not.
     pub fn pass(&self, context: &Context, author: &PeerId, offer: &Offer, busy: usize) -> Option<Pass> {
         let commitments = busy + self.board.committed();
+        let cost = settlement::first_cost(context.config.ask, offer.limits.fuel);
+        let served = context.money.would_serve(context.applicant(*author), cost, context.now);
         if !context.reputation.is_served(author) {
             Some(Pass::Unjust)
         } else if context.slots == 0 {
@@ -97,6 +103,11 @@ impl Bidding {
         } else if offer.limits.memory > context.config.memory_max {
             Some(Pass::TooLarge)
         } else if commitments >= COMMITMENTS_PER_SLOT * usize::from(context.slots) {
+            Some(Pass::Busy)
+        } else if served.is_none() {
+            Some(Pass::NoCredit)
+        } else if served == Some(Priority::Idle) && commitments >= usize::from(context.slots) {
+            // Whoever owes us more than we bear on trust is served when nobody else waits.
             Some(Pass::Busy)
         } else if !context.is_current(offer.expires, limits::OFFER_LIFE_MAX) {
             Some(Pass::Stale)

@@ -5,10 +5,12 @@ use crate::{
     input::{Item, Prefix, RecordId, RunId},
     record::Record,
     reputation::Reputation,
+    settlement::{self, Money},
     timers::Timers,
 };
 use alloc::{collections::BTreeMap, vec::Vec};
 use core::time::Duration;
+use pocketmesh_ledger::service::Applicant;
 use pocketmesh_types::{Arch, BlobId, Bytes, Hash, Instant, Output, PeerId, Price, ProfileId, UnixTime, limits};
 use pocketmesh_wire::Message;
 use rand_chacha::{
@@ -35,6 +37,8 @@ pub struct Config {
     pub seed: [u8; 32],
     /// What salts are derived from, so that a restarted worker commits alike. A secret.
     pub salt_key: [u8; 32],
+    /// Whom it serves for nothing, and how statements about payment are opened.
+    pub money: Money,
 }
 
 /// The shared part of a peer.
@@ -48,6 +52,8 @@ pub struct Context {
     pub timers: Timers,
     /// What this peer has seen of others.
     pub reputation: Reputation,
+    /// What it owes, and is owed.
+    pub money: settlement::State,
     /// Connected peers, with their public prefixes.
     pub peers: BTreeMap<PeerId, Option<Prefix>>,
     /// How many peers there are besides this one, about, if the network has said so.
@@ -71,6 +77,7 @@ impl Context {
         Self {
             rng: ChaCha20Rng::from_seed(config.seed),
             slots: config.slots,
+            money: config.money.accounts_of(config.me),
             config,
             now: Instant::default(),
             timers: Timers::default(),
@@ -143,6 +150,12 @@ impl Context {
         Hash(bytes)
     }
 
+    /// A peer, as one that asks for work on credit.
+    pub fn applicant(&self, peer: PeerId) -> Applicant {
+        let prefix = self.peers.get(&peer).copied().flatten();
+        Applicant { peer, prefix, has_history: false }
+    }
+
     /// Learns what the network knows of the mesh.
     pub fn set_mesh(&mut self, peers: usize, contacts: Vec<Bytes>) {
         let fits = |contact: &Bytes| contact.len() <= limits::CONTACT_BYTES_MAX;
@@ -175,6 +188,9 @@ impl Context {
 
     /// Everything that was to be done, in order.
     pub fn take_effects(&mut self) -> Vec<Effect> {
+        for effect in self.money.take_effects() {
+            self.emit(effect.into());
+        }
         core::mem::take(&mut self.effects)
     }
 }

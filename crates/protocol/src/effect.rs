@@ -3,12 +3,17 @@
 use crate::{
     input::{CommandId, Item, RecordId, RunId},
     record::Record,
+    settlement::{self, StoreId},
 };
 use alloc::{string::String, vec::Vec};
-use pocketmesh_types::job::TaskLimits;
+use pocketmesh_ledger::record::Content;
 use pocketmesh_types::{BlobId, Bytes, JobId, LeaseId, OfferId, Output, PeerId, Price, TaskIndex, TaskInput, UnixTime};
+use pocketmesh_types::{
+    job::TaskLimits,
+    payment::{Quittance, Receipt, Voucher},
+};
 use pocketmesh_wire::{
-    Message,
+    Message, Payment,
     message::{EndReason, Standing},
 };
 
@@ -88,6 +93,24 @@ pub enum Effect {
         /// What.
         record: Record,
     },
+    /// Seal these, put them on the disk as [`Content::Paid`], and say [`Paid`](crate::Input::Paid) with what was sealed.
+    Pay {
+        /// Comes back with `Paid`.
+        id: StoreId,
+        /// The receipts, in this order.
+        receipts: Vec<Receipt>,
+        /// The voucher that pays them.
+        voucher: Voucher,
+    },
+    /// Put this on the disk, and say [`Kept`](crate::Input::Kept) once it is there to stay.
+    Keep {
+        /// Comes back with `Kept`.
+        id: StoreId,
+        /// What.
+        content: Content,
+    },
+    /// Seal this, and send it to its client as the one statement of a [`Payment`](pocketmesh_wire::Payment).
+    Quit(Quittance),
     /// Answer a command.
     Reply {
         /// Which.
@@ -104,6 +127,20 @@ pub enum Effect {
     },
     /// Something that people may want to know.
     Notify(Event),
+}
+
+impl From<settlement::Effect> for Effect {
+    fn from(effect: settlement::Effect) -> Self {
+        match effect {
+            settlement::Effect::Pay { id, receipts, voucher } => Self::Pay { id, receipts, voucher },
+            settlement::Effect::Store { id, content } => Self::Keep { id, content },
+            settlement::Effect::Send { to, statements } => {
+                Self::Send { to, message: Payment { statements }.into(), attached: Vec::new() }
+            }
+            settlement::Effect::Quit(quittance) => Self::Quit(quittance),
+            settlement::Effect::Notify(event) => Self::Notify(Event::Money(event)),
+        }
+    }
 }
 
 /// What becomes of gossip.
@@ -290,6 +327,8 @@ pub enum Event {
         /// On which task.
         task: TaskIndex,
     },
+    /// Something about payment.
+    Money(settlement::Event),
     /// Another peer says that it refuted a claim of ours.
     Accused {
         /// Who.

@@ -4,6 +4,7 @@
 //! when the requester is back or asks again: every message here may come twice.
 
 pub mod defence;
+pub mod earning;
 pub mod lease;
 
 use crate::{
@@ -11,6 +12,7 @@ use crate::{
     effect::{Effect, Event},
     input::{Executed, Item, NoOutcome, RunId},
     offers::Held,
+    settlement::Begin,
     timers::Timer,
 };
 use alloc::{
@@ -105,7 +107,7 @@ impl Execution {
                 } else if self.leases.len() >= limits::LEASES_PER_WORKER_MAX {
                     Some(DeclineReason::Busy)
                 } else {
-                    None
+                    earning::refusal(context, from, &lease)
                 }
             }
             Some(_) | None => Some(DeclineReason::NotAsOffered),
@@ -115,6 +117,8 @@ impl Execution {
             return None;
         }
         let (contacts, fellows) = held.map(|held| (held.offer.contacts, held.fellows)).unwrap_or_default();
+        let terms = earning::terms_of(&lease);
+        context.money.on_taken(id, context.applicant(from), lease.price, terms, lease.job.limits.fuel);
         let work = WorkLease::new(from, contacts, lease, context.now);
         let job = work.job_id;
         // All who won begin at once.
@@ -168,19 +172,36 @@ impl Execution {
         self.start_runs(context);
     }
 
-    /// Keeps the sandbox busy, lease by lease in turn.
+    /// Keeps the sandbox busy: whose requester has the most credit first, and among equals in turn.
     pub fn start_runs(&mut self, context: &mut Context) {
         let slots = usize::from(context.slots) * (1 + QUEUED_PER_SLOT);
+        let mut waiting = BTreeSet::new();
         while self.runs.len() < slots {
-            let ready = |(_, lease): &(&LeaseId, &WorkLease)| lease.has_ready_task();
-            let next = self.leases.range(self.turn..).find(ready).or_else(|| self.leases.iter().find(ready));
-            let Some((&id, _)) = next else { return };
-            self.turn = next_after(id);
-            let run = context.next_run();
-            let Some((task, effect)) = self.leases.get_mut(&id).and_then(|lease| lease.start(run)) else { return };
-            self.runs.insert(run, (id, task));
-            context.emit(Effect::Execute(effect));
+            let Some((id, task)) = self.next_to_run(context, &waiting) else { return };
+            match context.money.on_begin(&id, task, context.now) {
+                Begin::Now => self.start_run(context, id),
+                Begin::Wait => drop(waiting.insert(id)),
+                Begin::Never => self.give_up(context, id, DeclineReason::NoCredit),
+            }
         }
+    }
+
+    /// The lease whose turn it is, and its next task.
+    fn next_to_run(&self, context: &Context, waiting: &BTreeSet<LeaseId>) -> Option<(LeaseId, u32)> {
+        let ready = |(&id, lease): (&LeaseId, &WorkLease)| {
+            let task = lease.next_ready().filter(|_| !waiting.contains(&id))?;
+            Some((context.money.rank(&lease.requester).0, id < self.turn, id, task))
+        };
+        let (_, _, id, task) = self.leases.iter().filter_map(ready).min()?;
+        Some((id, task))
+    }
+
+    fn start_run(&mut self, context: &mut Context, id: LeaseId) {
+        self.turn = next_after(id);
+        let run = context.next_run();
+        let Some((task, effect)) = self.leases.get_mut(&id).and_then(|lease| lease.start(run)) else { return };
+        self.runs.insert(run, (id, task));
+        context.emit(Effect::Execute(effect));
     }
 
     /// Whether this run was ours; if so it is dealt with.
@@ -215,6 +236,7 @@ impl Execution {
         context.timers.cancel(Timer::Flush(id));
         let Some(lease) = self.leases.get_mut(&id) else { return };
         while let Some((message, attached)) = lease.next_batch(id, context) {
+            earning::note_claimed(context, &message);
             context.send_with(lease.requester, message, attached);
         }
     }
@@ -315,6 +337,9 @@ impl Execution {
         for id in idle {
             self.give_up(context, id, DeclineReason::Busy);
         }
+        for id in earning::unpaid_too_long(context, self.leases.keys()) {
+            self.give_up(context, id, DeclineReason::NoCredit);
+        }
         let mut by_requester: BTreeMap<PeerId, Vec<(LeaseId, u32)>> = BTreeMap::new();
         for (&id, lease) in &self.leases {
             by_requester.entry(lease.requester).or_default().push((id, lease.backlog()));
@@ -362,6 +387,7 @@ impl Execution {
         let Some(lease) = self.leases.get_mut(&id).filter(|_| !tasks.is_empty()) else { return };
         let given: BTreeSet<u32> = tasks.iter().copied().collect();
         lease.forget(&given);
+        given.iter().for_each(|&task| context.money.on_abandoned(&id, task));
         for chunk in tasks.chunks(limits::TASKS_PER_MESSAGE_MAX) {
             context.send(lease.requester, HandBack { lease: id, tasks: chunk.to_vec(), reason });
         }
@@ -378,6 +404,7 @@ impl Execution {
 
     fn drop_lease(&mut self, context: &mut Context, id: LeaseId) {
         self.leases.remove(&id);
+        context.money.on_lease_over(&id);
         context.timers.cancel(Timer::Flush(id));
         context.timers.cancel(Timer::RequesterGone(id));
         self.cancel_runs(context, |lease, _| lease == id);

@@ -1,6 +1,8 @@
 //! What a peer is told: the left side of the seam.
 
-use alloc::{boxed::Box, vec::Vec};
+use crate::settlement::StoreId;
+use alloc::{boxed::Box, string::String, vec::Vec};
+use pocketmesh_ledger::record::Payment;
 use pocketmesh_types::{BlobId, Bytes, Job, JobId, Outcome, PeerId, TaskIndex, TaskInput, UnixTime};
 use pocketmesh_wire::{Message, Verified};
 use serde::{Deserialize, Serialize};
@@ -99,6 +101,23 @@ pub enum Input {
     Stored {
         /// Which.
         record: RecordId,
+    },
+    /// A payment of ours is sealed, and on the disk to stay, as [`Effect::Pay`](crate::Effect::Pay) asked.
+    Paid {
+        /// Which.
+        id: StoreId,
+        /// As it was sealed.
+        payment: Payment,
+    },
+    /// A record of money is on the disk to stay, as [`Effect::Keep`](crate::Effect::Keep) asked.
+    Kept {
+        /// Which.
+        id: StoreId,
+    },
+    /// The journal failed, or was found damaged: no money moves any more.
+    MoneyFailed {
+        /// Why, for people.
+        reason: String,
     },
     /// What this device gives has changed.
     DeviceChanged {

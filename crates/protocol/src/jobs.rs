@@ -12,6 +12,7 @@ pub mod leases;
 pub mod market;
 pub mod order;
 pub mod parts;
+pub mod paying;
 pub mod regime;
 pub mod seating;
 pub mod trial;
@@ -56,7 +57,7 @@ enum Storing {
     Submission(CommandId, Box<Active>),
     Finals(JobId, Vec<TaskIndex>),
     Drawn(JobId, WindowId, bool),
-    Window(JobId, Box<Window>),
+    Window(JobId, WindowId, Box<Window>),
     Close(JobId),
 }
 
@@ -78,32 +79,46 @@ impl Jobs {
                 let id = JobId(envelope::id(&job.clone().into()));
                 self.jobs.insert(id, Active::new(id, job, inputs, at));
             }
+            Record::Granted { job, lease, worker, price, fee } => {
+                context.money.on_granted(lease, job, worker, price, fee, paying::terms());
+                if let Some(active) = self.jobs.get_mut(&job) {
+                    active.restore_granted(lease, worker);
+                }
+            }
             Record::Final { job, tasks } => {
                 for worker in tasks.iter().flat_map(|task| &task.workers) {
                     context.reputation.accepted(*worker, 1, false);
                 }
                 if let Some(active) = self.jobs.get_mut(&job) {
-                    tasks.iter().for_each(|task| active.restore_final(task));
+                    for task in &tasks {
+                        active.restore_final(task);
+                        active.restore_owed(context, None, task);
+                    }
                 }
             }
             Record::Delivered { job, window, worker, claim, tasks } => {
                 if let Some(active) = self.jobs.get_mut(&job) {
-                    tasks.iter().for_each(|task| active.restore_delivered(window, worker, claim, task));
+                    for task in &tasks {
+                        active.restore_delivered(window, worker, claim, task);
+                        active.restore_owed(context, Some((window, worker)), task);
+                    }
                 }
             }
             Record::Drawn { job, window, audits, own } => {
                 if let Some(active) = self.jobs.get_mut(&job) {
+                    active.owe_drawn(context, window, &audits);
                     active.restore_drawn(window, &audits, own);
                 }
             }
             Record::Agreed { job, window, tasks } => {
                 if let Some(active) = self.jobs.get_mut(&job) {
-                    tasks.iter().for_each(|&task| active.windows.agree(window, task));
+                    tasks.iter().for_each(|&task| active.restore_agreed(context, window, task));
                 }
             }
             Record::WindowFinal { job, window } => {
                 let restored = self.jobs.get_mut(&job).and_then(|active| active.restore_window_final(window));
                 if let Some((owner, results)) = restored {
+                    context.money.on_final(job, owner, window.0);
                     context.reputation.window_over(owner, false);
                     context.reputation.accepted(owner, results as u64, false);
                 }
@@ -135,6 +150,9 @@ impl Jobs {
 
     /// After the last of these facts: goes on where the jobs were.
     pub fn resume(&mut self, context: &mut Context) {
+        for active in self.jobs.values() {
+            active.owe_after_restart(context);
+        }
         for active in self.jobs.values_mut().filter(|active| active.phase == Phase::Running) {
             active.resume_audits(context);
             context.timers.set(Timer::OfferAgain(active.id), context.now);
@@ -190,8 +208,8 @@ impl Jobs {
             Some(Storing::Drawn(id, window, own)) => self.with_job(context, id, |active, context| {
                 active.on_drawn_stored(context, window, own);
             }),
-            Some(Storing::Window(id, window)) => self.with_job(context, id, |active, context| {
-                active.on_window_stored(context, &window);
+            Some(Storing::Window(id, number, window)) => self.with_job(context, id, |active, context| {
+                active.on_window_stored(context, number, &window);
             }),
             Some(Storing::Close(id)) => {
                 self.with_job(context, id, Active::on_close_stored);
@@ -357,9 +375,9 @@ impl Jobs {
                 let record = context.store(record);
                 storing.insert(record, Storing::Drawn(active.id, window, own));
             }
-            for (record, window) in active.take_passed() {
+            for (record, number, window) in active.take_passed() {
                 let record = context.store(record);
-                storing.insert(record, Storing::Window(active.id, Box::new(window)));
+                storing.insert(record, Storing::Window(active.id, number, Box::new(window)));
             }
             for record in active.take_agreed() {
                 context.store(record);
@@ -371,6 +389,7 @@ impl Jobs {
             }
             let at_rest = active.is_at_rest();
             if at_rest {
+                context.money.on_job_over(active.id);
                 cancel_runs(context, runs, active.id);
             }
             !at_rest

@@ -13,6 +13,7 @@ use crate::{
     offers::Gate,
     record::Record,
     reputation::Reputation,
+    settlement::{self, Refusal},
     timers::Timer,
 };
 use alloc::vec::Vec;
@@ -46,6 +47,12 @@ impl Peer {
         self.jobs.restore(&mut self.context, record);
     }
 
+    /// Takes a record of money from the journal of the run before, in order, before the first input. What does not follow from
+    /// those before it is refused: the journal is damaged then, which is to be told as [`Input::MoneyFailed`].
+    pub fn restore_money(&mut self, record: &pocketmesh_ledger::Record) -> Result<(), Refusal> {
+        self.context.money.restore(record, &self.context.config.money.open)
+    }
+
     /// Goes on where the run before was.
     #[must_use]
     pub fn resume(&mut self, now: Instant) -> Vec<Effect> {
@@ -76,6 +83,13 @@ impl Peer {
             Input::Sent { peer, bytes } => self.context.reputation.sent(peer, bytes),
             Input::PartsRead { job, parts } => self.jobs.on_parts_read(&mut self.context, job, parts),
             Input::Stored { record } => self.jobs.on_stored(&mut self.context, record),
+            Input::Paid { id, payment } => self.context.money.on_paid(id, payment),
+            Input::Kept { id } => {
+                self.context.money.on_stored(id);
+                // Somebody has paid: what waited for it goes on.
+                self.execution.start_runs(&mut self.context);
+            }
+            Input::MoneyFailed { reason } => self.context.money.on_journal_failed(reason),
             Input::DeviceChanged { slots } => {
                 self.context.slots = slots;
                 self.execution.on_device_changed(&mut self.context);
@@ -105,6 +119,11 @@ impl Peer {
         &self.context.reputation
     }
 
+    /// What this peer owes, and is owed.
+    pub fn settlement(&self) -> &settlement::State {
+        &self.context.money
+    }
+
     /// What the bidding side has done.
     pub fn bidding(&self) -> bidding::Counters {
         self.bidding.counters()
@@ -127,6 +146,7 @@ impl Peer {
 
     fn on_connected(&mut self, peer: PeerId, prefix: Option<crate::input::Prefix>) {
         self.context.peers.insert(peer, prefix);
+        self.context.money.on_connected(peer);
         self.bidding.on_connected(&mut self.context, peer);
         self.execution.on_connected(&mut self.context, peer);
         self.jobs.on_connected(&mut self.context, peer);
@@ -179,6 +199,10 @@ impl Peer {
             Message::Verdicts(verdicts) => self.execution.on_verdicts(context, from, &verdicts),
             Message::Void(void) => self.execution.on_void(context, from, &void),
             Message::LeaseEnd(end) => self.execution.on_end(context, from, end.lease),
+            Message::Payment(payment) => {
+                let open = context.config.money.open;
+                context.money.on_statements(from, payment.statements, &open);
+            }
             Message::Job(_) | Message::Offer(_) | Message::OfferClosed(_) => {
                 context.emit(Effect::Disconnect { peer: from, reason: "a gossip message sent directly" });
             }

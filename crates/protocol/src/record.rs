@@ -2,7 +2,7 @@
 
 use crate::{input::Inputs, verification::windows::WindowId};
 use alloc::vec::Vec;
-use pocketmesh_types::{Bytes, ClaimId, Job, JobId, Outcome, PeerId, TaskIndex, UnixTime};
+use pocketmesh_types::{Bytes, ClaimId, Credits, Job, JobId, LeaseId, Outcome, PeerId, Price, TaskIndex, UnixTime};
 use serde::{Deserialize, Serialize};
 
 /// One fact. A record is written before anything that relies on it leaves the peer.
@@ -16,6 +16,19 @@ pub enum Record {
         inputs: Inputs,
         /// When, by the wall clock.
         at: UnixTime,
+    },
+    /// A lease was granted: what work under it costs.
+    Granted {
+        /// Which job.
+        job: JobId,
+        /// Which lease.
+        lease: LeaseId,
+        /// To whom.
+        worker: PeerId,
+        /// At which price.
+        price: Price,
+        /// What is paid beside the fuel.
+        fee: Credits,
     },
     /// Tasks whose outcome is final.
     Final {

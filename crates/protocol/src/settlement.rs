@@ -8,21 +8,34 @@
 mod client;
 mod worker;
 
+pub use worker::{Begin, first_cost};
+
 use alloc::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    string::String,
     vec::Vec,
 };
 use client::{Out, Paying};
 use pocketmesh_ledger::{
     Accounts, Entry, Record,
-    accounts::Wrong,
-    driver::SettlementDriver,
+    accounts::{Standing, Wrong},
+    driver::{Embedded, SettlementDriver},
     record::{Content, Open, Opened, Payment, Unreadable},
-    service::{self, Allowances, Applicant, Priority, Unpaid},
+    service::{self, Allowances, Applicant, Credit, Priority, Rates, Unpaid},
     slices::Dispute,
 };
-use pocketmesh_types::{Bytes, Credits, Instant, JobId, Lane, LeaseId, PeerId, Quittance, Receipt, Statement, Voucher};
+use pocketmesh_types::{
+    Bytes, Credits, Instant, JobId, Lane, LeaseId, PeerId, Quittance, Receipt, Signed, Statement, Voucher,
+};
 use worker::{Earning, Receiving};
+
+/// What is done for one owner for nothing, or borne of one peer, unless its owner says otherwise: an hour of one core (some 3,600
+/// gigafuel) at 1,000 nano-credits a gigafuel. Guess.
+const OWNER_ALLOWANCE: Credits = Credits(3_600 * 1_000_000_000 * 1_000);
+/// In so many seconds an empty allowance is full again: a day. Guess.
+const ALLOWANCE_SECONDS: u128 = 86_400;
+/// So many full allowances a device gives at once, all owners together. Guess.
+const OWNERS_AT_ONCE: u128 = 8;
 
 /// Numbers what is on its way to the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -109,9 +122,40 @@ pub enum Refusal {
     Declined(#[from] pocketmesh_ledger::driver::Declined),
 }
 
+/// What a peer is told once about payment.
+#[derive(Debug, Clone, Copy)]
+pub struct Money {
+    /// What is done for peers without credit: `provide.unpaid`.
+    pub unpaid: Unpaid,
+    /// How much is done for nothing, where there is an allowance.
+    pub rates: Rates,
+    /// What stands behind the vouchers.
+    pub driver: Embedded,
+    /// Opens a sealed statement: `pocketmesh_wire::statement::open`, and in simulations something that is quicker.
+    pub open: fn(&[u8]) -> Result<Signed, String>,
+}
+
+impl Money {
+    /// The default: strangers are served when nobody else waits, and a little debt of everybody is borne.
+    pub fn new(open: fn(&[u8]) -> Result<Signed, String>) -> Self {
+        let rates = Rates {
+            owner_max: OWNER_ALLOWANCE,
+            owner_per_second: Credits(OWNER_ALLOWANCE.0 / ALLOWANCE_SECONDS),
+            total_max: Credits(OWNER_ALLOWANCE.0 * OWNERS_AT_ONCE),
+            total_per_second: Credits(OWNER_ALLOWANCE.0 * OWNERS_AT_ONCE / ALLOWANCE_SECONDS),
+        };
+        let driver = Embedded { base: OWNER_ALLOWANCE, per_mille: 1_000, max: Credits(1_000 * OWNER_ALLOWANCE.0) };
+        Self { unpaid: Unpaid::default(), rates, driver, open }
+    }
+
+    pub(crate) fn accounts_of(self, me: PeerId) -> State {
+        State::new(me, self.driver, self.unpaid, Allowances::new(self.rates, Instant::default()))
+    }
+}
+
 /// All of a peer's payments.
 #[derive(Debug)]
-pub struct State<D> {
+pub struct State<D = Embedded> {
     accounts: Accounts,
     driver: D,
     unpaid: Unpaid,
@@ -128,6 +172,10 @@ pub struct State<D> {
     receiving: BTreeMap<PeerId, Receiving>,
     /// The newest voucher of each client.
     newest: BTreeMap<PeerId, Bytes>,
+    /// Payees to whom something may be due.
+    unsettled: BTreeSet<PeerId>,
+    /// Leases that we worked under and that are not paid in full, the oldest first.
+    ended: VecDeque<LeaseId>,
     /// Jobs of ours that are over, once all that is due is paid.
     closing: BTreeSet<JobId>,
     effects: Vec<Effect>,
@@ -148,6 +196,8 @@ impl<D: SettlementDriver> State<D> {
             lanes: BTreeMap::new(),
             receiving: BTreeMap::new(),
             newest: BTreeMap::new(),
+            unsettled: BTreeSet::new(),
+            ended: VecDeque::new(),
             closing: BTreeSet::new(),
             effects: Vec::new(),
             next_id: 0,
@@ -162,6 +212,7 @@ impl<D: SettlementDriver> State<D> {
     /// What is to be done since this was last asked.
     #[must_use]
     pub fn take_effects(&mut self) -> Vec<Effect> {
+        self.settle();
         core::mem::take(&mut self.effects)
     }
 
@@ -170,21 +221,28 @@ impl<D: SettlementDriver> State<D> {
         let entry = record.open(open)?;
         self.accounts.apply(&entry)?;
         match (&record.content, entry) {
-            (Content::Paid(payment), Entry::Paid(Opened { voucher, .. })) => {
-                self.out.insert(voucher.payee, Out::Sent { payment: payment.clone(), voucher });
+            (Content::Paid(payment), Entry::Paid(opened)) => {
+                for (_, receipt) in &opened.receipts {
+                    self.drop_taken(receipt.job, receipt.payee, &receipt.tasks);
+                    self.drop_fee(&receipt.lease, receipt.fee);
+                }
+                let (voucher, tasks) = (opened.voucher, client::tasks_in(&opened));
+                self.out.insert(voucher.payee, Out::Sent { payment: payment.clone(), voucher, tasks });
                 self.lanes.insert(voucher.payee, voucher.lane);
             }
             (Content::Received(payment), Entry::Received(Opened { voucher, .. })) => {
                 self.newest.insert(voucher.client, payment.voucher.clone());
             }
             (_, Entry::Acknowledged(quittance)) => self.drop_acknowledged(&quittance),
+            (_, Entry::Forfeited { job, payee, tasks, .. }) => self.drop_taken(job, payee, &tasks),
+            (_, Entry::Closed(job)) => self.paying.retain(|_, paying| !paying.is_of(&job)),
             _ => {}
         }
         Ok(())
     }
 
     /// The journal has failed, or is damaged: no money moves any more. The rest goes on.
-    pub fn on_journal_failed(&mut self, reason: alloc::string::String) {
+    pub fn on_journal_failed(&mut self, reason: String) {
         self.accounts.halt(reason);
     }
 
@@ -221,13 +279,30 @@ impl<D: SettlementDriver> State<D> {
         }
     }
 
-    /// How soon work of this cost is done for a peer; not at all if nothing is said. Draws from its allowance.
+    /// How soon work of this cost is done for a peer; not at all if nothing is said. Draws from its allowance. What was done for it, and
+    /// is not paid, counts as its debt.
     pub fn priority(&mut self, applicant: Applicant, cost: Credits, now: Instant) -> Option<Priority> {
-        let standing = self.accounts.standing(&applicant.peer);
-        let credit = self.driver.credit(&applicant.peer, &standing);
+        let (standing, credit, cost) = self.asks(&applicant.peer, cost);
         let applicant = Applicant { has_history: standing.contributed() > Credits::default(), ..applicant };
         let allowances = &mut self.allowances;
-        service::priority(self.unpaid, &standing, credit, cost, |amount| allowances.draw(applicant, amount, now))
+        let drawn = cost.1;
+        service::priority(self.unpaid, &standing, credit, cost.0, |_| allowances.draw(applicant, drawn, now))
+    }
+
+    /// The same, if nothing is drawn yet.
+    pub fn would_serve(&self, applicant: Applicant, cost: Credits, now: Instant) -> Option<Priority> {
+        let (standing, credit, cost) = self.asks(&applicant.peer, cost);
+        let applicant = Applicant { has_history: standing.contributed() > Credits::default(), ..applicant };
+        let holds = |_| self.allowances.holds(applicant, cost.1, now);
+        service::priority(self.unpaid, &standing, credit, cost.0, holds)
+    }
+
+    /// How a peer stands, its credit, and what it would owe: with all that was done for it and is not paid, and for this alone.
+    fn asks(&self, peer: &PeerId, cost: Credits) -> (Standing, Credit, (Credits, Credits)) {
+        let standing = self.accounts.standing(peer);
+        let credit = self.driver.credit(peer, &standing);
+        let in_all = self.at_stake_with(peer).checked_add(cost).unwrap_or(Credits(u128::MAX));
+        (standing, credit, (in_all, cost))
     }
 
     fn store(&mut self, content: Content) -> StoreId {

@@ -8,7 +8,7 @@ use pocketmesh_ledger::{
     service::{Allowances, Applicant, Priority, Rates, Unpaid},
     slices::{Row, Terms},
 };
-use pocketmesh_protocol::settlement::{Effect, Event, State, StoreId};
+use pocketmesh_protocol::settlement::{Begin, Effect, Event, State, StoreId};
 use pocketmesh_types::{Bytes, Credits, Fuel, Hash, Instant, JobId, Lane, LeaseId, PeerId, Price, Signed, Statement};
 use pocketmesh_wire::{Signer, Verifier, statement};
 use std::collections::{BTreeMap, BTreeSet};
@@ -51,15 +51,15 @@ fn cost(tasks: impl IntoIterator<Item = u32>) -> Credits {
     Credits(tasks.into_iter().map(|task| PRICE.cost(row(task).fuel).0).sum())
 }
 
-fn fresh(me: PeerId) -> State<Embedded> {
+fn fresh(me: PeerId, unpaid: Unpaid) -> State<Embedded> {
     let rates = Rates {
-        owner_max: Credits(1_000),
+        owner_max: Credits(1_000_000),
         owner_per_second: Credits(0),
-        total_max: Credits(10_000),
+        total_max: Credits(10_000_000),
         total_per_second: Credits(0),
     };
     let driver = Embedded { base: Credits(0), per_mille: 0, max: Credits(0) };
-    State::new(me, driver, Unpaid::Allowance, Allowances::new(rates, Instant(0)))
+    State::new(me, driver, unpaid, Allowances::new(rates, Instant(0)))
 }
 
 /// What waits for the disk, and who is told.
@@ -70,6 +70,7 @@ enum Waiting {
 
 struct Node {
     me: PeerId,
+    unpaid: Unpaid,
     state: State<Embedded>,
     disk: Vec<Record>,
     waiting: Vec<Waiting>,
@@ -77,8 +78,8 @@ struct Node {
 }
 
 impl Node {
-    fn new(me: PeerId) -> Self {
-        Self { me, state: fresh(me), disk: Vec::new(), waiting: Vec::new(), events: Vec::new() }
+    fn new(me: PeerId, unpaid: Unpaid) -> Self {
+        Self { me, unpaid, state: fresh(me, unpaid), disk: Vec::new(), waiting: Vec::new(), events: Vec::new() }
     }
 
     /// Whether a statement is in the journal.
@@ -111,7 +112,7 @@ impl Node {
     /// What was not on the disk is gone, and so is all that was only known.
     fn crash(&mut self) {
         self.waiting.clear();
-        self.state = fresh(self.me);
+        self.state = fresh(self.me, self.unpaid);
         for record in &self.disk {
             self.state.restore(record, &open).unwrap();
         }
@@ -137,7 +138,11 @@ struct World {
 
 impl World {
     fn new(seed: u64) -> Self {
-        let nodes = [CLIENT, WORKER].map(|me| (me, Node::new(me))).into();
+        Self::serving(seed, Unpaid::Idle)
+    }
+
+    fn serving(seed: u64, unpaid: Unpaid) -> Self {
+        let nodes = [CLIENT, WORKER].map(|me| (me, Node::new(me, unpaid))).into();
         Self { nodes, network: Vec::new(), dice: seed }
     }
 
@@ -156,7 +161,8 @@ impl World {
 
     fn lease(&mut self, lease: LeaseId, job: JobId) {
         self.client().on_granted(lease, job, WORKER, PRICE, Credits(0), TERMS);
-        assert!(self.worker().on_taken(lease, CLIENT, PRICE, TERMS));
+        let applicant = Applicant { peer: CLIENT, prefix: None, has_history: false };
+        assert!(self.worker().on_taken(lease, applicant, PRICE, TERMS, Fuel(1_000)));
     }
 
     /// Carries effects out, and checks that nothing leaves a node that is not on its disk.
@@ -249,6 +255,10 @@ fn names(of: u8) -> (LeaseId, JobId) {
     (LeaseId(Hash::of(&[of, 0])), JobId(Hash::of(&[of, 1])))
 }
 
+fn begin(world: &mut World, lease: &LeaseId, task: u32) -> bool {
+    world.worker().on_begin(lease, task, Instant(0)) == Begin::Now
+}
+
 /// Runs one lease to its end, whatever the network does; returns the tasks that were done.
 fn run_lease(world: &mut World, of: u8, crashes: bool) -> Vec<u32> {
     let (lease, job) = names(of);
@@ -258,13 +268,12 @@ fn run_lease(world: &mut World, of: u8, crashes: bool) -> Vec<u32> {
         match world.below(4) {
             0 => {
                 let task = u32::try_from(done.len()).unwrap();
-                if world.worker().on_begin(&lease, task) {
-                    world.worker().on_claimed(&lease, row(task));
+                if begin(world, &lease, task) {
+                    world.worker().on_claimed(&lease, row(task), Instant(0));
                     world.client().on_delivered(&lease, task / 30, row(task));
-                    world.client().on_passed(&lease, task / 30, task % 30 / 4);
                     done.push(task);
                     if task % 30 == 29 {
-                        world.client().on_final(&lease, task / 30);
+                        world.client().on_final(job, WORKER, task / 30);
                     }
                     world.perform();
                 }
@@ -272,7 +281,7 @@ fn run_lease(world: &mut World, of: u8, crashes: bool) -> Vec<u32> {
             _ => world.fault(crashes && step % 5 == 0),
         }
     }
-    world.client().on_stopped(&lease);
+    world.client().on_stopped(job);
     world.client().on_job_over(job);
     done
 }
@@ -327,21 +336,21 @@ fn a_payer_whose_journal_was_put_back_learns_so_and_goes_on_in_another_lane() {
     let mut world = World::new(1);
     let (first, job) = names(0);
     world.lease(first, job);
-    let work = |world: &mut World, lease, tasks: std::ops::Range<u32>| {
+    let work = |world: &mut World, (lease, job), tasks: std::ops::Range<u32>| {
         for task in tasks {
-            assert!(world.worker().on_begin(&lease, task));
-            world.worker().on_claimed(&lease, row(task));
+            assert!(begin(world, &lease, task));
+            world.worker().on_claimed(&lease, row(task), Instant(0));
             world.client().on_delivered(&lease, 0, row(task));
         }
-        world.client().on_stopped(&lease);
+        world.client().on_stopped(job);
         world.perform();
         world.settle();
     };
-    work(&mut world, first, 0..4);
+    work(&mut world, (first, job), 0..4);
     let copy = world.nodes[&CLIENT].disk.clone();
     let (second, job) = names(1);
     world.lease(second, job);
-    work(&mut world, second, 0..4);
+    work(&mut world, (second, job), 0..4);
     let client = world.nodes.get_mut(&CLIENT).unwrap();
     client.disk = copy;
     client.crash();
@@ -350,7 +359,7 @@ fn a_payer_whose_journal_was_put_back_learns_so_and_goes_on_in_another_lane() {
     assert!(world.nodes[&CLIENT].events.contains(&behind), "{:?}", world.nodes[&CLIENT].events);
     let (third, job) = names(2);
     world.lease(third, job);
-    work(&mut world, third, 0..4);
+    work(&mut world, (third, job), 0..4);
     let one = cost(0..4);
     let two = Credits(2 * one.0);
     let received = |world: &World| {
@@ -361,7 +370,7 @@ fn a_payer_whose_journal_was_put_back_learns_so_and_goes_on_in_another_lane() {
     world.nodes.get_mut(&CLIENT).unwrap().crash();
     let (fourth, job) = names(3);
     world.lease(fourth, job);
-    work(&mut world, fourth, 0..4);
+    work(&mut world, (fourth, job), 0..4);
     assert_eq!(received(&world), [two, two], "a restart does not forget which lane is in use");
 }
 
@@ -371,13 +380,12 @@ fn a_void_forfeits_the_hold_back_and_those_seats_are_never_paid() {
     let (lease, job) = names(0);
     world.lease(lease, job);
     for task in 0..7 {
-        world.worker().on_begin(&lease, task);
-        world.worker().on_claimed(&lease, row(task));
+        begin(&mut world, &lease, task);
+        world.worker().on_claimed(&lease, row(task), Instant(0));
         world.client().on_delivered(&lease, 0, row(task));
     }
-    world.client().on_passed(&lease, 0, 0);
     world.perform();
-    world.client().on_void(&lease);
+    world.client().on_void(job, WORKER);
     world.client().on_job_over(job);
     world.perform();
     world.settle();
@@ -398,11 +406,10 @@ fn a_client_that_underpays_is_disputed_and_gets_no_more_than_was_at_stake() {
     world.lease(lease, job);
     let mut begun = BTreeSet::new();
     for task in 0..100 {
-        if world.worker().on_begin(&lease, task) {
+        if begin(&mut world, &lease, task) {
             begun.insert(task);
-            world.worker().on_claimed(&lease, row(task));
+            world.worker().on_claimed(&lease, row(task), Instant(0));
             world.client().on_delivered(&lease, 0, Row { fuel: Fuel(1), ..row(task) });
-            world.client().on_passed(&lease, 0, task / 4);
             world.perform();
             world.settle();
         }
@@ -424,11 +431,10 @@ fn a_journal_that_failed_stops_payments_both_ways_and_nothing_else() {
         world.lease(lease, job);
         world.nodes.get_mut(&failed).unwrap().state.on_journal_failed("the journal could not be synced".into());
         for task in 0..7 {
-            assert!(world.worker().on_begin(&lease, task), "work goes on, as far as it may be unpaid");
-            world.worker().on_claimed(&lease, row(task));
+            assert!(begin(&mut world, &lease, task), "work goes on, as far as it may be unpaid");
+            world.worker().on_claimed(&lease, row(task), Instant(0));
             world.client().on_delivered(&lease, 0, row(task));
         }
-        world.client().on_passed(&lease, 0, 0);
         world.perform();
         world.settle();
         assert_eq!(world.standings().1, Credits(0));
@@ -463,22 +469,45 @@ fn statements_that_are_not_what_they_should_be_change_nothing() {
 
 #[test]
 fn a_promise_earns_no_history_and_work_does() {
-    let mut world = World::new(1);
+    let mut world = World::serving(1, Unpaid::Allowance);
     let applicant = |peer| Applicant { peer, prefix: Some([9; 6]), has_history: true };
     let ask = |state: &mut State<Embedded>, peer, amount| state.priority(applicant(peer), Credits(amount), Instant(0));
     let stranger = PeerId([3; 32]);
-    assert_eq!(ask(world.client(), stranger, 1_000), Some(Priority::Trusted), "its prefix's allowance");
+    assert_eq!(ask(world.client(), stranger, 1_000_000), Some(Priority::Trusted), "its prefix's allowance");
     assert_eq!(ask(world.client(), PeerId([4; 32]), 1), None, "which it shares, whatever it says of its history");
-    run_lease(&mut world, 0, false);
+    let done = run_lease(&mut world, 0, false);
     world.settle();
+    assert!(!done.is_empty());
     let owed = world.client().accounts().standing(&WORKER).owed_by_us.0;
     assert_eq!(ask(world.client(), WORKER, owed), Some(Priority::Covered), "we owe it as much");
-    assert_eq!(ask(world.client(), WORKER, owed + 1), None, "beyond what is owed, its own allowance is too small");
-    assert_eq!(ask(world.client(), WORKER, 1_000), Some(Priority::Covered));
-    assert_eq!(
-        ask(world.worker(), CLIENT, 1_000),
-        Some(Priority::Trusted),
-        "promises are no history: a new name's allowance"
-    );
-    assert_eq!(ask(world.worker(), CLIENT, 1), None);
+    assert_eq!(ask(world.client(), WORKER, owed + 1), Some(Priority::Trusted), "and beyond that its own allowance");
+    assert_eq!(ask(world.client(), WORKER, 1_000_000), None, "of which that much is gone");
+    let left = 1_000_000 - cost(done).0;
+    let here = Applicant { peer: CLIENT, prefix: None, has_history: false };
+    let mut ask_worker = |amount| world.worker().priority(here, Credits(amount), Instant(0));
+    assert_eq!(ask_worker(left + 1), None, "what was done for the client was drawn, though it has promised to pay");
+    assert!(ask_worker(left / 2).is_some());
+}
+
+#[test]
+fn under_an_allowance_a_client_that_never_pays_gets_that_much_and_the_lease_ends() {
+    let mut world = World::serving(1, Unpaid::Allowance);
+    let mut got = 0;
+    for of in 0..100 {
+        let (lease, job) = names(of);
+        world.lease(lease, job);
+        for task in 0.. {
+            match world.worker().on_begin(&lease, task, Instant(0)) {
+                Begin::Now => {
+                    world.worker().on_claimed(&lease, row(task), Instant(0));
+                    got += PRICE.cost(row(task).fuel).0;
+                }
+                Begin::Wait | Begin::Never => break,
+            }
+        }
+        world.worker().on_lease_over(&lease);
+    }
+    // What a lease has drawn and not used is gone with it.
+    assert!(got <= 1_000_000 && got > 500_000, "{got}");
+    assert_eq!(world.worker().at_stake_with(&CLIENT).0, got, "and it is remembered as what it owes");
 }

@@ -1,5 +1,6 @@
 //! Fuel, prices and credits: whole numbers, checked.
 
+use crate::limits;
 use core::fmt;
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +18,11 @@ impl Price {
     /// What an execution costs. No product of two `u64` overflows a `u128`.
     pub fn cost(self, fuel: Fuel) -> Credits {
         Credits(u128::from(self.0) * u128::from(fuel.0))
+    }
+
+    /// What fetching and compiling a program of so many bytes costs, once a lease.
+    pub fn fee(self, program_bytes: u64) -> Credits {
+        self.cost(Fuel(program_bytes.saturating_mul(limits::PROGRAM_FUEL_PER_BYTE)))
     }
 }
 

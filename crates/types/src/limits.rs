@@ -73,8 +73,11 @@ pub const HOLD_BACK_TASKS: u32 = 20;
 /// Tasks of one slice, and so of one receipt: what a worker has at stake beside the hold-back. However they are scattered, their
 /// ranges take 2.8 KiB at most.
 pub const SLICE_TASKS_MAX: u32 = 256;
-/// Tasks of a slice unless a lease says otherwise: half a second of work on a thread of short tasks, and a signature costs nothing beside it. Guess.
-pub const SLICE_TASKS_DEFAULT: u32 = 64;
+/// Tasks of a slice unless a lease says otherwise. A client pays half of it at a time, so that a worker of short tasks need not wait for a
+/// round trip; where tasks are long, time makes them due (specs/settlement.md §4). Guess.
+pub const SLICE_TASKS_DEFAULT: u32 = 256;
+/// What fetching and compiling a byte of a program counts as, in fuel: a second of one core for a MiB. Guess.
+pub const PROGRAM_FUEL_PER_BYTE: u64 = 1_000;
 /// What one counterparty may ever be promised, or promise, in atto-credits: 10¹² credits. With at most so many counterparties and four
 /// accounts with each, no sum over all of them overflows, so nobody can stop our books by promising the moon.
 pub const BALANCE_MAX: u128 = 1 << 100;

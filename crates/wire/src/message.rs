@@ -10,7 +10,10 @@ pub use lease::{
 };
 pub use verdict::{Claim, ClaimAck, Claimed, Commit, Committed, Reveal, Verdicts, Void};
 
-use crate::cbor::{self, DecodeError};
+use crate::{
+    cbor::{self, DecodeError},
+    statement::{PAYMENT_BYTES_MAX, Payment, STATEMENTS_MAX},
+};
 use alloc::{collections::BTreeMap, string::String, vec::Vec};
 use pocketmesh_types::{Bytes, Job, limits};
 use serde::{Deserialize, Serialize};
@@ -129,10 +132,20 @@ messages! {
     Void, "void", sealed: true, max: 2 * limits::BID_BYTES_MAX;
     /// The requester ends a lease.
     LeaseEnd, "lease-end", sealed: false, max: limits::BID_BYTES_MAX;
+    /// Statements about payment, each sealed for itself.
+    Payment, "payment", sealed: false, max: PAYMENT_BYTES_MAX;
 }
 
 trait Check {
     fn check(&self) -> Result<(), BoundError>;
+}
+
+impl Check for Payment {
+    fn check(&self) -> Result<(), BoundError> {
+        bounded("the number of statements", self.statements.len() <= STATEMENTS_MAX)?;
+        let fits = |statement: &Bytes| statement.len() <= limits::STATEMENT_BYTES_MAX;
+        bounded("the length of a statement", self.statements.iter().all(fits))
+    }
 }
 
 impl Check for Job {

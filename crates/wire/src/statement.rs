@@ -13,7 +13,7 @@ pub const VERSION: u8 = 1;
 /// What a [`Payment`] needs beside its statements: the map, the text, and a head for each.
 const FRAMING_BYTES: usize = 32 + 4 * STATEMENTS_MAX;
 /// The receipts that a voucher pays, and the voucher.
-const STATEMENTS_MAX: usize = limits::RECEIPTS_PER_VOUCHER_MAX + 1;
+pub const STATEMENTS_MAX: usize = limits::RECEIPTS_PER_VOUCHER_MAX + 1;
 /// The longest [`Payment`].
 pub const PAYMENT_BYTES_MAX: usize = STATEMENTS_MAX * limits::STATEMENT_BYTES_MAX + FRAMING_BYTES;
 
@@ -123,21 +123,4 @@ pub fn open(bytes: &[u8], verifier: &impl Verifier) -> Result<Signed, OpenError>
     }
     statement.check()?;
     Ok(Signed { id: Hash::of(&signed), statement })
-}
-
-impl Payment {
-    /// The bytes to send.
-    pub fn encode(&self) -> Vec<u8> {
-        cbor::encode(self)
-    }
-
-    /// Reads a message; nothing in it is believed yet: each statement is still to be opened.
-    pub fn decode(bytes: &[u8]) -> Result<Self, cbor::DecodeError> {
-        let payment: Self = cbor::decode(bytes, PAYMENT_BYTES_MAX)?;
-        let too_long =
-            |len: usize, max: usize| if len > max { Some(cbor::DecodeError::TooLong { len, max }) } else { None };
-        let longest = payment.statements.iter().map(|statement| statement.len()).max().unwrap_or(0);
-        let wrong = too_long(payment.statements.len(), STATEMENTS_MAX);
-        wrong.or_else(|| too_long(longest, limits::STATEMENT_BYTES_MAX)).map_or(Ok(payment), Err)
-    }
 }

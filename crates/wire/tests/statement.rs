@@ -5,7 +5,7 @@ use pocketmesh_types::{
     limits, payment::Invalid,
 };
 use pocketmesh_wire::{
-    Key, Payment, Signer, Strict,
+    Key, Kind, Message, Payment, Signer, Strict,
     cbor::DecodeError,
     statement::{self, OpenError, PAYMENT_BYTES_MAX},
 };
@@ -65,8 +65,10 @@ fn every_statement_round_trips_and_its_bytes_are_golden() {
         statements.push(sealed);
     }
     let payment = Payment { statements };
-    assert_eq!(Payment::decode(&payment.encode()), Ok(payment.clone()));
-    text += &format!("payment - {}\n", hex::encode(payment.encode()));
+    let message = Message::from(payment);
+    let bytes = message.encode_body();
+    assert_eq!(Message::decode_body(Kind::Payment, &bytes), Ok(message));
+    text += &format!("payment - {}\n", hex::encode(bytes));
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../specs/vectors/statements.txt");
     if std::env::var_os("UPDATE_VECTORS").is_some() {
         std::fs::write(path, &text).expect("vectors written");
@@ -132,18 +134,20 @@ fn the_longest_receipt_fits_and_a_longer_list_does_not() {
 
 #[test]
 fn a_payment_is_bounded_in_number_and_length() {
-    let of = |count: usize, len: usize| Payment { statements: vec![Bytes(vec![7; len]); count] }.encode();
+    let of = |count: usize, len: usize| Message::from(Payment { statements: vec![Bytes(vec![7; len]); count] });
     let full = of(limits::RECEIPTS_PER_VOUCHER_MAX + 1, limits::STATEMENT_BYTES_MAX);
-    assert!(full.len() <= PAYMENT_BYTES_MAX && Payment::decode(&full).is_ok());
-    assert!(matches!(Payment::decode(&of(limits::RECEIPTS_PER_VOUCHER_MAX + 2, 1)), Err(DecodeError::TooLong { .. })));
-    assert!(matches!(Payment::decode(&of(1, limits::STATEMENT_BYTES_MAX + 1)), Err(DecodeError::TooLong { .. })));
+    assert!(full.encode_body().len() <= PAYMENT_BYTES_MAX && full.check().is_ok());
+    assert!(of(limits::RECEIPTS_PER_VOUCHER_MAX + 2, 1).check().is_err());
+    assert!(of(1, limits::STATEMENT_BYTES_MAX + 1).check().is_err());
+    let longer = of(limits::RECEIPTS_PER_VOUCHER_MAX + 2, limits::STATEMENT_BYTES_MAX).encode_body();
+    assert!(matches!(Message::decode_body(Kind::Payment, &longer), Err(DecodeError::TooLong { .. })));
 }
 
 proptest! {
     #[test]
     fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
         prop_assert!(statement::open(&bytes, &Strict).is_err());
-        let _ = Payment::decode(&bytes);
+        let _ = Message::decode_body(Kind::Payment, &bytes);
     }
 
     /// Behind a verifier that believes all, form and bounds alone decide; what passes has one encoding.

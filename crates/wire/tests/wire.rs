@@ -5,7 +5,7 @@ use pocketmesh_types::{
     Policy, Price, ProfileId, TaskInput, UnixTime, job::TaskLimits, limits,
 };
 use pocketmesh_wire::{
-    Envelope, Key, Kind, Message, OpenError, Signer, Strict, cbor, envelope,
+    Envelope, Key, Kind, Message, OpenError, Payment, Signer, Strict, cbor, envelope,
     message::{
         Assign, Assigned, Bid, BidEntry, Claim, ClaimAck, Claimed, Closing, Commit, Committed, Decline, DeclineReason,
         EndReason, Ext, HandBack, HandBackReason, Heartbeat, Lease, LeaseEnd, Offer, OfferClosed, Reveal, Standing,
@@ -43,6 +43,7 @@ fn job() -> Job {
         limits: TaskLimits::default(),
         policy: Policy::Replicas(2),
         max_price: Price(1_000),
+        budget: None,
         profile: ProfileId(hash("det-1")),
         epoch: UnixTime(1_700_000_000_000),
         nonce: [9; 16],
@@ -108,6 +109,9 @@ fn samples(worker: PeerId) -> Vec<Message> {
             price: Price(950),
             heartbeat_ms: 5_000,
             commit_first: true,
+            slice_tasks: 64,
+            hold_back_tasks: 20,
+            fee: Credits(65_536_000),
             ext: Ext::new(),
         }
         .into(),
@@ -141,6 +145,7 @@ fn samples(worker: PeerId) -> Vec<Message> {
         Verdicts { job: job_id, lease, accepted: vec![3], owed: Credits(950_000_000) }.into(),
         voided(job_id, lease).into(),
         LeaseEnd { lease, reason: EndReason::JobDone }.into(),
+        Payment { statements: vec![Bytes(b"receipt".to_vec()), Bytes(b"voucher".to_vec())] }.into(),
     ]
 }
 

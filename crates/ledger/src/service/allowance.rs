@@ -37,6 +37,15 @@ enum Owner {
     Peer(PeerId),
 }
 
+impl Owner {
+    fn of(applicant: Applicant) -> Self {
+        match (applicant.has_history, applicant.prefix) {
+            (false, Some(prefix)) => Self::Prefix(prefix),
+            _ => Self::Peer(applicant.peer),
+        }
+    }
+}
+
 /// What was taken lately, and by whom.
 #[derive(Debug, Clone)]
 pub struct Allowances {
@@ -88,10 +97,7 @@ impl Allowances {
     /// Takes `amount` out of an allowance, all of it or nothing; says which.
     pub fn draw(&mut self, applicant: Applicant, amount: Credits, now: Instant) -> bool {
         let Rates { owner_max, owner_per_second, .. } = self.rates;
-        let owner = match (applicant.has_history, applicant.prefix) {
-            (false, Some(prefix)) => Owner::Prefix(prefix),
-            _ => Owner::Peer(applicant.peer),
-        };
+        let owner = Owner::of(applicant);
         if !self.make_room(owner, now) {
             return false;
         }
@@ -108,6 +114,18 @@ impl Allowances {
         self.for_known.take(from_known);
         self.for_all.take(amount.checked_sub(from_known).unwrap_or_default());
         true
+    }
+
+    /// Whether so much could be taken.
+    pub fn holds(&self, applicant: Applicant, amount: Credits, now: Instant) -> bool {
+        let (half, per_half) = (halved(self.rates.total_max), halved(self.rates.total_per_second));
+        let level = |mut bucket: Bucket, max, per_second| bucket.refill(max, per_second, now);
+        let of_all = level(self.for_all, half, per_half);
+        let of_known = if applicant.has_history { level(self.for_known, half, per_half) } else { Credits::default() };
+        let Rates { owner_max, owner_per_second, .. } = self.rates;
+        let owner = self.owners.get(&Owner::of(applicant));
+        let of_owner = owner.map_or(owner_max, |&bucket| level(bucket, owner_max, owner_per_second));
+        amount <= of_owner && amount <= of_all.checked_add(of_known).unwrap_or(Credits(u128::MAX))
     }
 
     fn refilled(&mut self, now: Instant, known: bool) -> Credits {

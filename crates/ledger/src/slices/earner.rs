@@ -16,6 +16,8 @@ pub struct Earner {
     begun: BTreeSet<TaskIndex>,
     /// Delivered and not paid.
     unpaid: BTreeMap<TaskIndex, Row>,
+    /// What these come to.
+    at_stake: Credits,
 }
 
 /// Why a receipt is not one for this lease's work.
@@ -48,7 +50,7 @@ pub enum Dispute {
 impl Earner {
     /// A lease on these terms, under which nothing was begun.
     pub fn new(terms: Terms, price: Price) -> Self {
-        Self { terms, price, begun: BTreeSet::new(), unpaid: BTreeMap::new() }
+        Self { terms, price, begun: BTreeSet::new(), unpaid: BTreeMap::new(), at_stake: Credits::default() }
     }
 
     /// Whether another execution may begin: not if a slice and the hold-back are unpaid.
@@ -70,6 +72,7 @@ impl Earner {
     pub fn deliver(&mut self, row: Row) {
         if self.begun.remove(&row.task) {
             self.unpaid.insert(row.task, row);
+            self.at_stake = self.at_stake.checked_add(self.price.cost(row.fuel)).unwrap_or(Credits(u128::MAX));
         }
     }
 
@@ -93,19 +96,30 @@ impl Earner {
     /// A receipt that was checked is paid: its voucher is on disk.
     pub fn on_paid(&mut self, receipt: &Receipt) {
         for task in receipt.tasks.iter().flat_map(|&(start, end)| start..end) {
-            self.unpaid.remove(&task);
+            if let Some(row) = self.unpaid.remove(&task) {
+                self.at_stake = self.at_stake.checked_sub(self.price.cost(row.fuel)).unwrap_or_default();
+            }
         }
     }
 
-    /// The client has voided what was not paid.
-    pub fn on_void(&mut self) {
-        self.unpaid.clear();
+    /// The lease is over: what is not finished never is.
+    pub fn on_over(&mut self) {
+        self.begun.clear();
     }
 
     /// What was delivered and is not paid, in atto-credits.
     pub fn at_stake(&self) -> Credits {
-        let costs = self.unpaid.values().map(|row| self.price.cost(row.fuel));
-        costs.fold(Credits::default(), |sum, cost| sum.checked_add(cost).unwrap_or(Credits(u128::MAX)))
+        self.at_stake
+    }
+
+    /// Executions that are begun.
+    pub fn begun(&self) -> usize {
+        self.begun.len()
+    }
+
+    /// The price.
+    pub fn price(&self) -> Price {
+        self.price
     }
 
     /// Executions that are begun, and results that are delivered and not paid.

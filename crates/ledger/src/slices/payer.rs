@@ -2,7 +2,7 @@
 
 use super::{Row, Terms};
 use alloc::{
-    collections::{BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     vec::Vec,
 };
 use pocketmesh_types::{Fuel, Hash, RangeSet, TaskIndex, limits, merkle};
@@ -17,8 +17,12 @@ const WINDOWS_MAX: usize = 64;
 #[derive(Debug, Clone)]
 pub struct Payer {
     terms: Terms,
+    /// Results that were final when they came, and are not paid.
+    accepted: BTreeMap<TaskIndex, Row>,
     /// Those that are neither final and paid, nor void.
     windows: VecDeque<Window>,
+    /// Whether what is due is paid now, though it is less than a slice.
+    hurries: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -27,17 +31,18 @@ struct Window {
     /// Delivered and not paid, in order of delivery.
     unpaid: VecDeque<Row>,
     tasks: RangeSet,
-    /// Slices whose own audits have agreed, and that are not paid.
-    passed: BTreeSet<u32>,
-    slices_paid: u32,
+    /// Whether it takes no more; then also less than a slice is due.
+    is_drawn: bool,
+    /// Results that are audited, and not found right yet.
+    open: BTreeSet<TaskIndex>,
     is_final: bool,
 }
 
 /// Results that are to be paid now, in order of their tasks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Slice {
-    /// Of which window.
-    pub window: WindowId,
+    /// Of which window; none if they were final when they came.
+    pub window: Option<WindowId>,
     /// The tasks, as half-open ranges in order.
     pub tasks: Vec<(TaskIndex, TaskIndex)>,
     /// What they took together.
@@ -49,13 +54,22 @@ pub struct Slice {
 impl Payer {
     /// A lease under which nothing was delivered yet.
     pub fn new(terms: Terms) -> Self {
-        Self { terms, windows: VecDeque::new() }
+        Self { terms, accepted: BTreeMap::new(), windows: VecDeque::new(), hurries: false }
+    }
+
+    /// A result is final. Says whether it was taken; a task is taken once.
+    pub fn accept(&mut self, row: Row) -> bool {
+        let is_new = row.fuel.0 <= limits::TASK_FUEL_MAX && !self.has(row.task);
+        if is_new {
+            self.accepted.insert(row.task, row);
+        }
+        is_new
     }
 
     /// A result is here, right or wrong, and goes into this window: the newest one, or the one after it. Says whether it was
-    /// taken; a task is taken once, and a window that is final takes none.
+    /// taken; a task is taken once, and a window that is drawn or final takes none.
     pub fn deliver(&mut self, window: WindowId, row: Row) -> bool {
-        if row.fuel.0 > limits::TASK_FUEL_MAX || self.windows.iter().any(|window| window.tasks.contains(row.task)) {
+        if row.fuel.0 > limits::TASK_FUEL_MAX || self.has(row.task) {
             return false;
         }
         let newest = self.windows.back().map(|window| window.id);
@@ -66,7 +80,7 @@ impl Payer {
             self.windows.push_back(Window::new(window));
         }
         match self.windows.back_mut() {
-            Some(last) if last.id == window && !last.is_final && last.tasks.len() < limits::WINDOW_RESULTS_MAX => {
+            Some(last) if last.takes(window) => {
                 last.unpaid.push_back(row);
                 last.tasks.insert(row.task)
             }
@@ -74,15 +88,19 @@ impl Payer {
         }
     }
 
-    /// The audits of a slice have agreed, or none of it was drawn. Slices are counted in each window from 0, in the order of
-    /// delivery.
-    pub fn on_passed(&mut self, window: WindowId, slice: u32) {
-        let slices_max = limits::WINDOW_RESULTS_MAX.div_ceil(self.terms.slice_tasks);
-        if let Some(window) = self.find(window)
-            && slice < slices_max
-            && slice >= window.slices_paid
-        {
-            window.passed.insert(slice);
+    /// A window takes no more, and these of its results are audited: what was delivered before the first of them is due, but for the hold-back.
+    pub fn on_drawn(&mut self, window: WindowId, audits: impl IntoIterator<Item = TaskIndex>) {
+        if let Some(window) = self.find(window) {
+            window.is_drawn = true;
+            let tasks = &window.tasks;
+            window.open = audits.into_iter().filter(|&task| tasks.contains(task)).collect();
+        }
+    }
+
+    /// A result that is audited was found right.
+    pub fn on_agreed(&mut self, window: WindowId, task: TaskIndex) {
+        if let Some(window) = self.find(window) {
+            window.open.remove(&task);
         }
     }
 
@@ -97,48 +115,70 @@ impl Payer {
     /// The job was stopped: what was delivered, and is not void, is paid.
     pub fn on_stopped(&mut self) {
         self.windows.iter_mut().for_each(|window| window.is_final = true);
+        self.hurry();
         self.drop_paid();
     }
 
+    /// What is due is paid now, though it is less than a slice: nothing more comes for now.
+    pub fn hurry(&mut self) {
+        self.hurries = true;
+    }
+
     /// One result was wrong: whatever of this worker is not final, and was not paid, is forfeited. Says which tasks.
-    pub fn on_void(&mut self) -> Vec<(TaskIndex, TaskIndex)> {
+    pub fn on_void(&mut self) -> Vec<TaskIndex> {
         let (kept, void): (VecDeque<_>, VecDeque<_>) = self.windows.drain(..).partition(|window| window.is_final);
         self.windows = kept;
-        let unpaid = void.iter().flat_map(|window| &window.unpaid);
-        unpaid.map(|row| row.task).collect::<RangeSet>().ranges().collect()
+        void.iter().flat_map(|window| &window.unpaid).map(|row| row.task).collect()
+    }
+
+    /// These seats were paid or forfeited, as the journal says.
+    pub fn on_taken(&mut self, tasks: &[(TaskIndex, TaskIndex)]) {
+        let is_left = |row: &Row| !tasks.iter().any(|&(start, end)| (start..end).contains(&row.task));
+        self.accepted.retain(|_, row| is_left(row));
+        self.windows.iter_mut().for_each(|window| window.unpaid.retain(is_left));
+        self.drop_paid();
     }
 
     /// The next slice that is due; it counts as paid from now on.
     ///
     /// Only the oldest window is paid: so what was paid and may still turn out void is in one window.
     pub fn next_due(&mut self) -> Option<Slice> {
+        let slice_tasks = self.terms.slice_tasks as usize;
+        if self.accepted.len() >= slice_tasks || (self.hurries && !self.accepted.is_empty()) {
+            let rows = core::iter::from_fn(|| self.accepted.pop_first()).take(slice_tasks);
+            return Some(slice_of(None, rows.map(|(_, row)| row).collect()));
+        }
+        let slice = self.next_of_window();
+        self.hurries &= slice.is_some();
+        slice
+    }
+
+    fn next_of_window(&mut self) -> Option<Slice> {
         let (slice_tasks, hold_back) = (self.terms.slice_tasks as usize, self.terms.hold_back_tasks as usize);
         let window = self.windows.front_mut()?;
-        let is_due = window.unpaid.len() >= slice_tasks + hold_back && window.passed.contains(&window.slices_paid);
-        let count = match (window.is_final, is_due) {
-            (true, _) => window.unpaid.len().min(slice_tasks),
-            (false, true) => slice_tasks,
-            (false, false) => 0,
-        };
-        if count == 0 {
+        let count = window.due(hold_back).min(slice_tasks);
+        let is_enough = count == slice_tasks || window.is_final || window.is_drawn || self.hurries;
+        if count == 0 || !is_enough {
             return None;
         }
-        let rows: Vec<Row> = window.unpaid.drain(..count).collect();
-        window.passed.remove(&window.slices_paid);
-        window.slices_paid += 1;
-        let slice = slice_of(window.id, rows);
+        let slice = slice_of(Some(window.id), window.unpaid.drain(..count).collect());
         self.drop_paid();
         Some(slice)
     }
 
     /// Results that are here and not paid.
     pub fn unpaid(&self) -> usize {
-        self.windows.iter().map(|window| window.unpaid.len()).sum()
+        self.accepted.len() + self.windows.iter().map(|window| window.unpaid.len()).sum::<usize>()
+    }
+
+    /// Whether this task is here, and not paid; or paid, in a window that is not final.
+    pub fn has(&self, task: TaskIndex) -> bool {
+        self.windows.iter().any(|window| window.tasks.contains(task)) || self.accepted.contains_key(&task)
     }
 
     /// Whether all that is final is paid, and nothing else is open.
     pub fn is_done(&self) -> bool {
-        self.windows.is_empty()
+        self.windows.is_empty() && self.accepted.is_empty()
     }
 
     fn find(&mut self, id: WindowId) -> Option<&mut Window> {
@@ -154,12 +194,26 @@ impl Payer {
 
 impl Window {
     fn new(id: WindowId) -> Self {
-        let (unpaid, tasks, passed) = (VecDeque::new(), RangeSet::default(), BTreeSet::new());
-        Self { id, unpaid, tasks, passed, slices_paid: 0, is_final: false }
+        let (unpaid, tasks, open) = (VecDeque::new(), RangeSet::default(), BTreeSet::new());
+        Self { id, unpaid, tasks, is_drawn: false, open, is_final: false }
+    }
+
+    fn takes(&self, id: WindowId) -> bool {
+        self.id == id && !self.is_drawn && !self.is_final && self.tasks.len() < limits::WINDOW_RESULTS_MAX
+    }
+
+    /// How many of the first unpaid results are due.
+    fn due(&self, hold_back: usize) -> usize {
+        if self.is_final {
+            return self.unpaid.len();
+        }
+        let free = self.unpaid.len().saturating_sub(hold_back);
+        let audited = self.unpaid.iter().position(|row| self.open.contains(&row.task));
+        audited.map_or(free, |audited| audited.min(free))
     }
 }
 
-fn slice_of(window: WindowId, mut rows: Vec<Row>) -> Slice {
+fn slice_of(window: Option<WindowId>, mut rows: Vec<Row>) -> Slice {
     rows.sort_unstable_by_key(|row| row.task);
     let fuel = Fuel(rows.iter().map(|row| row.fuel.0).sum());
     let tasks = rows.iter().map(|row| row.task).collect::<RangeSet>().ranges().collect();

@@ -167,9 +167,9 @@ impl WorkLease {
         Vec::new()
     }
 
-    /// Whether a task could run at once.
-    pub fn has_ready_task(&self) -> bool {
-        self.missing.is_empty() && !self.queue.is_empty()
+    /// The next task, if one could run at once.
+    pub fn next_ready(&self) -> Option<TaskIndex> {
+        if self.missing.is_empty() { self.queue.front().copied() } else { None }
     }
 
     /// Takes the next task and says how it is to be run.

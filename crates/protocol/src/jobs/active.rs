@@ -28,8 +28,9 @@ use alloc::{
     vec::Vec,
 };
 use core::time::Duration;
+use pocketmesh_ledger::slices::Row;
 use pocketmesh_types::{
-    Arch, Fuel, Instant, Job, JobId, LeaseId, OfferId, Outcome, PeerId, RangeSet, TaskIndex, UnixTime, limits,
+    Arch, Instant, Job, JobId, LeaseId, OfferId, Outcome, PeerId, RangeSet, TaskIndex, UnixTime, limits,
 };
 use pocketmesh_wire::message::{EndReason, OfferClosed, Verdicts};
 
@@ -192,6 +193,10 @@ pub struct Active {
     pub(super) awaited: BTreeMap<Item, Awaited>,
     pub(super) here: BTreeMap<TaskIndex, BTreeSet<Item>>,
     pub(super) parts: Parts,
+    /// When everybody was last paid what was due.
+    pub(super) paid_at: Instant,
+    /// The last lease of each worker before the restart.
+    pub(super) granted_before: BTreeMap<PeerId, LeaseId>,
     stirred: bool,
 }
 
@@ -238,6 +243,8 @@ impl Active {
             awaited: BTreeMap::new(),
             here: BTreeMap::new(),
             parts: Parts::default(),
+            paid_at: Instant::default(),
+            granted_before: BTreeMap::new(),
             stirred: true,
         }
     }
@@ -338,14 +345,14 @@ impl Active {
 
     /// Tells every worker whose claim agrees with what is final, and was not accepted before, what it is owed.
     pub(super) fn pay(&mut self, context: &mut Context, tasks: &[TaskIndex], late: bool) {
-        let mut accepted: BTreeMap<LeaseId, Vec<(TaskIndex, Fuel)>> = BTreeMap::new();
+        let mut accepted: BTreeMap<LeaseId, Vec<Row>> = BTreeMap::new();
         for &task in tasks {
             if !self.finals.contains(task) || self.on_disk_soon.contains_key(&task) {
                 continue;
             }
             let Some(ballot) = self.ballots.get_mut(&task) else { continue };
             for (lease, outcome) in ballot.pay() {
-                accepted.entry(lease).or_default().push((task, outcome.fuel));
+                accepted.entry(lease).or_default().push(Row::of(task, &outcome));
             }
             self.forget_if_heard(task);
         }
@@ -353,22 +360,18 @@ impl Active {
     }
 
     /// Tells workers what of theirs is accepted now, and what they are owed so far.
-    pub(super) fn tell_accepted(
-        &mut self,
-        context: &mut Context,
-        accepted: BTreeMap<LeaseId, Vec<(TaskIndex, Fuel)>>,
-        late: bool,
-    ) {
+    pub(super) fn tell_accepted(&mut self, context: &mut Context, accepted: BTreeMap<LeaseId, Vec<Row>>, late: bool) {
         for (lease, seats) in accepted {
             let Some(granted) = self.leases.get_mut(&lease) else { continue };
-            for (_, fuel) in &seats {
+            for row in &seats {
+                context.money.on_accepted(&lease, *row);
                 granted.accepted += 1;
                 granted.late += u64::from(late);
-                let owed = granted.owed.checked_add(granted.price.cost(*fuel));
+                let owed = granted.owed.checked_add(granted.price.cost(row.fuel));
                 granted.owed = owed.unwrap_or(granted.owed);
             }
             context.reputation.accepted(granted.worker, seats.len() as u64, late);
-            let tasks: Vec<TaskIndex> = seats.into_iter().map(|(task, _)| task).collect();
+            let tasks: Vec<TaskIndex> = seats.into_iter().map(|row| row.task).collect();
             for chunk in tasks.chunks(limits::TASKS_PER_MESSAGE_MAX) {
                 let verdicts = Verdicts { job: self.id, lease, accepted: chunk.to_vec(), owed: granted.owed };
                 context.send(granted.worker, verdicts);
@@ -406,6 +409,7 @@ impl Active {
         self.closed = None;
         context.notify(Event::JobClosed { job: self.id, end });
         if end == End::Stopped {
+            context.money.on_stopped(self.id);
             self.ballots.clear();
             self.wanting.clear();
             self.audits_wanting.clear();

@@ -23,7 +23,8 @@ use alloc::{
     vec::Vec,
 };
 use core::time::Duration;
-use pocketmesh_types::{Auditors, ClaimId, Fuel, LeaseId, Outcome, PeerId, Target, TaskIndex, limits};
+use pocketmesh_ledger::slices::Row;
+use pocketmesh_types::{Auditors, ClaimId, LeaseId, Outcome, PeerId, Target, TaskIndex, limits};
 
 /// Audits of a window where two seats agree on every result. verification.md §3.3 for 10⁻⁴ at f = 20 %.
 const AUDITS_BESIDE_TWO: u32 = 10;
@@ -89,7 +90,7 @@ impl Active {
         for delivery in core::mem::take(&mut self.delivered) {
             if self.excluded.contains(&delivery.worker) {
                 self.reopen(context, delivery.result.task);
-            } else if let Some(window) = self.hold(&delivery) {
+            } else if let Some(window) = self.hold(context, &delivery) {
                 let batch = batches.entry((window, delivery.claim)).or_insert((delivery.worker, Vec::new()));
                 batch.1.push(delivery.result);
             }
@@ -99,7 +100,7 @@ impl Active {
         batches.into_iter().map(record).collect()
     }
 
-    fn hold(&mut self, delivery: &Delivery) -> Option<WindowId> {
+    fn hold(&mut self, context: &mut Context, delivery: &Delivery) -> Option<WindowId> {
         let (task, lease) = (delivery.result.task, delivery.lease);
         let outcome = delivery.result.outcome?;
         let window = self.windows.of(delivery.worker);
@@ -109,6 +110,7 @@ impl Active {
         let agreeing = self.ballots.get(&task).map(|ballot| ballot.agreeing(&outcome)).unwrap_or_default();
         let beside = agreeing.iter().map(|&(other, _)| other).find(|&other| other != lease);
         self.held.insert(task, Held { window, lease, beside, claim: delivery.claim, outcome });
+        self.owe_held(context, window, Row::of(task, &outcome), [Some(lease), beside]);
         for seat in [Some(lease), beside].into_iter().flatten() {
             self.unseat(task, &seat);
         }
@@ -166,6 +168,7 @@ impl Active {
             let below = |bound: u32| u32::try_from(context.below(bound as usize)).expect("below a u32");
             let audits = self.windows.draw(window, count, below);
             self.counts.audits += audits.len() as u64;
+            self.owe_drawn(context, window, &audits);
             self.drawing.insert(window);
             records.push((Record::Drawn { job: self.id, window, audits, own }, window, own));
         }
@@ -233,7 +236,7 @@ impl Active {
     }
 
     /// Somebody else came to the same.
-    pub(super) fn agree(&mut self, task: TaskIndex) {
+    pub(super) fn agree(&mut self, context: &mut Context, task: TaskIndex) {
         let Some(ballot) = self.ballots.get_mut(&task) else { return };
         let Some(audit) = &mut ballot.audit else { return };
         audit.agreed = true;
@@ -244,7 +247,9 @@ impl Active {
             if let Some(granted) = self.leases.get_mut(&lease) {
                 granted.seats.remove(&task);
             }
+            context.money.on_accepted(&lease, Row::of(task, &audit.outcome));
         }
+        context.money.on_agreed(self.id, audit.owner, audit.window.0, task);
         self.windows.agree(audit.window, task);
         self.agreed.entry(audit.window).or_default().push(task);
         self.stir();
@@ -254,7 +259,7 @@ impl Active {
     pub(super) fn on_audited_here(&mut self, context: &mut Context, task: TaskIndex, own: Outcome) {
         let Some(&held) = self.held.get(&task) else { return };
         if own == held.outcome {
-            return self.agree(task);
+            return self.agree(context, task);
         }
         let owner = self.windows.get(held.window).map(Window::owner);
         self.release(task);
@@ -270,6 +275,7 @@ impl Active {
 
     /// A worker is found out: what it has delivered and is not final is void, and is done again by others.
     pub(super) fn void_windows(&mut self, context: &mut Context, worker: &PeerId) {
+        context.money.on_void(self.id, *worker);
         for (id, window) in self.windows.void(worker) {
             self.agreed.remove(&id);
             if window.results().is_empty() {
@@ -289,14 +295,14 @@ impl Active {
     }
 
     /// Takes out the windows of which all audits have agreed, to be made final.
-    pub(super) fn take_passed(&mut self) -> Vec<(Record, Window)> {
+    pub(super) fn take_passed(&mut self) -> Vec<(Record, WindowId, Window)> {
         let passed: Vec<WindowId> =
             self.windows.iter().filter(|(_, window)| window.has_passed()).map(|(id, _)| id).collect();
         let mut taken = Vec::new();
         for id in passed.into_iter().filter(|id| !self.drawing.contains(id)) {
             self.agreed.remove(&id);
             let window = self.windows.take_passed(id).expect("it has passed");
-            taken.push((Record::WindowFinal { job: self.id, window: id }, window));
+            taken.push((Record::WindowFinal { job: self.id, window: id }, id, window));
         }
         taken
     }
@@ -309,12 +315,13 @@ impl Active {
     }
 
     /// A window is final on disk: its workers are told, and those who audited it.
-    pub(super) fn on_window_stored(&mut self, context: &mut Context, window: &Window) {
-        let mut accepted: BTreeMap<LeaseId, Vec<(TaskIndex, Fuel)>> = BTreeMap::new();
+    pub(super) fn on_window_stored(&mut self, context: &mut Context, id: WindowId, window: &Window) {
+        context.money.on_final(self.id, window.owner(), id.0);
+        let mut accepted: BTreeMap<LeaseId, Vec<Row>> = BTreeMap::new();
         let tasks = self.make_final(window);
         for (task, held) in &tasks {
             for lease in [Some(held.lease), held.beside].into_iter().flatten() {
-                accepted.entry(lease).or_default().push((*task, held.outcome.fuel));
+                accepted.entry(lease).or_default().push(Row::of(*task, &held.outcome));
             }
         }
         context.reputation.window_over(window.owner(), false);

@@ -204,7 +204,7 @@ impl Active {
                 Step::RunHere => self.check_here(task),
                 Step::Decide(own) if self.is_held(task) => self.on_audited_here(context, task, own),
                 Step::Decide(outcome) => self.decide(context, task, outcome),
-                Step::Agree => self.agree(task),
+                Step::Agree => self.agree(context, task),
             }
             self.rate_want(task);
         }

@@ -199,6 +199,7 @@ impl Active {
             LeaseOver::Ended(_) | LeaseOver::Declined(_) => {}
         }
         context.notify(Event::LeaseOver { job: self.id, worker, reason: why });
+        context.money.on_pause(&lease);
         let refuted = why == LeaseOver::Ended(EndReason::Refuted);
         let touched: Vec<TaskIndex> = seats.into_iter().filter(|&task| self.vacate(task, &lease, refuted)).collect();
         self.steps(context, &touched);
@@ -297,6 +298,7 @@ impl Active {
         self.audit_here_what_nobody_can(context);
         self.fill_all(context);
         self.hedge(context);
+        self.pay_now_and_then(context);
         self.watch(context);
     }
 

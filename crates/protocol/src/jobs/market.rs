@@ -7,8 +7,10 @@ use crate::{
     jobs::{
         active::{Active, Auctioned, Device, Offering, Phase},
         leases::{Granted, HEARTBEAT},
+        paying,
     },
     lottery::{self, Reach, Turnout},
+    record::Record,
     timers::Timer,
 };
 use alloc::collections::BTreeMap;
@@ -223,10 +225,17 @@ impl Active {
             price,
             heartbeat_ms: u32::try_from(HEARTBEAT.as_millis()).expect("seconds"),
             commit_first: self.rule().commits_first,
+            slice_tasks: limits::SLICE_TASKS_DEFAULT,
+            hold_back_tasks: limits::HOLD_BACK_TASKS,
+            fee: price.fee(self.job.program_len),
             ext: Ext::new(),
         };
+        let fee = lease.fee;
         let message = Message::from(lease);
         let id = LeaseId(envelope::id(&message));
+        // Nothing waits for it: what is delivered under the lease comes after it in the journal.
+        context.store(Record::Granted { job: self.id, lease: id, worker, price, fee });
+        context.money.on_granted(id, self.id, worker, price, fee, paying::terms());
         context.send(worker, message);
         context.notify(Event::Leased { job: self.id, worker, price });
         self.add_lease(id, Granted::new(context, worker, price, device));

@@ -43,7 +43,7 @@ impl Active {
     /// Gives one worker what its window has room for.
     pub(super) fn fill(&mut self, context: &mut Context, lease: LeaseId) {
         let mut tasks = Vec::new();
-        for _ in 0..self.room(&lease) {
+        for _ in 0..self.room(context, &lease) {
             let Some(task) = self.pick(context, &lease) else { break };
             self.seat(context, task, lease);
             tasks.push(task);
@@ -65,7 +65,7 @@ impl Active {
         overdue.sort_unstable();
         for lease in self.live_ids() {
             let mut tasks = Vec::new();
-            let mut room = self.room(&lease);
+            let mut room = self.room(context, &lease);
             overdue.retain(|(_, task)| {
                 let taken = room > 0 && self.may_seat(task, &lease);
                 if taken {
@@ -80,14 +80,14 @@ impl Active {
     }
 
     /// How many more tasks a worker may be given now.
-    fn room(&self, lease: &LeaseId) -> usize {
+    fn room(&self, context: &Context, lease: &LeaseId) -> usize {
         let Some(granted) = self.leases.get(lease).filter(|granted| granted.over.is_none()) else { return 0 };
         if self.phase != Phase::Running || granted.gone.is_some() || self.excluded.contains(&granted.worker) {
             return 0;
         }
         let window = self.window_of(granted).saturating_sub(granted.running.len());
         let open = (OPEN_PER_WINDOW * granted.window).max(OPEN_MIN);
-        window.min(open.saturating_sub(granted.seats.len()))
+        window.min(open.saturating_sub(granted.seats.len())).min(self.payable_room(context, lease))
     }
 
     /// Sends again what a worker should hold, in case it was lost.

@@ -17,7 +17,8 @@ use crate::{
 };
 use alloc::{collections::BTreeSet, vec::Vec};
 use core::time::Duration;
-use pocketmesh_types::{Arch, ClaimId, Fuel, Instant, LeaseId, Outcome, PeerId, TaskIndex};
+use pocketmesh_ledger::slices::Row;
+use pocketmesh_types::{Arch, ClaimId, Instant, LeaseId, Outcome, PeerId, TaskIndex};
 use pocketmesh_wire::message::Reveal;
 
 /// How long a job that is over waits for witnesses.
@@ -200,7 +201,7 @@ impl Active {
             return true;
         }
         trial.witness = Some(granted.worker);
-        let seat: (TaskIndex, Fuel) = (task, said.fuel);
+        let seat = Row::of(task, said);
         self.conclude(context, task);
         if self.finals.contains(task) {
             self.tell_accepted(context, [(lease, alloc::vec![seat])].into(), true);

@@ -1,7 +1,10 @@
 //! The client's half: slices that are due become one payment at a time to each payee.
 
 use super::{Effect, Event, State, StoreId};
-use alloc::vec::Vec;
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    vec::Vec,
+};
 use pocketmesh_ledger::{
     Entry,
     driver::SettlementDriver,
@@ -9,7 +12,8 @@ use pocketmesh_ledger::{
     slices::{Payer, Row, Slice, Terms, WindowId},
 };
 use pocketmesh_types::{
-    Bytes, Credits, JobId, Lane, LeaseId, PeerId, Price, Quittance, Receipt, ReceiptId, Statement, Voucher, limits,
+    Bytes, Credits, JobId, Lane, LeaseId, PeerId, Price, Quittance, RangeSet, Receipt, ReceiptId, Statement, TaskIndex,
+    Voucher, limits,
 };
 use pocketmesh_wire::statement;
 
@@ -22,6 +26,8 @@ pub(super) struct Paying {
     /// What its first slice pays beside the fuel.
     fee: Credits,
     payer: Payer,
+    /// Seats that are void, and that the journal does not know as forfeited yet.
+    void: BTreeSet<TaskIndex>,
 }
 
 /// A payment on its way.
@@ -30,68 +36,162 @@ pub(super) enum Out {
     /// To the disk.
     Storing { id: StoreId, opened: Opened },
     /// To the payee, again and again until there is a quittance.
-    Sent { payment: Payment, voucher: Voucher },
+    Sent { payment: Payment, voucher: Voucher, tasks: BTreeMap<LeaseId, u64> },
 }
 
 impl<D: SettlementDriver> State<D> {
     /// We grant a lease.
     pub fn on_granted(&mut self, lease: LeaseId, job: JobId, worker: PeerId, price: Price, fee: Credits, terms: Terms) {
-        self.paying.entry(lease).or_insert(Paying { job, worker, price, fee, payer: Payer::new(terms) });
+        let paying = || Paying { job, worker, price, fee, payer: Payer::new(terms), void: BTreeSet::new() };
+        self.paying.entry(lease).or_insert_with(paying);
     }
 
-    /// A result is here, and on the disk.
+    /// A result is here, and will be on the disk before what pays it is.
     pub fn on_delivered(&mut self, lease: &LeaseId, window: WindowId, row: Row) {
-        self.with_payer(lease, |payer| {
-            payer.deliver(window, row);
-        });
+        self.take_row(lease, row, |payer| payer.deliver(window, row));
     }
 
-    /// The audits of a slice have agreed, or none of it was drawn.
-    pub fn on_passed(&mut self, lease: &LeaseId, window: WindowId, slice: u32) {
-        self.with_payer(lease, |payer| payer.on_passed(window, slice));
+    /// A result is final, or an audit has agreed.
+    pub fn on_accepted(&mut self, lease: &LeaseId, row: Row) {
+        self.take_row(lease, row, |payer| payer.accept(row));
+    }
+
+    /// A seat is paid once, also if it is accepted in two ways or under two leases.
+    fn take_row(&mut self, lease: &LeaseId, row: Row, take: impl FnOnce(&mut Payer) -> bool) {
+        let Some(Paying { job, worker, .. }) = self.paying.get(lease) else { return };
+        let (job, worker) = (*job, *worker);
+        if self.is_known(job, worker, row.task) {
+            return;
+        }
+        if let Some(paying) = self.paying.get_mut(lease)
+            && take(&mut paying.payer)
+        {
+            self.unsettled.insert(worker);
+        }
+    }
+
+    fn is_known(&self, job: JobId, worker: PeerId, task: TaskIndex) -> bool {
+        let is_void_or_due = |paying: &Paying| paying.void.contains(&task) || paying.payer.has(task);
+        let is_named = |receipt: &Receipt| {
+            receipt.job == job && receipt.tasks.iter().any(|&(start, end)| (start..end).contains(&task))
+        };
+        let is_storing = match self.out.get(&worker) {
+            Some(Out::Storing { opened, .. }) => opened.receipts.iter().any(|(_, receipt)| is_named(receipt)),
+            Some(Out::Sent { .. }) | None => false,
+        };
+        is_storing
+            || self.accounts.is_seat_taken(&worker, job, task)
+            || self.paying.values().any(|paying| paying.worker == worker && paying.job == job && is_void_or_due(paying))
+    }
+
+    /// A window takes no more, and these of its results are audited.
+    pub fn on_drawn(&mut self, job: JobId, worker: PeerId, window: WindowId, audits: &[TaskIndex]) {
+        self.with_payers(job, Some(worker), |payer| payer.on_drawn(window, audits.iter().copied()));
+    }
+
+    /// An audit has agreed with a result in a window.
+    pub fn on_agreed(&mut self, job: JobId, worker: PeerId, window: WindowId, task: TaskIndex) {
+        self.with_payers(job, Some(worker), |payer| payer.on_agreed(window, task));
     }
 
     /// A window is final.
-    pub fn on_final(&mut self, lease: &LeaseId, window: WindowId) {
-        self.with_payer(lease, |payer| payer.on_final(window));
+    pub fn on_final(&mut self, job: JobId, worker: PeerId, window: WindowId) {
+        self.with_payers(job, Some(worker), |payer| payer.on_final(window));
     }
 
     /// The job was stopped: what was delivered is paid.
-    pub fn on_stopped(&mut self, lease: &LeaseId) {
-        self.with_payer(lease, Payer::on_stopped);
+    pub fn on_stopped(&mut self, job: JobId) {
+        self.with_payers(job, None, Payer::on_stopped);
     }
 
-    /// A claim under the lease was refuted: whatever is not final, and not paid, is forfeited.
-    pub fn on_void(&mut self, lease: &LeaseId) {
-        let Some(paying) = self.paying.get_mut(lease) else { return };
-        let (tasks, job, payee) = (paying.payer.on_void(), paying.job, paying.worker);
-        let client = self.accounts.me();
-        let entry = Entry::Forfeited { job, client, payee, tasks: tasks.clone() };
-        // They were never paid, so nothing can be in the way but a journal that has failed.
-        if !tasks.is_empty() && self.accounts.apply(&entry).is_ok() {
-            self.store(Content::Forfeited { job, client, payee, tasks });
+    /// Nothing more comes under this lease for now: what is due is paid, though it is less than a slice.
+    pub fn on_pause(&mut self, lease: &LeaseId) {
+        if let Some(paying) = self.paying.get_mut(lease) {
+            paying.payer.hurry();
+            self.unsettled.insert(paying.worker);
         }
-        self.settle_up(payee);
+    }
+
+    /// A claim of this worker was refuted: whatever is not final, and not paid, is forfeited.
+    pub fn on_void(&mut self, job: JobId, worker: PeerId) {
+        for paying in self.paying.values_mut().filter(|paying| paying.job == job && paying.worker == worker) {
+            paying.void.extend(paying.payer.on_void());
+        }
+        self.unsettled.insert(worker);
     }
 
     /// Nothing more is delivered for a job: once all that is due is paid, nothing more ever is.
     pub fn on_job_over(&mut self, job: JobId) {
-        self.closing.insert(job);
+        self.on_stopped(job);
+        if self.accounts.is_closed(&job) {
+            self.paying.retain(|_, paying| paying.job != job);
+        } else {
+            self.closing.insert(job);
+        }
+    }
+
+    /// Results under a lease that are here, and of which the worker has not said that they are paid.
+    pub fn unpaid(&self, lease: &LeaseId) -> usize {
+        let Some(paying) = self.paying.get(lease) else { return 0 };
+        let under_way = self.out.get(&paying.worker).map_or(0, |out| out.tasks_of(lease));
+        paying.payer.unpaid() + usize::try_from(under_way).unwrap_or(usize::MAX)
+    }
+
+    fn with_payers(&mut self, job: JobId, worker: Option<PeerId>, mut change: impl FnMut(&mut Payer)) {
+        let is_meant = |paying: &&mut Paying| paying.job == job && worker.is_none_or(|worker| paying.worker == worker);
+        for paying in self.paying.values_mut().filter(is_meant) {
+            change(&mut paying.payer);
+            self.unsettled.insert(paying.worker);
+        }
+    }
+
+    /// These seats were paid or forfeited before the restart.
+    pub(super) fn drop_taken(&mut self, job: JobId, payee: PeerId, tasks: &[(TaskIndex, TaskIndex)]) {
+        for paying in self.paying.values_mut().filter(|paying| paying.job == job && paying.worker == payee) {
+            paying.payer.on_taken(tasks);
+            paying.void.retain(|task| !tasks.iter().any(|(start, end)| (start..end).contains(&task)));
+        }
+    }
+
+    /// This lease's fee was paid before the restart.
+    pub(super) fn drop_fee(&mut self, lease: &LeaseId, fee: Credits) {
+        if let Some(paying) = self.paying.get_mut(lease) {
+            paying.fee = paying.fee.checked_sub(fee).unwrap_or_default();
+        }
+    }
+
+    /// Pays whom something is due, and closes what is over and paid.
+    pub(super) fn settle(&mut self) {
+        if self.accounts.halted().is_some() {
+            return;
+        }
+        for worker in core::mem::take(&mut self.unsettled) {
+            self.forfeit(worker);
+            self.settle_up(worker);
+        }
         self.close_what_is_paid();
     }
 
-    fn with_payer(&mut self, lease: &LeaseId, change: impl FnOnce(&mut Payer)) {
-        if let Some(paying) = self.paying.get_mut(lease) {
-            change(&mut paying.payer);
-            let worker = paying.worker;
-            self.settle_up(worker);
+    fn forfeit(&mut self, payee: PeerId) {
+        let client = self.accounts.me();
+        let mut forfeited = Vec::new();
+        for paying in self.paying.values_mut().filter(|paying| paying.worker == payee && !paying.void.is_empty()) {
+            let tasks: Vec<_> = core::mem::take(&mut paying.void).into_iter().collect::<RangeSet>().ranges().collect();
+            forfeited.push((paying.job, tasks));
+        }
+        for (job, tasks) in forfeited {
+            let entry = Entry::Forfeited { job, client, payee, tasks: tasks.clone() };
+            // They were never paid, so nothing can be in the way but a journal that has failed.
+            if self.accounts.apply(&entry).is_ok() {
+                self.store(Content::Forfeited { job, client, payee, tasks });
+            }
         }
     }
 
     /// Pays a worker what is due, unless a payment to it is on its way.
     fn settle_up(&mut self, payee: PeerId) {
-        if self.out.contains_key(&payee) || self.accounts.halted().is_some() {
-            return self.close_what_is_paid();
+        if self.out.contains_key(&payee) {
+            return;
         }
         let lane = self.lanes.get(&payee).copied().unwrap_or_default();
         let receipts = self.take_due(payee, lane);
@@ -101,7 +201,7 @@ impl<D: SettlementDriver> State<D> {
             .collect();
         let totals = named.iter().map(|(id, receipt)| (*id, receipt.total().unwrap_or_default()));
         let next = self.accounts.given(&payee, lane).0.with(totals);
-        let Some(next) = next.ok().filter(|_| !named.is_empty()) else { return self.close_what_is_paid() };
+        let Some(next) = next.ok().filter(|_| !named.is_empty()) else { return };
         let (client, receipts_root) = (self.accounts.me(), next.root());
         let voucher = Voucher { client, payee, lane, cumulative: next.cumulative(), receipts_root };
         let opened = Opened { receipts: named, voucher };
@@ -133,14 +233,14 @@ impl<D: SettlementDriver> State<D> {
         let Some(payee) = found.map(|(payee, _)| *payee) else { return };
         let Some(Out::Storing { opened, .. }) = self.out.remove(&payee) else { return };
         let voucher = opened.voucher;
+        let tasks = tasks_in(&opened);
         if let Err(wrong) = self.accounts.apply(&Entry::Paid(opened)) {
             return self.refuse(payee, wrong.into());
         }
-        let out = Out::Sent { payment, voucher };
+        let out = Out::Sent { payment, voucher, tasks };
         let statements = out.statements();
         self.out.insert(payee, out);
         self.emit(Effect::Send { to: payee, statements });
-        self.close_what_is_paid();
     }
 
     /// A payee says that it has our voucher.
@@ -154,7 +254,7 @@ impl<D: SettlementDriver> State<D> {
             Err(wrong) => return self.refuse(from, wrong.into()),
         }
         self.drop_acknowledged(quittance);
-        self.settle_up(from);
+        self.unsettled.insert(from);
     }
 
     pub(super) fn drop_acknowledged(&mut self, quittance: &Quittance) {
@@ -180,7 +280,7 @@ impl<D: SettlementDriver> State<D> {
             self.out.remove(&payee);
         }
         self.emit(Effect::Notify(Event::Behind { payee, lane, ours, theirs }));
-        self.settle_up(payee);
+        self.unsettled.insert(payee);
     }
 
     /// Closes jobs that are over, and for which nothing is due or on its way to the disk.
@@ -201,7 +301,23 @@ impl<D: SettlementDriver> State<D> {
     }
 }
 
+impl Paying {
+    pub(super) fn is_of(&self, job: &JobId) -> bool {
+        self.job == *job
+    }
+}
+
 impl Out {
+    fn tasks_of(&self, lease: &LeaseId) -> u64 {
+        match self {
+            Self::Storing { opened, .. } => {
+                let under_it = opened.receipts.iter().filter(|(_, receipt)| receipt.lease == *lease);
+                under_it.map(|(_, receipt)| receipt.count()).sum()
+            }
+            Self::Sent { tasks, .. } => tasks.get(lease).copied().unwrap_or(0),
+        }
+    }
+
     /// What is to be sent: nothing before it is on the disk.
     pub(super) fn statements(&self) -> Vec<Bytes> {
         match self {
@@ -209,4 +325,13 @@ impl Out {
             Self::Sent { payment, .. } => payment.receipts.iter().chain([&payment.voucher]).cloned().collect(),
         }
     }
+}
+
+/// How many tasks of each lease a payment pays.
+pub(super) fn tasks_in(opened: &Opened) -> BTreeMap<LeaseId, u64> {
+    let mut tasks = BTreeMap::new();
+    for (_, receipt) in &opened.receipts {
+        *tasks.entry(receipt.lease).or_default() += receipt.count();
+    }
+    tasks
 }

@@ -1,22 +1,54 @@
 //! The worker's half: what is at stake, and what of it was paid.
 
 use super::{Effect, Event, Refusal, State, StoreId};
+use alloc::collections::BTreeMap;
 use pocketmesh_ledger::{
     Entry,
     accounts::{Applied, Wrong},
     driver::SettlementDriver,
     lanes::Broken,
     record::{Content, Open, Opened, Payment},
+    service::{self, Applicant, Priority, Unpaid},
     slices::{Earner, Row, Terms},
 };
-use pocketmesh_types::{Bytes, LeaseId, PeerId, Price, Quittance, Statement, TaskIndex, VoucherId};
+use pocketmesh_types::{
+    Bytes, Credits, Fuel, Instant, LeaseId, PeerId, Price, Quittance, Statement, TaskIndex, VoucherId,
+};
 use pocketmesh_wire::statement;
+
+/// Leases that are over and not paid in full, remembered: who lets many of them come about is known as a debtor all the same.
+const ENDED_MAX: usize = 1 << 12;
+/// What a task is taken to burn before one of its lease has been run. Guess.
+const FUEL_AT_FIRST: Fuel = Fuel(1_000_000_000);
 
 /// A lease that we work under.
 #[derive(Debug)]
 pub(super) struct Earning {
-    client: PeerId,
+    applicant: Applicant,
     earner: Earner,
+    /// What a task of it is taken to burn: the most that one did.
+    dearest: Option<Fuel>,
+    /// No task burns more.
+    fuel_max: Fuel,
+    /// What was drawn from the allowance for executions under way.
+    charged: BTreeMap<TaskIndex, Credits>,
+    /// What was drawn and is not used.
+    left: Credits,
+    /// Since when it is at its bound.
+    waits: Option<Instant>,
+    /// Whether it is over.
+    is_over: bool,
+}
+
+/// Whether an execution may begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begin {
+    /// It may.
+    Now,
+    /// Not before something is paid.
+    Wait,
+    /// The client has no credit left.
+    Never,
 }
 
 /// A payment to us that is on its way to the disk.
@@ -27,37 +59,151 @@ pub(super) struct Receiving {
     voucher: Bytes,
 }
 
+/// What the first execution of a lease is taken to cost.
+pub fn first_cost(price: Price, fuel_max: Fuel) -> Credits {
+    price.cost(FUEL_AT_FIRST.min(fuel_max))
+}
+
+impl Earning {
+    fn next_cost(&self) -> Credits {
+        let fuel = self.dearest.unwrap_or(FUEL_AT_FIRST).min(self.fuel_max);
+        self.earner.price().cost(fuel)
+    }
+}
+
 impl<D: SettlementDriver> State<D> {
-    /// We take a lease; says whether its terms are fair.
-    pub fn on_taken(&mut self, lease: LeaseId, client: PeerId, price: Price, terms: Terms) -> bool {
+    /// We take a lease; says whether its terms are fair. No task of it burns more than `fuel_max`.
+    pub fn on_taken(
+        &mut self,
+        lease: LeaseId,
+        applicant: Applicant,
+        price: Price,
+        terms: Terms,
+        fuel_max: Fuel,
+    ) -> bool {
         if terms.are_fair() {
-            self.earning.entry(lease).or_insert(Earning { client, earner: Earner::new(terms, price) });
+            self.earning.entry(lease).or_insert_with(|| Earning {
+                applicant,
+                earner: Earner::new(terms, price),
+                dearest: None,
+                fuel_max,
+                charged: BTreeMap::new(),
+                left: Credits::default(),
+                waits: None,
+                is_over: false,
+            });
         }
         terms.are_fair()
     }
 
-    /// A task is to be run under a lease: not while a slice and the hold-back are unpaid. Says whether it may.
-    pub fn on_begin(&mut self, lease: &LeaseId, task: TaskIndex) -> bool {
-        self.earning.get_mut(lease).is_some_and(|earning| earning.earner.begin(task))
+    /// A task is to be run under a lease: not while a slice and the hold-back are unpaid, and not beyond what is done for this client.
+    pub fn on_begin(&mut self, lease: &LeaseId, task: TaskIndex, now: Instant) -> Begin {
+        let Some(earning) = self.earning.get_mut(lease) else { return Begin::Never };
+        if !earning.earner.may_begin() {
+            earning.waits.get_or_insert(now);
+            return Begin::Wait;
+        }
+        let (applicant, cost, left) = (earning.applicant, earning.next_cost(), earning.left);
+        let draws = cost.checked_sub(left).unwrap_or_default();
+        let is_free = self.unpaid == Unpaid::Idle || self.is_covered(&applicant.peer, cost);
+        if !is_free && !(self.unpaid == Unpaid::Allowance && self.draw(applicant, draws, now)) {
+            return Begin::Never;
+        }
+        let Some(earning) = self.earning.get_mut(lease) else { return Begin::Never };
+        if earning.earner.begin(task) && !is_free {
+            earning.left = left.checked_sub(cost).unwrap_or_default();
+            earning.charged.insert(task, cost);
+        }
+        Begin::Now
+    }
+
+    /// Whether what a client would owe us, with all that is under way for it, is covered by what we owe it or what is secured.
+    fn is_covered(&self, client: &PeerId, cost: Credits) -> bool {
+        let under_way = self.earning.values().filter(|earning| earning.applicant.peer == *client);
+        let under_way = under_way.map(|earning| earning.next_cost().0.saturating_mul(earning.earner.begun() as u128));
+        let cost = cost.0.saturating_add(under_way.fold(0, u128::saturating_add));
+        let (standing, credit, (cost, _)) = self.asks(client, Credits(cost));
+        service::is_covered(&standing, credit, cost)
+    }
+
+    fn draw(&mut self, applicant: Applicant, amount: Credits, now: Instant) -> bool {
+        let has_history = self.accounts.standing(&applicant.peer).contributed() > Credits::default();
+        amount == Credits::default() || self.allowances.draw(Applicant { has_history, ..applicant }, amount, now)
+    }
+
+    /// Whether an execution may begin under this lease, as far as payment goes.
+    pub fn may_begin(&self, lease: &LeaseId) -> bool {
+        self.earning.get(lease).is_some_and(|earning| earning.earner.may_begin())
+    }
+
+    /// Since when a lease waits to be paid.
+    pub fn waits_since(&self, lease: &LeaseId) -> Option<Instant> {
+        self.earning.get(lease)?.waits
+    }
+
+    /// How soon a client's tasks are run, compared with another's; the least is first.
+    pub fn rank(&self, client: &PeerId) -> (Priority, Credits) {
+        let (standing, credit, (owed, _)) = self.asks(client, Credits::default());
+        let draws = |_| true;
+        let priority = service::priority(self.unpaid, &standing, credit, owed, draws).unwrap_or(Priority::Idle);
+        (priority, standing.debt().checked_add(owed).unwrap_or(Credits(u128::MAX)))
+    }
+
+    /// What was done for a client and is not paid, in atto-credits.
+    pub fn at_stake_with(&self, client: &PeerId) -> Credits {
+        let of_client = self.earning.values().filter(|earning| earning.applicant.peer == *client);
+        let sum = of_client.map(|earning| earning.earner.at_stake().0).fold(0, u128::saturating_add);
+        Credits(sum)
+    }
+
+    /// Executions of a lease that are begun, and results of it that are delivered and not paid.
+    pub fn exposed_tasks(&self, lease: &LeaseId) -> usize {
+        self.earning.get(lease).map_or(0, |earning| earning.earner.exposed_tasks())
     }
 
     /// It came to no outcome, or is given back.
     pub fn on_abandoned(&mut self, lease: &LeaseId, task: TaskIndex) {
         if let Some(earning) = self.earning.get_mut(lease) {
             earning.earner.abandon(task);
+            let charged = earning.charged.remove(&task).unwrap_or_default();
+            earning.left = earning.left.checked_add(charged).unwrap_or(earning.left);
         }
     }
 
     /// Its outcome is claimed.
-    pub fn on_claimed(&mut self, lease: &LeaseId, row: Row) {
-        if let Some(earning) = self.earning.get_mut(lease) {
-            earning.earner.deliver(row);
+    pub fn on_claimed(&mut self, lease: &LeaseId, row: Row, now: Instant) {
+        let Some(earning) = self.earning.get_mut(lease) else { return };
+        earning.earner.deliver(row);
+        earning.dearest = earning.dearest.max(Some(row.fuel));
+        let Some(charged) = earning.charged.remove(&row.task) else { return };
+        let (cost, applicant) = (earning.earner.price().cost(row.fuel), earning.applicant);
+        match charged.checked_sub(cost) {
+            Some(saved) => earning.left = earning.left.checked_add(saved).unwrap_or(earning.left),
+            // It is done already: what is missing of the allowance is missing for the next one.
+            None => drop(self.draw(applicant, cost.checked_sub(charged).unwrap_or_default(), now)),
         }
     }
 
-    /// A lease of ours is over, and nothing more comes of it.
+    /// A lease of ours is over: nothing more is done for it. What is not paid is remembered.
     pub fn on_lease_over(&mut self, lease: &LeaseId) {
-        self.earning.remove(lease);
+        let Some(earning) = self.earning.get_mut(lease) else { return };
+        earning.is_over = true;
+        earning.earner.on_over();
+        self.ended.push_back(*lease);
+        self.drop_paid_up(lease);
+        if self.ended.len() > ENDED_MAX
+            && let Some(oldest) = self.ended.pop_front()
+        {
+            self.earning.remove(&oldest);
+        }
+    }
+
+    fn drop_paid_up(&mut self, lease: &LeaseId) {
+        let is_done = |earning: &Earning| earning.is_over && earning.earner.exposed_tasks() == 0;
+        if self.earning.get(lease).is_some_and(is_done) {
+            self.earning.remove(lease);
+            self.ended.retain(|ended| ended != lease);
+        }
     }
 
     /// A client pays: what follows, and is for what we delivered, goes to the disk.
@@ -91,16 +237,18 @@ impl<D: SettlementDriver> State<D> {
         self.receiving.insert(from, Receiving { id, opened, voucher });
     }
 
-    /// Whether every receipt says what we have delivered. Of a lease that we have forgotten, by a restart, we cannot know; being paid
+    /// Whether every receipt says what we have delivered. Of a lease that is over, or forgotten by a restart, we do not ask: being paid
     /// for it does no harm.
     fn is_for_our_work(&mut self, client: PeerId, opened: &Opened) -> bool {
         for (_, receipt) in &opened.receipts {
             let Some(earning) = self.earning.get(&receipt.lease) else { continue };
-            if earning.client != client {
+            if earning.applicant.peer != client {
                 self.refuse(client, Refusal::Sender);
                 return false;
             }
-            if let Err(why) = earning.earner.check(receipt) {
+            if !earning.is_over
+                && let Err(why) = earning.earner.check(receipt)
+            {
                 self.emit(Effect::Notify(Event::Disputed { client, lease: receipt.lease, why }));
                 return false;
             }
@@ -117,6 +265,8 @@ impl<D: SettlementDriver> State<D> {
         for (_, receipt) in &opened.receipts {
             if let Some(earning) = self.earning.get_mut(&receipt.lease) {
                 earning.earner.on_paid(receipt);
+                earning.waits = None;
+                self.drop_paid_up(&receipt.lease);
             }
         }
         self.newest.insert(client, voucher);

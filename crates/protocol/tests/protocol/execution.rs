@@ -1,11 +1,12 @@
 //! The worker's side of a lease, alone: what it runs, keeps and says, and what it gives up. specs/leases.md §3.
 
-use crate::world::{fuel, id_of, job, profile, seconds};
+use crate::world::{fuel, id_of, job, profile, sealing::open, seconds};
 use pocketmesh_protocol::{
     Config, Effect, Event, Executed, Item, RunId,
     context::Context,
     execution::{Counters, Execution, lease::WorkLease},
     offers::Held,
+    settlement::Money,
 };
 use pocketmesh_types::{
     BlobId, Bytes, Exit, Hash, Instant, Job, LeaseId, Outcome, Output, PeerId, Price, TaskInput, limits,
@@ -37,6 +38,9 @@ fn lease_of(job: &Job, commit_first: bool) -> Lease {
         price: Price(100),
         heartbeat_ms: 5_000,
         commit_first,
+        slice_tasks: 256,
+        hold_back_tasks: 20,
+        fee: Price(100).fee(job.program_len),
         ext: Default::default(),
     }
 }
@@ -75,6 +79,7 @@ fn config(slots: u16) -> Config {
         memory_max: 1 << 40,
         seed: [3; 32],
         salt_key: [4; 32],
+        money: Money::new(open),
     }
 }
 
@@ -195,15 +200,15 @@ fn inputs_are_fetched_while_earlier_tasks_run_and_the_next_task_waits_for_none()
 #[test]
 fn results_wait_for_company_while_more_are_to_come() {
     let mut worker = Worker::new(200);
-    let lease = worker.lease(REQUESTER, &job("count", 300, 1));
-    let runs = worker.assign(REQUESTER, lease, &plain(0..300)).started;
+    let lease = worker.lease(REQUESTER, &job("count", 270, 1));
+    let runs = worker.assign(REQUESTER, lease, &plain(0..270)).started;
     let batches: Vec<(usize, Vec<usize>)> = runs
         .iter()
         .map(|&run| worker.finish(run, "right").claimed)
         .enumerate()
         .filter(|(_, sent)| !sent.is_empty())
         .collect();
-    assert_eq!(batches, [(255, vec![256]), (299, vec![44])], "a full batch, and what is left at the end");
+    assert_eq!(batches, [(255, vec![256]), (269, vec![14])], "a full batch, and what is left at the end");
 }
 
 #[test]

@@ -208,7 +208,7 @@ fn records_of(seed: u64) -> usize {
     let (mut world, requester, _) = World::mesh(seed, 3);
     let id = world.submit(requester, &job("count", 30, 2), Inputs::None);
     world.finish(requester, id, seconds(60));
-    world.node(requester).disk.len()
+    world.node(requester).disk.len() + world.node(requester).money.len()
 }
 
 #[test]

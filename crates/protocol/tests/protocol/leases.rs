@@ -318,6 +318,9 @@ fn answer_to(change: fn(&mut Lease)) -> Option<DeclineReason> {
         price: Price(100),
         heartbeat_ms: 5_000,
         commit_first: false,
+        slice_tasks: 64,
+        hold_back_tasks: 20,
+        fee: Price(100).fee(100),
         ext: Default::default(),
     };
     change(&mut lease);

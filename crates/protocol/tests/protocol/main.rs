@@ -8,6 +8,7 @@ mod jobs;
 mod leases;
 mod offers;
 mod parts;
+mod payment;
 mod peer;
 mod verification;
 mod world;

@@ -1,7 +1,9 @@
 //! One peer against anything that others may say: sequences of valid messages from strangers, in any order.
 
-use crate::world::{World, audited, check, id_of, job, millis, model::Behaviour, profile, seconds};
-use pocketmesh_protocol::{Command, Effect, End, Executed, Input, Inputs, Item, NoOutcome, Peer, RecordId, RunId};
+use crate::world::{World, audited, check, id_of, job, millis, model::Behaviour, profile, sealing::open, seconds};
+use pocketmesh_protocol::{
+    Command, Effect, End, Executed, Input, Inputs, Item, NoOutcome, Peer, RecordId, RunId, settlement::Money,
+};
 use pocketmesh_types::{
     Auditors, BlobId, Bytes, ClaimId, Credits, Exit, Fuel, Hash, Job, JobId, LeaseId, OfferId, Outcome, Output, PeerId,
     Price, Target, TaskIndex, TaskInput, UnixTime,
@@ -168,6 +170,9 @@ fn forge_lease(dice: &mut Dice, names: &Names) -> Message {
         price: Price(dice.below(500)),
         heartbeat_ms: 100 + dice.below(100_000) as u32,
         commit_first: dice.below(2) == 0,
+        slice_tasks: 64,
+        hold_back_tasks: 20,
+        fee: Credits(0),
         ext: Default::default(),
     }
     .into()
@@ -287,6 +292,7 @@ fn lone_peer() -> Peer {
         memory_max: 1 << 40,
         seed: [3; 32],
         salt_key: [4; 32],
+        money: Money::new(open),
     };
     let mut peer = Peer::new(config);
     drop(peer.handle(Default::default(), Input::WallClock(UnixTime(1_700_000_000_000))));

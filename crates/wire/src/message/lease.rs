@@ -2,7 +2,7 @@
 
 use super::{BoundError, Check, Ext, bounded};
 use alloc::vec::Vec;
-use pocketmesh_types::{Job, LeaseId, OfferId, PeerId, Price, TaskIndex, TaskInput, limits};
+use pocketmesh_types::{Credits, Job, LeaseId, OfferId, PeerId, Price, TaskIndex, TaskInput, limits};
 use serde::{Deserialize, Serialize};
 
 /// The right to work on a job at a price, for a time.
@@ -20,6 +20,12 @@ pub struct Lease {
     pub heartbeat_ms: u32,
     /// Results are kept hidden until they are asked for.
     pub commit_first: bool,
+    /// Results that are paid together. specs/settlement.md §4.
+    pub slice_tasks: u32,
+    /// Results at the end of a window that are paid once it is final.
+    pub hold_back_tasks: u32,
+    /// What is paid beside the fuel, with the first slice: fetching and compiling the program.
+    pub fee: Credits,
     /// Later versions' fields.
     pub ext: Ext,
 }
@@ -53,6 +59,8 @@ pub enum DeclineReason {
     ProgramUnavailable,
     /// The program is not one that this profile runs.
     ProgramRefused,
+    /// The requester has no credit left with the worker, or does not pay.
+    NoCredit,
     /// The requester has voided a claim for which the worker stands.
     Unjust,
     /// No such lease is held: the worker has been restarted, or has given it up.

@@ -4,11 +4,18 @@
 //! the protocol promises at all times (nothing leaves before what it relies on is on disk) is asserted here, for all tests.
 
 pub mod model;
+pub mod money;
+pub mod sealing;
 
 use model::{Behaviour, Tampering, right};
+use pocketmesh_ledger::{record::Content, service::Unpaid};
 use pocketmesh_protocol::{
     Command, CommandId, Config, Effect, End, Event, Executed, FinalTask, Input, Inputs, Item, Judgement, NoOutcome,
-    Peer, Record, RecordId, Reply, Run, RunId, execution::lease, input::Prefix, verification::windows::WindowId,
+    Peer, Record, RecordId, Reply, Run, RunId,
+    execution::lease,
+    input::Prefix,
+    settlement::{Money, StoreId},
+    verification::windows::WindowId,
 };
 use pocketmesh_types::{
     Arch, BlobId, Bytes, Credits, Fuel, Hash, Instant, Job, JobId, OfferId, Output, PeerId, Policy, Price, ProfileId,
@@ -19,6 +26,7 @@ use rand_chacha::{
     ChaCha8Rng,
     rand_core::{Rng, SeedableRng},
 };
+use sealing::open;
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
@@ -59,6 +67,7 @@ pub fn job(name: &str, tasks: TaskIndex, replicas: u8) -> Job {
         limits: TaskLimits { wall_ms: 20_000, ..TaskLimits::default() },
         policy: Policy::Replicas(replicas),
         max_price: Price(1_000),
+        budget: None,
         profile: profile(),
         epoch: UnixTime(WALL_AT_START),
         nonce: [0; 16],
@@ -104,6 +113,10 @@ pub struct Node {
     pub items: BTreeSet<Item>,
     /// Records on its disk.
     pub disk: Vec<Record>,
+    /// Whom it serves.
+    pub unpaid: Unpaid,
+    /// What is on its disk about money.
+    pub money: Vec<pocketmesh_ledger::Record>,
     pub crash: Option<Crash>,
     /// Tasks that its sandbox has run, per job name.
     pub ran: BTreeMap<(String, TaskIndex), u32>,
@@ -182,6 +195,7 @@ enum What {
     Say { to: PeerId, from: PeerId, message: Box<Verified<Message>> },
     Gossip { to: PeerId, depth: u8, message: Box<Verified<Message>> },
     Stored { at: PeerId, life: u32, id: RecordId, record: Box<Record> },
+    Kept { at: PeerId, life: u32, id: StoreId, content: Box<Content> },
     Finished { at: PeerId, life: u32, run: RunId, result: Box<Result<Executed, NoOutcome>> },
     Fetched { at: PeerId, life: u32, item: Item, found: bool },
     PartsRead { at: PeerId, life: u32, job: JobId, parts: Vec<(TaskIndex, Option<TaskInput>)> },
@@ -255,6 +269,8 @@ impl World {
             prefix: None,
             items: BTreeSet::new(),
             disk: Vec::new(),
+            unpaid: Unpaid::Idle,
+            money: Vec::new(),
             crash: None,
             ran: BTreeMap::new(),
             events: Vec::new(),
@@ -308,8 +324,10 @@ impl World {
             memory_max: node.memory_max,
             seed: Hash::of_parts("test dice", &[&id.0, &life]).0,
             salt_key: Hash::of_parts("test salt", &[&id.0]).0,
+            money: Money { unpaid: node.unpaid, ..Money::new(open) },
         });
         node.disk.iter().for_each(|record| peer.restore(record.clone()));
+        node.money.iter().for_each(|record| peer.restore_money(record).unwrap());
         let mut effects = peer.handle(Instant::default(), Input::WallClock(wall));
         effects.extend(peer.resume(Instant::default()));
         node.peer = Some(peer);
@@ -541,6 +559,7 @@ impl World {
                     items.retain(|item| !matches!(item, Item::Blob(blob) if blobs.contains(blob)));
                 }
                 Effect::Store { id: record_id, record } => self.store(id, record_id, record),
+                money @ (Effect::Pay { .. } | Effect::Keep { .. } | Effect::Quit(_)) => self.perform_money(id, money),
                 Effect::Reply { reply, .. } => self.node_mut(id).replies.push(reply),
                 Effect::Disconnect { peer, reason } => self.node_mut(id).shunned.push((peer, reason)),
                 Effect::Notify(event) => {
@@ -626,14 +645,10 @@ impl World {
     }
 
     fn store(&mut self, id: PeerId, record_id: RecordId, record: Record) {
-        let node = self.nodes.get_mut(&id).unwrap();
-        node.stores += 1;
-        if node.crash == Some(Crash::Before(node.stores)) {
-            node.crash = None;
-            self.kill(id);
+        if self.dies_before(id) {
             return;
         }
-        let life = node.life;
+        let life = self.nodes[&id].life;
         self.later(DISK, What::Stored { at: id, life, id: record_id, record: Box::new(record) });
     }
 
@@ -692,6 +707,7 @@ impl World {
             }
             What::Connected { a, b } => self.connect(a, b),
             What::Stored { at, life, id, record } if self.nodes[&at].life == life => self.stored(at, id, *record),
+            What::Kept { at, life, id, content } if self.nodes[&at].life == life => self.kept(at, id, *content),
             What::Finished { at, life, run, result } if self.nodes[&at].life == life => {
                 self.node_mut(at).running -= 1;
                 self.tell(at, Input::ExecutionFinished { run, result: *result });
@@ -726,9 +742,7 @@ impl World {
             record => node.finals.read(record),
         }
         node.disk.push(record);
-        if node.crash == Some(Crash::After(node.disk.len())) {
-            node.crash = None;
-            self.kill(at);
+        if self.dies_after(at) {
             return;
         }
         self.tell(at, Input::Stored { record: id });

@@ -1,0 +1,92 @@
+//! What a requester owes for what: from results to [`settlement`](crate::settlement). specs/settlement.md §4.
+
+use crate::{
+    context::Context,
+    jobs::active::{Active, Phase},
+    record::FinalTask,
+    verification::windows::{Window, WindowId},
+};
+use core::time::Duration;
+use pocketmesh_ledger::slices::{Row, Terms};
+use pocketmesh_types::{LeaseId, PeerId, TaskIndex, limits};
+
+/// What is due is paid this often, though it is less than a slice. Guess.
+pub const PAY_AGAIN: Duration = Duration::from_secs(10);
+
+/// What a worker has unpaid, at most, by what its lease says.
+const EXPOSURE_TASKS: usize = (limits::SLICE_TASKS_DEFAULT + limits::HOLD_BACK_TASKS) as usize;
+
+/// How we pay under a lease: half a slice at a time.
+pub fn terms() -> Terms {
+    Terms { slice_tasks: limits::SLICE_TASKS_DEFAULT / 2, hold_back_tasks: limits::HOLD_BACK_TASKS }
+}
+
+impl Active {
+    /// How many more tasks a worker could begin, as far as payment goes: beyond that it waits, so that it gets no more.
+    pub(super) fn payable_room(&self, context: &Context, lease: &LeaseId) -> usize {
+        let held = self.leases.get(lease).map_or(0, |granted| granted.seats.len());
+        EXPOSURE_TASKS.saturating_sub(held + context.money.unpaid(lease))
+    }
+
+    /// A result is held: its worker is paid for it with its window, and so is who came to the same, with its own.
+    pub(super) fn owe_held(&mut self, context: &mut Context, window: WindowId, row: Row, seats: [Option<LeaseId>; 2]) {
+        let [by, beside] = seats;
+        if let Some(lease) = by {
+            context.money.on_delivered(&lease, window.0, row);
+        }
+        let other = beside.and_then(|lease| Some((lease, self.leases.get(&lease)?.worker)));
+        if let Some((lease, worker)) = other {
+            let window = self.windows.of(worker);
+            context.money.on_delivered(&lease, window.0, row);
+        }
+    }
+
+    /// Pays now and then also what is less than a slice, so that long tasks are not owed for long.
+    pub(super) fn pay_now_and_then(&mut self, context: &mut Context) {
+        if context.now.since(self.paid_at) >= PAY_AGAIN {
+            self.paid_at = context.now;
+            self.live.iter().for_each(|lease| context.money.on_pause(lease));
+        }
+    }
+
+    /// A lease that was granted before the restart; what is read of its worker from here on was done under it.
+    pub(super) fn restore_granted(&mut self, lease: LeaseId, worker: PeerId) {
+        self.granted_before.insert(worker, lease);
+    }
+
+    /// Results that were delivered or final before the restart, and are owed for unless the accounts say that they are paid.
+    pub(super) fn restore_owed(&self, context: &mut Context, window: Option<(WindowId, PeerId)>, task: &FinalTask) {
+        let Some(outcome) = &task.outcome else { return };
+        let row = Row::of(task.task, outcome);
+        for worker in &task.workers {
+            let Some(lease) = self.granted_before.get(worker) else { continue };
+            match window {
+                Some((window, owner)) if owner == *worker => context.money.on_delivered(lease, window.0, row),
+                _ => context.money.on_accepted(lease, row),
+            }
+        }
+    }
+
+    /// What was drawn before the restart is paid as its audits agree.
+    pub(super) fn owe_drawn(&self, context: &mut Context, window: WindowId, audits: &[TaskIndex]) {
+        if let Some(owner) = self.windows.get(window).map(Window::owner) {
+            context.money.on_drawn(self.id, owner, window.0, audits);
+        }
+    }
+
+    /// An audit agreed before the restart.
+    pub(super) fn restore_agreed(&mut self, context: &mut Context, window: WindowId, task: TaskIndex) {
+        if let Some(owner) = self.windows.get(window).map(Window::owner) {
+            context.money.on_agreed(self.id, owner, window.0, task);
+        }
+        self.windows.agree(window, task);
+    }
+
+    /// Leases do not outlive a restart, but debts do.
+    pub(super) fn owe_after_restart(&self, context: &mut Context) {
+        self.granted_before.values().for_each(|lease| context.money.on_pause(lease));
+        if let Phase::Over(_) = self.phase {
+            context.money.on_job_over(self.id);
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! Seals statements with a keyed hash: signatures are `wire`'s, and tried there.
+
+use pocketmesh_types::{Bytes, Hash, PeerId, Signed, Statement};
+use pocketmesh_wire::{Signer, Verifier, statement};
+
+struct Quick(PeerId);
+
+impl Signer for Quick {
+    fn peer(&self) -> PeerId {
+        self.0
+    }
+
+    fn sign(&self, message: &[u8]) -> [u8; 64] {
+        let half = Hash::of_parts("test seal", &[&self.0.0, message]).0;
+        std::array::from_fn(|at| half[at % 32])
+    }
+}
+
+impl Verifier for Quick {
+    fn verify(&self, signer: &PeerId, message: &[u8], signature: &[u8; 64]) -> bool {
+        Quick(*signer).sign(message) == *signature
+    }
+}
+
+/// Opens what [`seal`] has sealed.
+pub fn open(sealed: &[u8]) -> Result<Signed, String> {
+    statement::open(sealed, &Quick(PeerId([0; 32]))).map_err(|error| error.to_string())
+}
+
+/// Seals a statement in the name of whoever has to.
+pub fn seal(statement: &Statement) -> Bytes {
+    statement::seal(statement, &Quick(statement.signer()))
+}

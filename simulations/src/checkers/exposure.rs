@@ -1,0 +1,127 @@
+//! A worker never has more results unpaid under a lease than one slice and the hold-back; a requester has never paid, of one worker, for
+//! results in more than one window that is not final.
+
+use super::{Checker, Found};
+use crate::{
+    sealing,
+    seen::Seen,
+    truth::{Truth, index_of},
+};
+use pocketmesh_ledger::record::{Content, Payment};
+use pocketmesh_protocol::{Record, verification::windows::WindowId};
+use pocketmesh_types::{JobId, LeaseId, PeerId, RangeSet, Receipt, Signed, Statement, TaskIndex, limits};
+use pocketmesh_wire::{Message, message::Claim};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What each side has at stake.
+#[derive(Debug, Default)]
+pub struct Exposure {
+    /// Claimed and not paid, by lease.
+    unpaid: BTreeMap<LeaseId, BTreeSet<TaskIndex>>,
+    claimed: BTreeMap<LeaseId, RangeSet>,
+    /// Results in windows that are neither final nor void: whose, and in which.
+    held: BTreeMap<JobId, BTreeMap<TaskIndex, (PeerId, WindowId)>>,
+    /// Results of each worker that were paid before their window was final.
+    ahead: BTreeMap<(JobId, PeerId), BTreeMap<WindowId, u64>>,
+    most_unpaid: usize,
+    most_ahead: u64,
+}
+
+impl Exposure {
+    fn on_claim(&mut self, from: u32, claim: &Claim, found: &mut Found) {
+        let claimed = self.claimed.entry(claim.lease).or_default();
+        let unpaid = self.unpaid.entry(claim.lease).or_default();
+        unpaid.extend(claim.results.iter().map(|row| row.task).filter(|&task| claimed.insert(task)));
+        self.most_unpaid = self.most_unpaid.max(unpaid.len());
+        let most = (limits::SLICE_TASKS_DEFAULT + limits::HOLD_BACK_TASKS) as usize;
+        if unpaid.len() > most {
+            let count = unpaid.len();
+            found.add(|| format!("peer {from} has {count} results unpaid under one lease, and {most} are agreed"));
+        }
+    }
+
+    fn on_received(&mut self, payment: &Payment) {
+        for receipt in receipts(payment) {
+            if let Some(unpaid) = self.unpaid.get_mut(&receipt.lease) {
+                for task in tasks(&receipt) {
+                    unpaid.remove(&task);
+                }
+            }
+        }
+    }
+
+    fn on_paid(&mut self, payment: &Payment, found: &mut Found) {
+        for receipt in receipts(payment) {
+            let Some(held) = self.held.get(&receipt.job) else { continue };
+            let ahead = self.ahead.entry((receipt.job, receipt.payee)).or_default();
+            for (owner, window) in tasks(&receipt).filter_map(|task| held.get(&task)) {
+                if *owner == receipt.payee {
+                    *ahead.entry(*window).or_default() += 1;
+                }
+            }
+            self.most_ahead = self.most_ahead.max(ahead.values().sum());
+            if ahead.len() > 1 {
+                let (client, payee) = (index_of(&receipt.client), index_of(&receipt.payee));
+                found.add(|| format!("peer {client} has paid peer {payee} for two windows that are not final"));
+            }
+        }
+    }
+
+    fn on_record(&mut self, record: &Record) {
+        match record {
+            Record::Delivered { job, window, worker, tasks, .. } => {
+                let held = self.held.entry(*job).or_default();
+                held.extend(tasks.iter().map(|task| (task.task, (*worker, *window))));
+            }
+            Record::WindowFinal { job, window } => self.close(*job, |_, of| of == *window),
+            Record::Refuted { job, worker, .. } | Record::BrokeOff { job, worker } => {
+                self.close(*job, |owner, _| owner == *worker);
+            }
+            Record::Closed { job, .. } => self.close(*job, |_, _| true),
+            _ => {}
+        }
+    }
+
+    fn close(&mut self, job: JobId, is_meant: impl Fn(PeerId, WindowId) -> bool) {
+        if let Some(held) = self.held.get_mut(&job) {
+            held.retain(|_, (owner, window)| !is_meant(*owner, *window));
+        }
+        for ((_, owner), ahead) in self.ahead.iter_mut().filter(|((of, _), _)| *of == job) {
+            ahead.retain(|window, _| !is_meant(*owner, *window));
+        }
+    }
+}
+
+fn receipts(payment: &Payment) -> impl Iterator<Item = Receipt> + '_ {
+    payment.receipts.iter().filter_map(|sealed| match sealing::open(sealed) {
+        Ok(Signed { statement: Statement::Receipt(receipt), .. }) => Some(receipt),
+        _ => None,
+    })
+}
+
+fn tasks(receipt: &Receipt) -> impl Iterator<Item = TaskIndex> + '_ {
+    receipt.tasks.iter().flat_map(|&(start, end)| start..end)
+}
+
+impl Checker for Exposure {
+    fn name(&self) -> &'static str {
+        "exposure"
+    }
+
+    fn see(&mut self, _: &Truth, seen: &Seen<'_>, found: &mut Found) {
+        match seen {
+            Seen::Said { from, message: Message::Claim(claim), .. } => self.on_claim(*from, claim, found),
+            Seen::MoneyOnDisk { record, .. } => match &record.content {
+                Content::Received(payment) => self.on_received(payment),
+                Content::Paid(payment) => self.on_paid(payment, found),
+                _ => {}
+            },
+            Seen::OnDisk { record, .. } => self.on_record(record),
+            _ => {}
+        }
+    }
+
+    fn figures(&self) -> Vec<(&'static str, f64)> {
+        vec![("most_unpaid_results", self.most_unpaid as f64), ("most_paid_ahead", self.most_ahead as f64)]
+    }
+}

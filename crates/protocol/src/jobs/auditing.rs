@@ -461,21 +461,23 @@ pub fn aim(seen: Windows, target: Target) -> sizing::Target {
 /// What was before a restart.
 impl Active {
     /// A result was delivered. The last word on a task counts.
-    pub(super) fn restore_delivered(&mut self, window: WindowId, worker: PeerId, claim: ClaimId, task: &FinalTask) {
+    pub(super) fn restore_delivered(
+        &mut self,
+        context: &mut Context,
+        window: WindowId,
+        worker: PeerId,
+        claim: ClaimId,
+        task: &FinalTask,
+    ) {
         let Some(outcome) = task.outcome.filter(|_| !self.excluded.contains(&worker)) else { return };
         self.release(task.task);
         self.forget(task.task);
         self.windows.restore(window, worker);
         if self.windows.deliver(window, task.task..task.task + 1) {
             let lease = LeaseId::default();
+            self.restore_owed(context, Some((window, worker)), task);
             self.held.insert(task.task, Held { window, lease, beside: None, claim, outcome });
         }
-    }
-
-    /// A window was closed, and these of its results drawn.
-    pub(super) fn restore_drawn(&mut self, window: WindowId, audits: &[TaskIndex], own: bool) {
-        self.windows.restore_drawn(window, audits);
-        self.restored.push((window, own));
     }
 
     /// A window was final; whose it was, and how many results it had.

@@ -8,7 +8,7 @@ use crate::{
 };
 use core::time::Duration;
 use pocketmesh_ledger::slices::{Row, Terms};
-use pocketmesh_types::{LeaseId, PeerId, TaskIndex, limits};
+use pocketmesh_types::{Credits, LeaseId, PeerId, Price, TaskIndex, limits};
 
 /// What is due is paid this often, though it is less than a slice. Guess.
 pub const PAY_AGAIN: Duration = Duration::from_secs(10);
@@ -50,7 +50,15 @@ impl Active {
     }
 
     /// A lease that was granted before the restart; what is read of its worker from here on was done under it.
-    pub(super) fn restore_granted(&mut self, lease: LeaseId, worker: PeerId) {
+    pub(super) fn restore_granted(
+        &mut self,
+        context: &mut Context,
+        lease: LeaseId,
+        worker: PeerId,
+        price: Price,
+        fee: Credits,
+    ) {
+        context.money.on_granted(lease, self.id, worker, price, fee, terms());
         self.granted_before.insert(worker, lease);
     }
 
@@ -72,6 +80,13 @@ impl Active {
         if let Some(owner) = self.windows.get(window).map(Window::owner) {
             context.money.on_drawn(self.id, owner, window.0, audits);
         }
+    }
+
+    /// A window was closed, and these of its results drawn.
+    pub(super) fn restore_drawn(&mut self, context: &mut Context, window: WindowId, audits: &[TaskIndex], own: bool) {
+        self.owe_drawn(context, window, audits);
+        self.windows.restore_drawn(window, audits);
+        self.restored.push((window, own));
     }
 
     /// An audit agreed before the restart.

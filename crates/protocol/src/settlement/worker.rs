@@ -106,7 +106,8 @@ impl<D: SettlementDriver> State<D> {
         let (applicant, cost, left) = (earning.applicant, earning.next_cost(), earning.left);
         let draws = cost.checked_sub(left).unwrap_or_default();
         let is_free = self.unpaid == Unpaid::Idle || self.is_covered(&applicant.peer, cost);
-        if !is_free && !(self.unpaid == Unpaid::Allowance && self.draw(applicant, draws, now)) {
+        let is_served = is_free || (self.unpaid == Unpaid::Allowance && self.draw(applicant, draws, now));
+        if !is_served {
             return Begin::Never;
         }
         let Some(earning) = self.earning.get_mut(lease) else { return Begin::Never };

@@ -52,6 +52,10 @@ generated:
 large:
     cargo test --release --locked --workspace --test processes -- --ignored --nocapture a_gibibyte
 
+# Daemons killed two hundred times while they work and are paid: some minutes.
+kills:
+    POCKETMESH_KILLS=200 cargo test --release --locked --workspace --test processes -- killed_again
+
 # The binary that is handed out.
 dist:
     cargo build --profile dist --locked --bin pocketmesh

@@ -1,13 +1,16 @@
 //! The command line as clap reads it. The words are those of DESIGN §12; scripts rely on them.
 
 mod blob;
+mod money;
 
 use crate::quantity;
 pub use blob::Blob;
 use clap::{ArgAction, Args, Parser, Subcommand};
+pub use money::{Ledger, Receipts, Wallet};
 use pocketmesh_api::{Auditors, Audits, Split, Verification};
 use pocketmesh_node::home::Size;
 use pocketmesh_node::sabotage::Sabotage;
+use pocketmesh_types::Credits;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -78,13 +81,16 @@ pub enum Command {
     /// Store blobs, keep them, fetch them from other peers
     #[command(subcommand)]
     Blob(Blob),
-    /// Replay the proofs of refuted claims
+    /// Show who owes whom: credit with peers, which is no money and not redeemable
+    #[command(subcommand)]
+    Wallet(Wallet),
+    /// Check and export what was paid for jobs; replay the proofs of refuted claims
     #[command(subcommand)]
     Receipts(Receipts),
     /// Show what was seen of other peers: it orders bids and shortens waits, and never lowers audits
     #[command(subcommand)]
     Reputation(Reputation),
-    /// Look into the journal
+    /// Look into the journal, and audit it
     #[command(subcommand)]
     Ledger(Ledger),
     /// Run a mesh of several peers on this machine until it is stopped
@@ -192,6 +198,9 @@ pub struct Run {
     /// Pay no more than this, in nano-credits per gigafuel
     #[arg(long, value_name = "X")]
     pub max_price: Option<u64>,
+    /// Pay no more than this for all of it, in nano-credits, as in 250 or 0.5; at the bound the job ends with part of its result
+    #[arg(long, value_name = "X", value_parser = quantity::amount)]
+    pub budget: Option<Credits>,
     /// What a task may use.
     #[command(flatten)]
     pub task: Task,
@@ -371,20 +380,6 @@ pub struct Demo {
     pub cheats: Cheats,
 }
 
-/// `receipts`
-#[derive(Debug, Subcommand)]
-pub enum Receipts {
-    /// Replay a fraud proof here, without a daemon: exit code 0 if the claim is wrong, 1 if it is right and the accuser
-    /// wrong, 3 if it cannot be told here, 2 if the file is no proof or was changed
-    VerifyFraud {
-        /// The proof
-        #[arg(value_name = "FILE")]
-        file: PathBuf,
-    },
-    /// Show the fraud proofs of the data folder
-    ListFraud,
-}
-
 /// `reputation`
 #[derive(Debug, Subcommand)]
 pub enum Reputation {
@@ -396,13 +391,6 @@ pub enum Reputation {
         #[arg(value_name = "PEER")]
         peer: String,
     },
-}
-
-/// `ledger`
-#[derive(Debug, Subcommand)]
-pub enum Ledger {
-    /// Show the journal's records, each as JSON on a line of its own; the daemon must not be running
-    Show,
 }
 
 /// Reads `K=V`.

@@ -15,6 +15,7 @@ mod reputation;
 mod run;
 mod status;
 mod testnet;
+mod wallet;
 
 use crate::cli::{Cli, Command};
 use crate::context::Context;
@@ -42,6 +43,7 @@ pub async fn dispatch(cli: Cli) -> Outcome {
         Command::Exec(args) => exec::run(&context, *args).await,
         Command::Job(command) => job::dispatch(&context, command).await,
         Command::Blob(command) => blob::dispatch(&context, command).await,
+        Command::Wallet(command) => wallet::dispatch(&context, command).await,
         Command::Receipts(command) => receipts::dispatch(&context, command).await,
         Command::Reputation(command) => reputation::dispatch(&context, command).await,
         Command::Ledger(command) => ledger::dispatch(&context, command).await,

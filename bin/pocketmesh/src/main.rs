@@ -15,6 +15,7 @@ mod output;
 mod quantity;
 mod result_folder;
 mod sources;
+mod spending;
 mod table;
 mod terminal;
 mod trust;

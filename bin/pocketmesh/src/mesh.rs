@@ -3,8 +3,10 @@
 //!
 //! The children live no longer than this process, however it ends: each watches a pipe that closes with it.
 
+mod books;
 mod child;
 
+pub use books::Books;
 pub use child::Child;
 
 use crate::cli::Cheats;

@@ -1,7 +1,7 @@
 //! Amounts as people write and read them: durations, fuel, ranges, ages.
 
-use pocketmesh_types::Credits;
 use pocketmesh_types::limits::{ERROR_PPB_MAX, SABOTEURS_PPM_MAX};
+use pocketmesh_types::{Credits, UnixTime};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -119,6 +119,70 @@ pub fn grouped(number: u64) -> String {
     grouped
 }
 
+const ATTO_PER_NANO: u128 = 1_000_000_000;
+
+/// Reads an amount in nano-credits with at most nine decimals, which is as many as there are.
+pub fn amount(text: &str) -> Result<Credits, String> {
+    let error = || "write nano-credits with at most nine decimals, as in 250 or 0.5".to_owned();
+    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+    let are_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if whole.is_empty() || part.len() > 9 || !are_digits(whole) || !are_digits(part) || text.ends_with('.') {
+        return Err(error());
+    }
+    let part: u128 = format!("{part:0<9}").parse().map_err(|_| error())?;
+    let whole = whole.parse::<u128>().ok().and_then(|whole| whole.checked_mul(ATTO_PER_NANO));
+    whole.and_then(|whole| whole.checked_add(part)).map(Credits).ok_or_else(error)
+}
+
+/// Nano-credits with all their decimals.
+pub fn nano_exact(amount: Credits) -> String {
+    format!("{}.{:09}", amount.0 / ATTO_PER_NANO, amount.0 % ATTO_PER_NANO)
+}
+
+/// The first less the second, with its sign; nothing where they are the same.
+pub fn signed(plus: Credits, minus: Credits) -> String {
+    difference(plus, minus, nano).unwrap_or_default()
+}
+
+/// The same with all decimals, as programs read it.
+pub fn signed_exact(plus: Credits, minus: Credits) -> String {
+    difference(plus, minus, nano_exact).map_or("0".into(), |text| text.trim_start_matches('+').to_owned())
+}
+
+fn difference(plus: Credits, minus: Credits, show: impl Fn(Credits) -> String) -> Option<String> {
+    match (plus.checked_sub(minus), minus.checked_sub(plus)) {
+        (Some(Credits(0)), _) => None,
+        (Some(more), _) => Some(format!("+{}", show(more))),
+        (None, less) => Some(format!("-{}", show(less.unwrap_or_default()))),
+    }
+}
+
+/// Fuel in billions.
+pub fn gigafuel(fuel: u128) -> String {
+    format!("{}.{:03}", fuel / 1_000_000_000, fuel % 1_000_000_000 / 1_000_000)
+}
+
+/// A moment as spreadsheets read it: `2026-11-25 01:22:33`, in UTC.
+pub fn utc(time: UnixTime) -> String {
+    let seconds = time.0 / 1000;
+    let (year, month, day) = date(seconds / 86_400);
+    let (hour, minute, second) = (seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60);
+    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}")
+}
+
+/// The date of a day since 1970, in the Gregorian calendar: years are counted from 1 March, so that a leap day ends one, and 719,468 days
+/// lie between 1 March of the year 0 and 1970. Source: Hinnant, "chrono-compatible low-level date algorithms".
+fn date(days: u64) -> (u64, u64, u64) {
+    let days = days + 719_468;
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let march_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * march_month + 2) / 5 + 1;
+    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
+    (era * 400 + year_of_era + u64::from(month <= 2), month, day)
+}
+
 /// Milliseconds, with as many places as matter.
 pub fn millis(millis: f64) -> String {
     match millis {
@@ -209,6 +273,34 @@ mod tests {
     fn amounts_are_in_the_unit_of_prices() {
         assert_eq!(nano(Credits(1_234_567_890)), "1.234");
         assert_eq!(nano(Credits(999_999)), "0.000");
+    }
+
+    #[test]
+    fn amounts_are_read_and_shown_exactly() {
+        assert_eq!(amount("250"), Ok(Credits(250_000_000_000)));
+        assert_eq!(amount("0.000000001"), Ok(Credits(1)));
+        for bad in ["", ".5", "5.", "-1", "1e3", "1,5", "0.0000000001", "999999999999999999999999999999999999999"] {
+            assert!(amount(bad).is_err(), "{bad}");
+        }
+        assert_eq!(nano_exact(Credits(1_000_000_001)), "1.000000001");
+        let sums = [(5, 2), (2, 5), (2, 2)].map(|(a, b)| signed_exact(Credits(a), Credits(b)));
+        assert_eq!(sums, ["0.000000003", "-0.000000003", "0"]);
+        assert_eq!(signed(Credits(7_000_000_000), Credits(0)), "+7.000");
+    }
+
+    #[test]
+    fn moments_are_dates_of_the_calendar() {
+        let cases = [
+            (0, "1970-01-01 00:00:00"),
+            (951_782_399, "2000-02-28 23:59:59"),
+            (951_782_400, "2000-02-29 00:00:00"),
+            (951_868_800, "2000-03-01 00:00:00"),
+            (1_764_034_977, "2025-11-25 01:42:57"),
+            (4_107_542_400, "2100-03-01 00:00:00"),
+        ];
+        for (seconds, text) in cases {
+            assert_eq!(utc(UnixTime(seconds * 1000)), text);
+        }
     }
 
     #[test]

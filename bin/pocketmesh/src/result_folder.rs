@@ -12,12 +12,16 @@ use std::path::Path;
 const STDOUT: &str = "stdout";
 /// How it came to be.
 const REPORT: &str = "report.json";
+/// What was paid for it.
+const RECEIPTS: &str = "receipts.cbor";
 /// Each task's files, in a folder named by its `{index}`.
 const TASKS: &str = "tasks";
 
 /// Fetches a job's result into `dir`.
 pub async fn write(client: &Client, id: &str, which: Which, dir: &Path) -> Result<Report, Error> {
     let fresh = FreshFolder::begin(dir)?;
+    // First: while the last payments are made, nothing is lost by waiting, and the report then counts them.
+    let receipts = client.job_receipts(id).await?;
     let mut report = client.job_report(id, which).await?;
     let (mut hasher, stdout) = (blake3::Hasher::new(), client.job_stdout(id, which).await?);
     let watched = stdout.inspect(|chunk| drop(chunk.as_ref().map(|chunk| hasher.update(chunk))));
@@ -35,6 +39,7 @@ pub async fn write(client: &Client, id: &str, which: Which, dir: &Path) -> Resul
             fetch(client, file, fresh.create(&folder, &file.path)?).await?;
         }
     }
+    copy(receipts, fresh.create("", RECEIPTS)?).await?.finish()?;
     let text = serde_json::to_string_pretty(&report).map_err(|error| Error::failed(format!("{REPORT}: {error}")))?;
     let mut file = fresh.create("", REPORT)?;
     file.write(text.as_bytes())?;

@@ -6,7 +6,7 @@ mod transport;
 use crate::control::Answer;
 use crate::{
     Blob, Bootstrap, Chunks, Connect, Connected, Failure, JobDetail, JobSummary, Peer, Report, Reputation, Status,
-    SubmitJob, Submitted, TaskFiles, Update, Which,
+    SubmitJob, Submitted, TaskFiles, Update, Wallet, Which,
 };
 use axum::body::Body;
 use futures::stream::BoxStream;
@@ -146,6 +146,16 @@ impl Client {
     /// The account of a finished job.
     pub async fn job_report(&self, id: &str, which: Which) -> Reply<Report> {
         self.get(&result_path(id, "/report", which)?).await
+    }
+
+    /// What was paid for a job: the bytes of a file of receipts.
+    pub async fn job_receipts(&self, id: &str) -> Reply<Chunks> {
+        self.download(&job_path(id, "/receipts")?).await
+    }
+
+    /// What is owed, to whom and by whom.
+    pub async fn wallet(&self) -> Reply<Wallet> {
+        self.get("/v1/wallet").await
     }
 
     /// What was seen of other peers.

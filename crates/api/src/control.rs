@@ -2,7 +2,7 @@
 
 use crate::{
     Blob, Bootstrap, Chunks, Connected, Failure, FileLists, HoldsBlobs, JobDetail, JobSummary, Peer, Report,
-    Reputation, Status, SubmitJob, Submitted, Update,
+    Reputation, Status, SubmitJob, Submitted, Update, Wallet,
 };
 use futures::stream::BoxStream;
 use pocketmesh_types::{BlobId, JobId};
@@ -69,8 +69,15 @@ pub trait Control: HoldsBlobs {
     /// The account of a finished job.
     fn job_report(&self, id: JobId, which: Which) -> impl Future<Output = Answer<Report>> + Send;
 
+    /// What was paid for a job, as a file of receipts: specs/ledger.md §8. While a job that is over is not paid yet, the answer waits a
+    /// moment.
+    fn job_receipts(&self, id: JobId) -> impl Future<Output = Answer<Chunks>> + Send;
+
     /// Stops a job. Stopping a final one changes nothing.
     fn job_stop(&self, id: JobId) -> impl Future<Output = Answer<JobSummary>> + Send;
+
+    /// What is owed, to whom and by whom.
+    fn wallet(&self) -> impl Future<Output = Answer<Wallet>> + Send;
 
     /// What was seen of other peers, those with a refuted claim first.
     fn reputation(&self) -> impl Future<Output = Answer<Vec<Reputation>>> + Send;

@@ -1,6 +1,6 @@
 //! A job as its owner sees it: a summary, the details, and what happens to it.
 
-use crate::{Cost, Promise, Regime};
+use crate::{Cost, Promise, Regime, Spending};
 use pocketmesh_types::{Credits, JobId, PeerId, Price, UnixTime};
 use serde::{Deserialize, Serialize};
 
@@ -101,6 +101,8 @@ pub struct JobDetail {
     pub promise: Promise,
     /// What that took so far.
     pub cost: Cost,
+    /// What it costs its owner.
+    pub spending: Spending,
     /// Each worker that ever held a lease.
     pub workers: Vec<WorkerRow>,
     /// Each time it was offered.

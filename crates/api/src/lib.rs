@@ -19,6 +19,7 @@ pub mod socket;
 pub mod status;
 pub mod submit;
 pub mod verification;
+pub mod wallet;
 
 pub use blob::{Blob, Chunk, Chunks};
 pub use client::{Client, ClientError};
@@ -37,3 +38,4 @@ pub use socket::{BindError, Listener, SOCKET_PATH_BYTES_MAX};
 pub use status::{JobCounts, Offers, Provide, Status, Work};
 pub use submit::{Input, Limits, Reduce, Source, Split, SubmitJob, Submitted};
 pub use verification::{Auditors, Audits, Cost, Promise, RefutedClaim, Regime, Verification};
+pub use wallet::{Account, Spending, Wallet};

@@ -1,6 +1,6 @@
 //! `report.json`: what a result folder says about how its result came to be.
 
-use crate::{Cost, JobState, Promise, WorkerRow};
+use crate::{Cost, JobState, Promise, Spending, WorkerRow};
 use pocketmesh_types::{BlobId, Credits, Fuel, JobId, PeerId, ProfileId, UnixTime, outcome::Output};
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +31,8 @@ pub struct Report {
     pub promise: Promise,
     /// What that took.
     pub cost: Cost,
+    /// What it cost its owner.
+    pub spending: Spending,
     /// Tasks in all.
     pub tasks: u32,
     /// Tasks with an accepted outcome.

@@ -26,6 +26,8 @@ pub struct Status {
     pub work: Work,
     /// Jobs of this peer as a requester.
     pub jobs: JobCounts,
+    /// Why no payment is made or taken any more, if that is so.
+    pub payments_stopped: Option<String>,
 }
 
 /// What the device gives to the mesh now.
@@ -39,6 +41,8 @@ pub struct Provide {
     pub memory: u64,
     /// The ask, in nano-credits per gigafuel.
     pub price: Price,
+    /// What is done for peers without credit: `idle`, `allowance` or `none`.
+    pub unpaid: String,
     /// Tasks running now.
     pub running: u32,
     /// One sentence: why it is as it is.

@@ -1,7 +1,7 @@
 //! A job as a person's tools describe it, before it is split, signed and offered.
 
-use crate::{InputFile, Promise, Verification};
-use pocketmesh_types::{BlobId, Fuel, JobId, Price, job::TaskLimits};
+use crate::{InputFile, Promise, Spending, Verification};
+use pocketmesh_types::{BlobId, Credits, Fuel, JobId, Price, job::TaskLimits};
 use serde::{Deserialize, Serialize};
 
 /// Asks to run a program over an input. Blobs it names must have been uploaded before.
@@ -38,6 +38,9 @@ pub struct SubmitJob {
     /// No seat costs more, in nano-credits per gigafuel; absent, the daemon's own ceiling.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_price: Option<Price>,
+    /// All of it together costs no more, in atto-credits; absent, there is no such bound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Credits>,
     /// What a task may use.
     #[serde(default)]
     pub limits: Limits,
@@ -145,4 +148,6 @@ pub struct Submitted {
     pub tasks: u32,
     /// What its owner may rely on, as far as that is known before anybody works on it.
     pub promise: Promise,
+    /// What it may cost, likewise.
+    pub spending: Spending,
 }

@@ -3,6 +3,7 @@
 mod blobs;
 mod bring;
 mod files;
+mod paid;
 mod submit;
 
 pub(crate) use files::memory_left;
@@ -16,12 +17,13 @@ use crate::{
     proofs::Shelf,
     reputation,
     results::{Results, Shown, stdout_of},
+    wallet,
 };
 use futures::{StreamExt, stream};
 use pocketmesh_api::{
     Answer, Blob, Bootstrap, Chunk, Chunks, Code, Connected, Control, Direction, Failure, FileLists, JobCounts,
     JobDetail, JobState, JobSummary, Offers, Peer, Provide, Report, Reputation, Status, SubmitJob, Submitted, Update,
-    Updates, Via, Which, Work,
+    Updates, Via, Wallet, Which, Work,
 };
 use pocketmesh_blobs::{
     Durability, Store,
@@ -237,6 +239,14 @@ impl Control for Desk {
         completed.map_err(Failure::internal)?.map_err(Failure::internal)
     }
 
+    async fn job_receipts(&self, id: JobId) -> Answer<Chunks> {
+        paid::receipts(self, id).await
+    }
+
+    async fn wallet(&self) -> Answer<Wallet> {
+        self.ask(|driver| wallet::wallet(driver)).await
+    }
+
     async fn reputation(&self) -> Answer<Vec<Reputation>> {
         let shelf = self.shelf.clone();
         let listed = tokio::task::spawn_blocking(move || shelf.list()).await.map_err(Failure::internal)?;
@@ -326,6 +336,7 @@ fn status_of(driver: &mut Driver, network: String) -> Status {
             cores: provide.cores(),
             memory: provide.memory(),
             price: provide.price,
+            unpaid: provide.unpaid.name().into(),
             running: u32::try_from(running).unwrap_or(u32::MAX),
             reason: match (provide.enabled, leases) {
                 (false, _) => "switched off in the configuration: provide.enabled = false".into(),
@@ -339,6 +350,7 @@ fn status_of(driver: &mut Driver, network: String) -> Status {
             active: u32::try_from(ids.len() - over).unwrap_or(u32::MAX),
             finished: u32::try_from(over).unwrap_or(u32::MAX),
         },
+        payments_stopped: driver.money_stopped(),
     }
 }
 

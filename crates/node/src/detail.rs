@@ -6,6 +6,7 @@ use crate::{
     jobs::Notes,
     promise,
     results::{Results, Shown},
+    wallet,
 };
 use pocketmesh_api::{FailedTask, JobDetail, JobState, JobSummary, OfferRow, Report, WorkerRow, WorkerState};
 use pocketmesh_protocol::{
@@ -139,6 +140,7 @@ pub fn detail(driver: &Driver, id: &JobId) -> Option<JobDetail> {
         files: None,
         promise: promise::promise(driver, active),
         cost: promise::cost(driver, active),
+        spending: wallet::spending(driver, active),
         workers: active.workers().into_iter().map(row_of).collect(),
         offers: offers.collect(),
         events: driver.ledger.of(id).map(|notes| notes.events.iter().cloned().collect()).unwrap_or_default(),
@@ -192,6 +194,7 @@ pub fn report(driver: &Driver, id: &JobId) -> Option<Report> {
         provisional: !summary.state.is_final(),
         promise: promise::promise(driver, active),
         cost: promise::cost(driver, active),
+        spending: wallet::spending(driver, active),
         tasks: summary.tasks,
         done: summary.done,
         held: summary.held,

@@ -1,5 +1,9 @@
 //! The event loop: one input at a time into the protocol, its effects carried out in order.
 
+mod pay;
+
+pub use pay::Till;
+
 use crate::{
     blobs::{Exchange, Fetched, Holders},
     clock::{Clock, wall},
@@ -7,7 +11,7 @@ use crate::{
     gossip::{self, Pending},
     home::Home,
     jobs::{Ledger, line_of},
-    journal::Appender,
+    journal::{Appender, Marker, Stored},
     parts::{self, Cutter, Read},
     peers,
     proofs::{Claims, Parts, Shelf},
@@ -47,8 +51,8 @@ pub type Question = Box<dyn FnOnce(&mut Driver) -> Vec<Effect> + Send>;
 pub struct Sources {
     /// The network.
     pub network: Events,
-    /// The journal.
-    pub journal: journal::Events,
+    /// The journal; nothing where it is damaged.
+    pub journal: Option<journal::Events>,
     /// The sandbox.
     pub finished: mpsc::Receiver<Finished>,
     /// Fetches that ended.
@@ -87,6 +91,12 @@ pub struct Driver {
     pub executor: Arc<dyn Executor>,
     /// The journal.
     pub journal: Appender,
+    /// How far it has come.
+    pub marker: Marker,
+    /// Money on its way.
+    pub till: Till,
+    /// Why money is stopped from the start, if it is.
+    pub damage: Option<String>,
     /// The index.
     pub index: Arc<Index>,
     /// Results, final and held.
@@ -114,9 +124,6 @@ pub struct Driver {
 /// Why the loop ended before it was asked to.
 #[derive(Debug, thiserror::Error)]
 pub enum LoopError {
-    /// The journal failed: nothing may be promised any more.
-    #[error(transparent)]
-    Journal(#[from] journal::Failure),
     /// The network's task ended.
     #[error("the network stopped unexpectedly; start the daemon again")]
     Network,
@@ -128,16 +135,22 @@ impl Driver {
         let effects = self.peer.handle(self.clock.now(), Input::WallClock(wall()));
         self.perform(effects).await?;
         self.look_around().await?;
+        if let Some(reason) = self.damage.take() {
+            self.tell(Input::MoneyFailed { reason }).await?;
+        }
         let effects = self.peer.resume(self.clock.now());
         self.perform(effects).await?;
-        self.resume_reductions()?;
+        self.resume_reductions();
         let mut housekeeping = tokio::time::interval_at(tokio::time::Instant::now() + FIRST_SAVE, HOUSEKEEPING);
         while !self.stopping {
+            if let Some(failed) = self.on_journal_failure() {
+                self.tell(failed).await?;
+            }
             let deadline = self.peer.next_deadline().map(|at| self.clock.at(at));
             tokio::select! {
                 () = &mut stop => return Ok(()),
                 event = sources.network.recv() => self.on_network(event.ok_or(LoopError::Network)?).await?,
-                event = sources.journal.recv() => self.on_journal(event).await?,
+                event = next_of(&mut sources.journal), if !self.journal.is_broken() => self.on_journal(event).await?,
                 Some((run, result)) = sources.finished.recv() => {
                     self.tell(Input::ExecutionFinished { run, result }).await?;
                 }
@@ -148,7 +161,7 @@ impl Driver {
                     self.perform(effects).await?;
                 }
                 Some(reduced) = sources.reduced.recv() => {
-                    let effects = self.on_stage(reduced)?;
+                    let effects = self.on_stage(reduced);
                     self.perform(effects).await?;
                 }
                 () = sleep_until(deadline) => self.tell(Input::DeadlineReached).await?,
@@ -198,8 +211,10 @@ impl Driver {
                     let owner = parts::owner(&job);
                     blobs.into_iter().for_each(|blob| self.store.unpin(blob, owner));
                 }
-                Effect::Store { id, record } => self.store_record(id, record)?,
-                Effect::Pay { .. } | Effect::Keep { .. } | Effect::Quit(_) => {}
+                Effect::Store { id, record } => self.store_record(id, record),
+                Effect::Pay { id, receipts, voucher } => self.pay(id, receipts, voucher),
+                Effect::Keep { id, content } => self.keep(id, content),
+                Effect::Quit(quittance) => self.quit(quittance),
                 Effect::Reply { command, reply } => {
                     if let Some(waiting) = self.replies.remove(&command) {
                         // Whoever asked may have gone meanwhile.
@@ -207,7 +222,7 @@ impl Driver {
                     }
                 }
                 Effect::Disconnect { peer, reason } => self.shun(peer, reason).await,
-                Effect::Notify(event) => self.on_notice(event)?,
+                Effect::Notify(event) => self.on_notice(event),
             }
         }
         Ok(())
@@ -237,14 +252,14 @@ impl Driver {
     }
 
     /// Results go to the index too, from where they are read; it can be made anew from the journal.
-    fn store_record(&mut self, id: pocketmesh_protocol::RecordId, record: Record) -> Result<(), LoopError> {
+    fn store_record(&mut self, id: pocketmesh_protocol::RecordId, record: Record) {
         if let Record::Final { job, tasks } | Record::Delivered { job, tasks, .. } = &record {
             pin_outputs(&self.store, job, tasks);
             if let Err(error) = self.results.put(job, tasks) {
                 tracing::error!(%error, "results could not be indexed");
             }
         }
-        Ok(self.journal.append_record(id, record)?)
+        self.journal.append_record(id, record);
     }
 
     async fn on_network(&mut self, event: Event) -> Result<(), LoopError> {
@@ -299,25 +314,34 @@ impl Driver {
     async fn on_journal(&mut self, event: Option<journal::Event>) -> Result<(), LoopError> {
         match event {
             Some(journal::Event::Stored(tokens)) => {
-                self.journal.push_waiting()?;
-                for record in Appender::records(&tokens) {
-                    self.tell(Input::Stored { record }).await?;
+                self.marker.advance(tokens.len());
+                self.journal.push_waiting();
+                for stored in Appender::stored(&tokens) {
+                    let input = match stored {
+                        Stored::Record(record) => Input::Stored { record },
+                        Stored::Money(id) => {
+                            self.marker.leave();
+                            self.on_money_stored(id)
+                        }
+                    };
+                    self.tell(input).await?;
                 }
-                Ok(())
             }
-            Some(journal::Event::Failed(failure)) => Err(failure.into()),
-            None => {
-                Err(journal::Failure { step: "written", reason: "its writer has ended".into(), disk_full: false }
-                    .into())
-            }
+            Some(journal::Event::Failed(failure)) => self.journal.fail(failure),
+            None => self.journal.fail(journal::Failure {
+                step: "written",
+                reason: "its writer has ended".into(),
+                disk_full: false,
+            }),
         }
+        Ok(())
     }
 
     async fn shun(&self, peer: PeerId, reason: &'static str) {
         let _ = self.network.disconnect(peer, DisconnectReason::Misbehaved(reason)).await;
     }
 
-    fn on_notice(&mut self, event: Notice) -> Result<(), LoopError> {
+    fn on_notice(&mut self, event: Notice) {
         if let Some((job, text)) = line_of(&event) {
             self.ledger.note(job, text);
         }
@@ -325,7 +349,7 @@ impl Driver {
             Notice::JobClosed { job, .. } => {
                 self.claims.sweep(self.peer.jobs());
                 self.store.unpin_all(parts::owner(&job));
-                self.reduce_after(job)?;
+                self.reduce_after(job);
                 self.ends.send_modify(|ends| *ends += 1);
             }
             Notice::BidAnswered { offer, standing, honest } => {
@@ -343,14 +367,18 @@ impl Driver {
             Notice::Erred { job, task } => {
                 tracing::error!(job = %job.short(), task, "this device came to two outcomes of one task: `pocketmesh doctor` says more");
             }
+            Notice::Money(event) => self.on_money_event(event),
             other => tracing::debug!(?other, "protocol"),
         }
-        Ok(())
     }
 
     async fn keep_house(&mut self) -> Result<(), LoopError> {
         tokio::spawn(peers::save(self.network.clone(), Arc::clone(&self.index)));
-        self.claims.sweep(self.peer.jobs());
+        self.marker.leave();
+        // Where the journal is damaged the jobs are not known, and what is kept for them is not to be swept.
+        if !self.journal.is_broken() {
+            self.claims.sweep(self.peer.jobs());
+        }
         self.tell(Input::WallClock(wall())).await?;
         self.look_around().await
     }
@@ -428,6 +456,13 @@ fn fault_of(error: &OpenError) -> &'static str {
         OpenError::Signature => "sent a wrong signature",
         OpenError::Signer => "sent a message sealed by somebody else",
         OpenError::Bounds(_) => "sent a message out of bounds",
+    }
+}
+
+async fn next_of(events: &mut Option<journal::Events>) -> Option<journal::Event> {
+    match events {
+        Some(events) => events.recv().await,
+        None => std::future::pending().await,
     }
 }
 

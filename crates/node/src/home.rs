@@ -9,7 +9,9 @@ mod key;
 mod size;
 mod socket;
 
-pub use config::{Config, ConfigError, DEFAULT_NETWORK, Provide, Sandbox, SandboxBackend, SandboxExecutor, Storage};
+pub use config::{
+    Config, ConfigError, DEFAULT_NETWORK, Provide, Sandbox, SandboxBackend, SandboxExecutor, Storage, Unpaid,
+};
 pub use key::{KeyError, Seed};
 pub use size::{ParseError as SizeError, Size};
 pub use socket::PlaceError;
@@ -25,8 +27,12 @@ const KEY: &str = "identity.key";
 const CONFIG: &str = "config.toml";
 /// The name of the network that the folder belongs to, whatever the configuration says later.
 const NETWORK: &str = "network";
+/// The version of the folder's layout: a line with a number. A folder without it was made before there was one, and has the first.
+const VERSION: &str = "version";
+/// The layout that this release writes, and the only one that it opens.
+const LAYOUT: &str = "1";
 /// What an interrupted `init` may have left, and may be written again. The key comes last: it makes the folder a peer.
-const LEFT_BY_INIT: [&str; 3] = [CONFIG, NETWORK, "lock"];
+const LEFT_BY_INIT: [&str; 4] = [CONFIG, NETWORK, VERSION, "lock"];
 /// Below the ports that systems hand out by themselves, above the well-known ones.
 const PORTS: std::ops::Range<u16> = 20_000..32_000;
 /// Ports tried before the last one is taken unseen.
@@ -81,6 +87,15 @@ pub enum OpenError {
         is: String,
         /// The network that was asked for, by the command line or the configuration.
         wanted: String,
+    },
+    /// Made by another release.
+    #[error("the data folder {dir} has version {version}, and this release opens version {LAYOUT}: use the release that made it, or \
+        another --data-dir; nothing in it was changed", dir = .dir.display())]
+    OtherVersion {
+        /// The folder.
+        dir: PathBuf,
+        /// What it says of itself.
+        version: String,
     },
     /// The configuration cannot be used.
     #[error("{path}: {error}", path = .0.display(), error = .1)]
@@ -140,6 +155,8 @@ impl Home {
         let config = Config::parse(&text)?;
         atomic_file::replace(&dir.join(CONFIG), text.as_bytes(), Access::Owner).map_err(io_error)?;
         atomic_file::replace(&dir.join(NETWORK), network.as_bytes(), Access::Owner).map_err(io_error)?;
+        let layout = format!("{LAYOUT}\n");
+        atomic_file::replace(&dir.join(VERSION), layout.as_bytes(), Access::Owner).map_err(io_error)?;
         Seed::create(&dir.join(KEY))?;
         Ok(Self { dir, config })
     }
@@ -150,6 +167,8 @@ impl Home {
         if !Self::is_initialised(&dir) {
             return Err(OpenError::NotInitialised(dir));
         }
+        // First: a later release may write its configuration otherwise, too.
+        require_layout(&dir)?;
         let config = parse(&dir, &read_text(&dir.join(CONFIG))?)?;
         let home = Self { dir, config };
         home.require_network(&home.config.network)?;
@@ -260,6 +279,19 @@ impl Home {
     }
 }
 
+fn require_layout(dir: &Path) -> Result<(), OpenError> {
+    let path = dir.join(VERSION);
+    if matches!(fs::exists(&path), Ok(false)) {
+        return Ok(());
+    }
+    let text = read_text(&path)?;
+    if text.trim_end() == LAYOUT {
+        return Ok(());
+    }
+    let version = text.trim_end().chars().take(20).flat_map(char::escape_debug).collect();
+    Err(OpenError::OtherVersion { dir: dir.into(), version })
+}
+
 fn parse(dir: &Path, text: &str) -> Result<Config, OpenError> {
     Config::parse(text).map_err(|error| OpenError::Config(dir.join(CONFIG), error))
 }
@@ -355,6 +387,22 @@ mod tests {
         let edited = fs::read_to_string(home.config_path()).expect("read").replace("\"main\"", "\"lab\"");
         fs::write(home.config_path(), edited).expect("written");
         assert!(matches!(Home::open(home.dir()), Err(OpenError::OtherNetwork { .. })));
+    }
+
+    #[test]
+    fn a_folder_of_an_unknown_version_is_refused_and_one_without_is_opened() {
+        let (_root, home) = fresh();
+        let version = home.dir().join(VERSION);
+        fs::write(&version, "7\n").expect("written");
+        fs::write(home.config_path(), "[what a later release may write]").expect("written");
+        let error = Home::open(home.dir()).expect_err("later").to_string();
+        assert!(
+            error.contains("has version 7, and this release opens version 1: use the release that made it"),
+            "{error}"
+        );
+        fs::write(home.config_path(), Config::template("main", 1)).expect("written");
+        fs::remove_file(&version).expect("removed");
+        Home::open(home.dir()).expect("opened");
     }
 
     #[test]

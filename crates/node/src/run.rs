@@ -4,29 +4,27 @@ use crate::{
     blobs::{self, Exchange},
     clock::Clock,
     control::Desk,
-    driver::{Driver, LoopError, PARTS_MAX, QUESTIONS_MAX, Sources, journal_context},
+    driver::{Driver, LoopError, PARTS_MAX, QUESTIONS_MAX, Sources},
     executor::{QUEUE, Sandbox},
     gossip::Pending,
     home::{Home, KeyError, PlaceError, Size},
-    jobs::Ledger,
-    journal::{Appender, Entry},
-    parts::{self, Cutter},
+    money,
+    parts::Cutter,
     peers,
-    proofs::{Claims, Shelf, claims},
-    reduce::{FanIn, Plan},
-    results::{Results, pin_outputs},
+    proofs::Shelf,
+    recover::{Recovered, recover},
     sabotage::{Sabotage, Saboteur},
-    sandbox, trees,
+    sandbox,
 };
 use futures::FutureExt;
 use pocketmesh_api::{BindError, Listener};
 use pocketmesh_blobs::{Durability, Rates, Store, Uplink};
 use pocketmesh_network::{Multiaddr, StartError};
-use pocketmesh_protocol::{Config, Peer, Record, settlement::Money};
+use pocketmesh_protocol::{Config, settlement::Money};
 use pocketmesh_sandbox::{Blob, Executor, Saver};
-use pocketmesh_store::{FolderLock, Index, Journal, LockError, index, journal};
-use pocketmesh_types::{Arch, Hash, JobId, Output, PeerId, Signed, limits};
-use pocketmesh_wire::{Key, Signer, Strict, statement};
+use pocketmesh_store::{FolderLock, Index, LockError, index, journal};
+use pocketmesh_types::{Arch, Hash, Output, PeerId, limits};
+use pocketmesh_wire::{Key, Signer};
 use std::{
     collections::BTreeMap,
     future::Future,
@@ -114,17 +112,6 @@ pub enum RunError {
     Loop(#[from] LoopError),
 }
 
-/// What was read back from the disk.
-struct Recovered {
-    peer: Peer,
-    ledger: Ledger,
-    results: Results,
-    claims: Claims,
-    journal: Appender,
-    events: journal::Events,
-    index: Arc<Index>,
-}
-
 /// Runs a daemon until `stop`, or until it is told to stop over its socket.
 pub async fn run(
     options: Options,
@@ -163,6 +150,7 @@ pub async fn run(
     let served = tokio::spawn(pocketmesh_api::serve(listener, Arc::new(desk), serving_ends.map(drop)));
     on_ready(&ready);
     let outcome = driver.run(&mut sources, stop.boxed()).await;
+    driver.marker.leave();
     drop(end_serving);
     peers::save(network.clone(), index).await;
     network.shutdown().await;
@@ -237,6 +225,9 @@ fn assemble(
         sandbox,
         executor,
         journal: recovered.journal,
+        marker: recovered.marker,
+        till: recovered.till,
+        damage: recovered.damage,
         index: recovered.index,
         results: recovered.results,
         claims: recovered.claims,
@@ -294,12 +285,8 @@ fn protocol_config(home: &Home, key: &Key, seed: &[u8; 32], executor: &dyn Execu
         memory_max: provide.memory() / u64::from(provide.cores().max(1)),
         seed: dice,
         salt_key: Hash::of_parts("pocketmesh salt key 1", &[seed]).0,
-        money: Money::new(open_statement),
+        money: Money { unpaid: provide.unpaid.into(), ..Money::new(money::open_sealed) },
     })
-}
-
-fn open_statement(sealed: &[u8]) -> Result<Signed, String> {
-    statement::open(sealed, &Strict).map_err(|error| error.to_string())
 }
 
 fn network_config(options: &Options) -> Result<pocketmesh_network::Config, RunError> {
@@ -324,82 +311,4 @@ fn open_index(lock: &FolderLock) -> Result<Index, RunError> {
         tracing::warn!(reason, "the index was damaged; it was moved aside and is made anew from the journal");
     }
     Ok(index)
-}
-
-/// Reads the journal into a peer, its jobs' notes, the index and the pins.
-fn recover(home: &Home, lock: &FolderLock, index: Index, config: Config, store: &Store) -> Result<Recovered, RunError> {
-    let results = Results::new(index.tree("results")?);
-    let mut claims = Claims::open(index.tree(claims::TREE)?)?;
-    let shelf = Shelf::new(Home::proofs_of(home.dir()));
-    let context = journal_context(&home.config().network, &config.me);
-    let (mut peer, mut ledger) = (Peer::new(config), Ledger::default());
-    let opened = Journal::open(lock, context, |_, payload| {
-        match Entry::decode(payload)? {
-            Entry::Protocol(record) => {
-                if let Record::Refuted { job, task, worker, .. } = &*record {
-                    ledger.of_mut(*job).refute(*worker, *task, shelf.place(job, *task, worker));
-                }
-                peer.restore(keep(*record, &results, store)?);
-            }
-            Entry::Reduce { job, program, args, fan_in } => {
-                store.pin(program, job.0);
-                ledger.of_mut(job).reduce = Some(Plan::new(program, args, FanIn::of(fan_in)));
-            }
-            Entry::ReduceLevel { job, level } => ledger.add_level(job, level),
-            Entry::Reduced { job, outcome } => {
-                if let Ok(outcome) = &outcome {
-                    store.pin(outcome.stdout.id, job.0);
-                }
-                if let Some(plan) = &mut ledger.of_mut(job).reduce {
-                    plan.outcome = Some(outcome);
-                }
-            }
-        }
-        Ok(())
-    })?;
-    if opened.recovered.truncated_bytes > 0 {
-        let bytes = opened.recovered.truncated_bytes;
-        tracing::warn!(bytes, "the journal's last batch was torn; it had not been acknowledged");
-    }
-    let journal = Appender::new(opened.journal);
-    claims.sweep(peer.jobs());
-    Ok(Recovered { peer, ledger, results, claims, journal, events: opened.events, index: Arc::new(index) })
-}
-
-/// What a record of the journal keeps here: pins, and results in the index. A result whose bytes are gone is final no
-/// more: its task runs again.
-fn keep(mut record: Record, results: &Results, store: &Store) -> Result<Record, index::UseError> {
-    match &mut record {
-        Record::Submitted { job, .. } => {
-            let id = JobId(pocketmesh_wire::envelope::id(&job.clone().into()));
-            store.pin(job.program, id.0);
-            trees::pin(store, job.files, id.0);
-            parts::pin(store, job, &id);
-        }
-        Record::Final { job, tasks } | Record::Delivered { job, tasks, .. } => {
-            tasks.retain(|task| {
-                let outcome = task.outcome.into_iter();
-                let outputs =
-                    outcome.flat_map(|o| [(o.stdout, task.stdout.is_some()), (o.stderr, task.stderr.is_some())]);
-                let mut missing =
-                    outputs.filter(|(output, inline)| output.len > 0 && !inline && !store.contains(output.id));
-                missing.next().is_none() && task.outcome.is_none_or(|outcome| trees::is_whole(store, outcome.files))
-            });
-            pin_outputs(store, job, tasks);
-            for task in tasks.iter() {
-                if results.get(job, task.task)?.as_ref() != Some(task) {
-                    results.put(job, std::slice::from_ref(task))?;
-                }
-            }
-        }
-        Record::Drawn { .. }
-        | Record::Agreed { .. }
-        | Record::WindowFinal { .. }
-        | Record::Refuted { .. }
-        | Record::BrokeOff { .. }
-        | Record::Convicted { .. }
-        | Record::Contested { .. }
-        | Record::Closed { .. } => {}
-    }
-    Ok(record)
 }

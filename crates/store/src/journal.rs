@@ -7,11 +7,13 @@
 mod log;
 mod mark;
 mod replay;
+mod scan;
 #[cfg(test)]
 mod tests;
 mod writer;
 
 pub use mark::{BehindMark, Mark};
+pub use scan::{Scanned, scan};
 
 use crate::{
     FolderLock, atomic_file,
@@ -71,8 +73,8 @@ pub enum Event {
 
 /// Why the journal stopped.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the journal could not be {step}: {reason}; nothing since its last acknowledgement is certain, so the daemon \
-    stops; {}", if *.disk_full { "free some disk space and start it again" } else { "check the disk and start it again" })]
+#[error("the journal could not be {step}: {reason}; nothing since its last acknowledgement is certain, so nothing is \
+    entered any more; {}", if *.disk_full { "free some disk space and start it again" } else { "check the disk and start it again" })]
 pub struct Failure {
     /// "written" or "synced".
     pub step: &'static str,

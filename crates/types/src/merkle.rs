@@ -28,6 +28,16 @@ impl Frontier {
         self.len == 0
     }
 
+    /// The list of which this is known; nothing if there cannot be such a one.
+    pub fn from_peaks(len: u64, peaks: Vec<Hash>) -> Option<Self> {
+        (peaks.len() == len.count_ones() as usize).then_some(Self { len, peaks })
+    }
+
+    /// The roots of its full halves, the largest first: with [`len`](Self::len), all that is needed to go on.
+    pub fn peaks(&self) -> &[Hash] {
+        &self.peaks
+    }
+
     /// Adds a leaf.
     pub fn push(&mut self, leaf: Hash) {
         let mut tree = Hash::of_parts(LEAF, &[&leaf.0]);

@@ -81,7 +81,8 @@ async fn show(context: &Context, mesh: &Mesh, native: Native, out: &Path) -> Out
         details.push(detail);
     }
     let proofs = proofs(requester, &details).await?;
-    story::table(context, mesh, &details, &proofs)?;
+    let books = mesh.books().await;
+    story::table(context, mesh, &details, &proofs, &books)?;
     context.note(story::verdict(&out.join(PICTURE), identical, alone));
     conclude(identical, caught(mesh.peers(), &details), &proofs)
 }
@@ -114,6 +115,7 @@ async fn submit(client: &Client) -> Result<Submitted, Error> {
         reduce: None,
         verification: Verification::default(),
         max_price: None,
+        budget: None,
         limits: Limits::default(),
     };
     Ok(client.submit(&job).await?)

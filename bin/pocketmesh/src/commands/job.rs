@@ -7,7 +7,7 @@ use crate::exit::{Error, Exit, Outcome};
 use crate::fresh_folder::FreshFolder;
 use crate::table::Table;
 use crate::terminal::one_line;
-use crate::{output, quantity, trust, wait};
+use crate::{output, quantity, spending, trust, wait};
 use pocketmesh_api::{JobDetail, JobSummary, OfferRow, Which, WorkerRow};
 use std::path::Path;
 use std::time::Duration;
@@ -131,7 +131,7 @@ fn description(detail: &JobDetail) -> String {
         text += &format!("took        {}\n", quantity::span(took));
     }
     text += &format!("promised    {}\n", one_line(&detail.promise.text));
-    for line in trust::cost(&detail.cost) {
+    for line in trust::cost(&detail.cost).into_iter().chain([spending::line(&detail.spending)]) {
         text += &format!("            {line}\n");
     }
     if !detail.workers.is_empty() {

@@ -1,4 +1,6 @@
-//! `receipts`: proofs of refuted claims, replayed and listed without a daemon.
+//! `receipts`: what was paid for jobs, and proofs of refuted claims; all of it without a daemon.
+
+mod paid;
 
 use crate::cli::Receipts;
 use crate::context::Context;
@@ -17,6 +19,9 @@ use std::path::Path;
 pub async fn dispatch(context: &Context, command: Receipts) -> Outcome {
     let context = context.clone();
     let run = move || match command {
+        Receipts::List => paid::list(&context),
+        Receipts::Verify { file } => paid::verify(&context, &file),
+        Receipts::Export { job, output } => paid::export(&context, job, &output),
         Receipts::VerifyFraud { file } => verify_fraud(&context, &file),
         Receipts::ListFraud => list_fraud(&context),
     };

@@ -9,7 +9,7 @@ use crate::cli::Run;
 use crate::context::Context;
 use crate::exit::{Error, Exit, Outcome};
 use crate::terminal::one_line;
-use crate::{output, quantity, result_folder, trust, wait};
+use crate::{output, quantity, result_folder, spending, trust, wait};
 use plan::Plan;
 use pocketmesh_api::{Client, JobState, JobSummary, Report, Submitted, Which};
 use std::path::Path;
@@ -36,6 +36,7 @@ pub async fn run(context: &Context, args: Run) -> Outcome {
         return Ok(Exit::Complete);
     }
     context.note(format!("promised: {}", one_line(&submitted.promise.text)));
+    context.note(spending::outlook(&submitted.spending, &submitted.promise));
     let id = submitted.id.to_string();
     let which = if args.provisional { Which::Provisional } else { Which::Final };
     tokio::select! {
@@ -45,7 +46,7 @@ pub async fn run(context: &Context, args: Run) -> Outcome {
 }
 
 fn show_submitted(context: &Context, id_only: bool, submitted: &Submitted) -> Result<(), Error> {
-    let Submitted { id, tasks, promise } = submitted;
+    let Submitted { id, tasks, promise, spending } = submitted;
     match (id_only, context.json) {
         (true, _) => output::text(id.to_string()),
         (false, true) => output::json(submitted),
@@ -54,6 +55,7 @@ fn show_submitted(context: &Context, id_only: bool, submitted: &Submitted) -> Re
             let get = command(context, "job get", &id.to_string());
             context.note(format!("{tasks} tasks; `{get}` fetches the result"));
             context.note(format!("promised: {}", one_line(&promise.text)));
+            context.note(spending::outlook(spending, promise));
             Ok(())
         }
     }
@@ -77,6 +79,7 @@ pub async fn fetch(context: &Context, client: &Client, id: &str, which: Which, f
         None => client.job_report(id, which).await?,
     };
     trust::cost(&report.cost).iter().for_each(|line| context.note(line));
+    context.note(spending::line(&report.spending));
     match (folder, context.json) {
         (_, true) => output::json(&report)?,
         (Some(dir), false) => context.note(whereabouts(dir, &report)),

@@ -27,8 +27,14 @@ pub async fn run(context: &Context, args: Testnet) -> Outcome {
         ended = watch(context, &mut mesh) => ended,
         () = interrupted => Ok(Exit::Complete),
     };
+    let books = mesh.books().await;
     context.note("stopping…");
     mesh.stop().await;
+    if context.json {
+        output::json_line(&books.json())?;
+    } else {
+        output::text(books.text())?;
+    }
     ended
 }
 

@@ -11,7 +11,7 @@ fn init_makes_a_private_folder_and_says_what_the_device_gives() {
     for part in ["12D3KooW", "network  main", "gives", "of memory", "next: `pocketmesh daemon`"] {
         assert!(ended.succeeds().contains(part), "{part}");
     }
-    assert_eq!(names(&place.home()), ["config.toml", "identity.key", "network"]);
+    assert_eq!(names(&place.home()), ["config.toml", "identity.key", "network", "version"]);
     let mode = |path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(place.home()), mode(place.home().join("identity.key"))), (0o700, 0o600));
 }

@@ -6,6 +6,7 @@ mod exec;
 mod files;
 mod identity;
 mod input;
+mod money;
 mod no_daemon;
 mod program;
 mod usage;

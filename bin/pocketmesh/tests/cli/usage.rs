@@ -22,6 +22,9 @@ fn every_command_has_help() {
         "testnet",
         "demo",
         "completions",
+        "wallet",
+        "receipts",
+        "ledger",
     ];
     for command in commands {
         assert!(overview.succeeds().contains(command), "{command}");
@@ -42,6 +45,13 @@ fn every_command_has_help() {
         ["reputation", "list"],
         ["reputation", "show"],
         ["ledger", "show"],
+        ["ledger", "audit"],
+        ["wallet", "balance"],
+        ["wallet", "history"],
+        ["wallet", "export"],
+        ["receipts", "list"],
+        ["receipts", "verify"],
+        ["receipts", "export"],
     ] {
         place.run(&[command, inner, "--help"]).succeeds();
     }
@@ -63,6 +73,7 @@ fn the_flags_of_run_are_those_that_scripts_rely_on() {
         "--replicas",
         "--provisional",
         "--max-price",
+        "--budget",
         "--memory",
         "--fuel",
         "--timeout",
@@ -114,6 +125,8 @@ fn slips_are_one_line_and_exit_with_2() {
     place
         .run(&["testnet", "--peers", "5", "--saboteurs", "1", "--sleepers", "2"])
         .fails(2, &["more than the 1 --saboteurs"]);
+    place.run(&["run", "a.wasm", "--budget", "lots"]).fails(2, &["--budget", "nano-credits"]);
+    place.run(&["receipts", "verify", "nowhere"]).fails(2, &["cannot read nowhere"]);
     place.run(&["receipts", "verify-fraud", "nowhere"]).fails(2, &["cannot read nowhere"]);
     place.run(&["run", "a.wasm", "--split", "lines=0"]).fails(2, &["--split", "cannot be empty"]);
     place.run(&["run", "a.wasm", "--split", "lines=5"]).fails(2, &["--input"]);

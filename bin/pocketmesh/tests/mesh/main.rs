@@ -9,6 +9,7 @@ mod lost;
 #[path = "../../../../crates/sandbox/tests/zoo/made.rs"]
 mod made;
 mod memory;
+mod money;
 #[path = "../../../../crates/sandbox/tests/preview1/mod.rs"]
 mod preview1;
 mod rig;

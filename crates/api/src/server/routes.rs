@@ -34,6 +34,8 @@ pub(super) fn router<C: Control>(control: Arc<C>) -> Router {
         .route("/v1/jobs/{id}/files", get(job_files::<C>))
         .route("/v1/jobs/{id}/report", get(job_report::<C>))
         .route("/v1/jobs/{id}/stop", post(job_stop::<C>))
+        .route("/v1/jobs/{id}/receipts", get(job_receipts::<C>))
+        .route("/v1/wallet", get(wallet::<C>))
         .route("/v1/reputation", get(reputation::<C>))
         .fallback(unknown)
         .method_not_allowed_fallback(unknown)
@@ -157,6 +159,17 @@ async fn job_stop<C: Control>(State(control): Daemon<C>, Path(id): Path<String>)
         Ok(id) => answer::json(control.job_stop(id).await),
         Err(failure) => failure.into_response(),
     }
+}
+
+async fn job_receipts<C: Control>(State(control): Daemon<C>, Path(id): Path<String>) -> Response {
+    match resolve(&*control, &id).await {
+        Ok(id) => answer::bytes(control.job_receipts(id).await),
+        Err(failure) => failure.into_response(),
+    }
+}
+
+async fn wallet<C: Control>(State(control): Daemon<C>) -> Response {
+    answer::json(control.wallet().await)
 }
 
 async fn reputation<C: Control>(State(control): Daemon<C>) -> Response {

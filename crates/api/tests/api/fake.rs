@@ -143,12 +143,14 @@ impl Control for Fake {
                 cores: 2,
                 memory: 1 << 30,
                 price: Price(7),
+                unpaid: "idle".into(),
                 running: 0,
                 reason: "idle".into(),
             },
             offers: Offers { heard: 3, bid: 2, won: 1 },
             work: Work { executed: 9, accepted: 8, voided: 1 },
             jobs: JobCounts { active: 1, finished: 0 },
+            payments_stopped: None,
         })
     }
 
@@ -198,7 +200,7 @@ impl Control for Fake {
             return Err(Refusal::EmptyRange { start, end }.into());
         }
         self.submitted.lock().expect("not poisoned").push(job);
-        Ok(Submitted { id: job_id(0), tasks: 10, promise: promise() })
+        Ok(Submitted { id: job_id(0), tasks: 10, promise: promise(), spending: spending() })
     }
 
     async fn jobs(&self) -> Answer<Vec<JobSummary>> {
@@ -213,6 +215,7 @@ impl Control for Fake {
             files: Some(3),
             promise: promise(),
             cost: cost(),
+            spending: spending(),
             workers: vec![worker()],
             offers,
             events,
@@ -262,6 +265,15 @@ impl Control for Fake {
         Ok(JobSummary { state: JobState::Stopped, ..known(id)? })
     }
 
+    async fn job_receipts(&self, id: JobId) -> Answer<Chunks> {
+        known(id)?;
+        Ok(stream::iter([Ok(Chunk::from("receipts"))]).boxed())
+    }
+
+    async fn wallet(&self) -> Answer<Wallet> {
+        Ok(wallet())
+    }
+
     async fn reputation(&self) -> Answer<Vec<Reputation>> {
         Ok(vec![reputation()])
     }
@@ -293,6 +305,40 @@ pub fn task_files(index: u64) -> TaskFiles {
     TaskFiles { index, files: files.collect() }
 }
 
+pub fn spending() -> Spending {
+    Spending {
+        max_price: Price(10),
+        budget: Some(Credits(u128::MAX)),
+        owed: Credits(1_234_500),
+        paid: Credits(1_000_000),
+        per_result: Some(Credits(123_450)),
+        expected: None,
+    }
+}
+
+pub fn wallet() -> Wallet {
+    let none = Credits(0);
+    let account = Account {
+        peer: peer(2),
+        owes_us: Credits(1 << 100),
+        owed_by_us: none,
+        done_for_us: Credits(5),
+        done_by_us: Credits((1 << 100) + 5),
+        settled: none,
+        reserved_by_us: Credits(7),
+        reserved_for_it: none,
+    };
+    let remarks = vec![JobEvent { time: UnixTime(9), text: "a payment was not taken".into() }];
+    Wallet {
+        peer: peer(1),
+        accounts: vec![account],
+        owed_to_us: account.owes_us,
+        owed_by_us: none,
+        stopped: Some("the journal could not be synced".into()),
+        remarks,
+    }
+}
+
 pub fn report(job: JobSummary) -> Report {
     Report {
         job: job.id,
@@ -307,6 +353,7 @@ pub fn report(job: JobSummary) -> Report {
         provisional: false,
         promise: promise(),
         cost: cost(),
+        spending: spending(),
         tasks: 10,
         done: 10,
         held: 0,

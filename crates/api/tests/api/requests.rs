@@ -1,9 +1,9 @@
 //! Every request brings what the daemon answered, and every failure its code and its sentence.
 
-use crate::fake::{Fake, QUOTA, Running, job_id, peer, report, reputation, summary, task_files};
+use crate::fake::{Fake, QUOTA, Running, job_id, peer, report, reputation, summary, task_files, wallet};
 use futures::{StreamExt, TryStreamExt, stream};
 use pocketmesh_api::*;
-use pocketmesh_types::{BlobId, Price};
+use pocketmesh_types::{BlobId, Credits, Price};
 
 fn code<T: std::fmt::Debug>(reply: Result<T, ClientError>) -> Code {
     match reply {
@@ -36,6 +36,15 @@ async fn the_daemon_is_shown_as_it_is() {
     assert_eq!(status, running.control.status().await.expect("status"));
     let peers = running.client.peers().await.expect("peers");
     assert_eq!(peers, running.control.peers().await.expect("peers"));
+}
+
+#[tokio::test]
+async fn what_is_owed_and_what_was_paid_for_a_job_is_told() {
+    let Running { client, .. } = &Running::start();
+    assert_eq!(client.wallet().await.expect("a wallet"), wallet());
+    let receipts = client.job_receipts(&job_id(0).to_string()).await.expect("receipts");
+    assert_eq!(read(receipts).await.expect("read"), b"receipts");
+    assert_eq!(code(client.job_receipts(&job_id(9).to_string()).await.map(drop)), Code::NotFound);
 }
 
 #[tokio::test]
@@ -92,6 +101,7 @@ fn job(input: Input) -> SubmitJob {
         reduce: Some(Reduce { program: BlobId::of(b"sum"), args: vec![], fan_in: Some(3) }),
         verification: Verification::Replicas(2),
         max_price: Some(Price(500)),
+        budget: Some(Credits(1 << 90)),
         limits: Limits { fuel: Some(9), ..Limits::default() },
     }
 }
@@ -108,6 +118,7 @@ async fn jobs_arrive_as_they_were_described() {
         SubmitJob {
             reduce: None,
             max_price: None,
+            budget: None,
             verification: Verification::Audits(Audits { error_ppb: 7, saboteurs_ppm: 0, by: Auditors::Mesh }),
             files: vec![InputFile { path: "data/a b.txt".into(), blob: BlobId::of(b"a"), len: 1 }],
             input_name: "input.txt".into(),

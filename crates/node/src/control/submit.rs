@@ -20,6 +20,9 @@ const DEFAULT_CEILING: Price = Price(1_000);
 
 /// Takes a job on. When this returns, the job survives a restart.
 pub async fn submit(desk: &Desk, request: SubmitJob) -> Answer<Submitted> {
+    if let Some(reason) = desk.ask(|driver| driver.money_stopped().filter(|_| driver.journal.is_broken())).await? {
+        return Err(Failure::new(Code::Internal, format!("no job can be taken on: {reason}")));
+    }
     let limits = request.limits.resolve();
     let files = InputFiles::lay(&desk.store, request.files).await?;
     check_input_name(&request.input_name, &request.input, &files)?;
@@ -45,7 +48,7 @@ pub async fn submit(desk: &Desk, request: SubmitJob) -> Answer<Submitted> {
         limits,
         policy: request.verification.into(),
         max_price: request.max_price.unwrap_or(DEFAULT_CEILING),
-        budget: None,
+        budget: request.budget,
         profile: desk.executor.profile(),
         epoch: crate::clock::wall(),
         nonce: nonce()?,
@@ -64,8 +67,7 @@ pub async fn submit(desk: &Desk, request: SubmitJob) -> Answer<Submitted> {
                     args: plan.args.clone(),
                     fan_in: plan.fan_in.number(),
                 };
-                // A journal that has failed ends the loop at its next step, and with it this request.
-                let _ = driver.journal.append_entry(&entry);
+                driver.journal.append_entry(&entry);
                 driver.ledger.of_mut(id).reduce = Some(plan);
             }
             driver.command(Command::Submit { job: Box::new(job), inputs })
@@ -73,8 +75,12 @@ pub async fn submit(desk: &Desk, request: SubmitJob) -> Answer<Submitted> {
         .await?;
     match reply.await.map_err(|_| stopping())? {
         Reply::Submitted(id) => {
-            let promise = desk.ask(move |driver| Some(promise::promise(driver, driver.peer.jobs().get(&id)?))).await?;
-            Ok(Submitted { id, tasks, promise: promise.ok_or_else(|| Failure::no_job(&id))? })
+            let outlook = move |driver: &mut crate::driver::Driver| {
+                let active = driver.peer.jobs().get(&id)?;
+                Some((promise::promise(driver, active), crate::wallet::spending(driver, active)))
+            };
+            let (promise, spending) = desk.ask(outlook).await?.ok_or_else(|| Failure::no_job(&id))?;
+            Ok(Submitted { id, tasks, promise, spending })
         }
         Reply::Refused(reason) => {
             desk.store.unpin_all(id.0);

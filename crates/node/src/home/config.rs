@@ -59,6 +59,42 @@ pub struct Provide {
     pub memory: Option<Size>,
     /// The ask, in nano-credits per gigafuel.
     pub price: Price,
+    /// What is done for peers without credit.
+    pub unpaid: Unpaid,
+}
+
+/// What is done for peers that have no credit here. specs/settlement.md §5.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unpaid {
+    /// They are served when nobody else waits.
+    #[default]
+    Idle,
+    /// They are served up to an allowance that time refills.
+    Allowance,
+    /// They are not served.
+    None,
+}
+
+impl Unpaid {
+    /// The name as in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Allowance => "allowance",
+            Self::None => "none",
+        }
+    }
+}
+
+impl From<Unpaid> for pocketmesh_ledger::service::Unpaid {
+    fn from(unpaid: Unpaid) -> Self {
+        match unpaid {
+            Unpaid::Idle => Self::Idle,
+            Unpaid::Allowance => Self::Allowance,
+            Unpaid::None => Self::None,
+        }
+    }
 }
 
 /// What the device keeps for itself and others.
@@ -136,7 +172,7 @@ fn yes() -> bool {
 
 impl Default for Provide {
     fn default() -> Self {
-        Self { enabled: true, cores: None, memory: None, price: Price(DEFAULT_PRICE) }
+        Self { enabled: true, cores: None, memory: None, price: Price(DEFAULT_PRICE), unpaid: Unpaid::Idle }
     }
 }
 
@@ -281,6 +317,7 @@ mod tests {
             (base.replace("# memory = \"2 GiB\"", "memory = \"lots\""), "not a size"),
             (base.replace("# quota = \"10 GiB\"", "quota = 5"), "storage.quota"),
             (base.replace("# executor = \"sealed\"", "executor = \"none\""), "unknown variant `none`"),
+            (base.replace("# unpaid = \"idle\"", "unpaid = \"always\""), "unknown variant `always`"),
             ("\u{0}".into(), "line 1"),
         ];
         for (text, expected) in cases {

@@ -1,7 +1,7 @@
 //! The reduce step in the event loop: when a job's tasks are over, when a level of its tree is, and after a restart.
 
 use super::{Plan, Stage, Standing, step};
-use crate::driver::{Driver, LoopError};
+use crate::driver::Driver;
 use crate::journal::Entry;
 use crate::results::Shown;
 use crate::split::Cut;
@@ -16,26 +16,25 @@ pub type Reduced = (JobId, Result<Stage, String>);
 
 impl Driver {
     /// Goes on with the reductions that a restart broke off.
-    pub(crate) fn resume_reductions(&mut self) -> Result<(), LoopError> {
+    pub(crate) fn resume_reductions(&mut self) {
         let over: Vec<JobId> = self.peer.jobs().iter().filter(|job| has_result(job)).map(|job| job.id).collect();
-        over.into_iter().try_for_each(|job| self.reduce(job))
+        over.into_iter().for_each(|job| self.reduce(job));
     }
 
     /// A job is over: its own reduction begins, or the one goes on that it is a level of.
-    pub(crate) fn reduce_after(&mut self, over: JobId) -> Result<(), LoopError> {
-        self.reduce(over)?;
-        match self.ledger.parent_of(&over) {
-            Some(parent) => self.reduce(parent),
-            None => Ok(()),
+    pub(crate) fn reduce_after(&mut self, over: JobId) {
+        self.reduce(over);
+        if let Some(parent) = self.ledger.parent_of(&over) {
+            self.reduce(parent);
         }
     }
 
     /// Takes the next step of a job's reduction, if there is one to take.
-    fn reduce(&mut self, id: JobId) -> Result<(), LoopError> {
+    fn reduce(&mut self, id: JobId) {
         let jobs = self.peer.jobs();
-        let Some(active) = jobs.get(&id).filter(|job| has_result(job)) else { return Ok(()) };
-        let Some(notes) = self.ledger.of(&id).filter(|notes| !notes.reducing) else { return Ok(()) };
-        let Some(mut plan) = notes.reduce.clone().filter(|plan| plan.outcome.is_none()) else { return Ok(()) };
+        let Some(active) = jobs.get(&id).filter(|job| has_result(job)) else { return };
+        let Some(notes) = self.ledger.of(&id).filter(|notes| !notes.reducing) else { return };
+        let Some(mut plan) = notes.reduce.clone().filter(|plan| plan.outcome.is_none()) else { return };
         // A level whose job did not get to the disk is made again.
         plan.levels.retain(|level| jobs.get(level).is_some());
         let level = plan.levels.last().and_then(|level| jobs.get(level));
@@ -45,7 +44,7 @@ impl Driver {
             Some(level) if matches!(level.phase, Phase::Over(_)) => {
                 return self.on_reduced(id, Err("it was stopped".into()));
             }
-            Some(_) => return Ok(()),
+            Some(_) => return,
         };
         let shown = Shown::finals(&from.finals);
         let standing = Standing {
@@ -65,26 +64,27 @@ impl Driver {
             // The receiver is gone only when the daemon stops; then the next run takes this step again.
             let _ = done.send((id, stage)).await;
         });
-        Ok(())
     }
 
     /// A step of a reduction was taken. What comes of it is to be carried out.
-    pub(crate) fn on_stage(&mut self, (id, stage): Reduced) -> Result<Vec<Effect>, LoopError> {
+    pub(crate) fn on_stage(&mut self, (id, stage): Reduced) -> Vec<Effect> {
         self.ledger.of_mut(id).reducing = false;
         match stage {
-            Ok(Stage::Done(outcome)) => self.on_reduced(id, Ok(outcome)).map(|()| Vec::new()),
-            Ok(Stage::Level(cut)) => self.add_level(id, &cut),
-            Err(reason) => self.on_reduced(id, Err(reason)).map(|()| Vec::new()),
+            Ok(Stage::Level(cut)) => return self.add_level(id, &cut),
+            Ok(Stage::Done(outcome)) => self.on_reduced(id, Ok(outcome)),
+            Err(reason) => self.on_reduced(id, Err(reason)),
         }
+        Vec::new()
     }
 
     /// Submits the next level of a reduction's tree. Its id follows from the job and the level, so that none is submitted twice.
-    fn add_level(&mut self, id: JobId, cut: &Cut) -> Result<Vec<Effect>, LoopError> {
-        let Some(plan) = self.ledger.of(&id).and_then(|notes| notes.reduce.clone()) else { return Ok(Vec::new()) };
-        let Some(active) = self.peer.jobs().get(&id) else { return Ok(Vec::new()) };
+    fn add_level(&mut self, id: JobId, cut: &Cut) -> Vec<Effect> {
+        let Some(plan) = self.ledger.of(&id).and_then(|notes| notes.reduce.clone()) else { return Vec::new() };
+        let Some(active) = self.peer.jobs().get(&id) else { return Vec::new() };
         let number = plan.levels.len() + 1;
         let Some(program_len) = self.store.len(plan.program) else {
-            return self.on_reduced(id, Err("it is not here any more".into())).map(|()| Vec::new());
+            self.on_reduced(id, Err("it is not here any more".into()));
+            return Vec::new();
         };
         let job = level_of(&active.job, &id, number, &plan, program_len, cut);
         let level = JobId(envelope::id(&job.clone().into()));
@@ -92,16 +92,15 @@ impl Driver {
         crate::trees::pin(&self.store, job.files, level.0);
         crate::parts::pin(&self.store, &job, &level);
         // First, so that no level is on disk of which nobody knows whose it is.
-        self.journal.append_entry(&Entry::ReduceLevel { job: id, level })?;
+        self.journal.append_entry(&Entry::ReduceLevel { job: id, level });
         self.ledger.add_level(id, level);
         let inputs = Inputs::Cut { bytes: cut.sources.bytes() };
         let text = format!("level {number} of the reduce tree, {} runs, is job {}", cut.tasks, level.short());
         self.ledger.note(id, text);
-        let (_, effects) = self.command(Command::Submit { job: Box::new(job), inputs });
-        Ok(effects)
+        self.command(Command::Submit { job: Box::new(job), inputs }).1
     }
 
-    fn on_reduced(&mut self, job: JobId, outcome: Result<pocketmesh_types::Outcome, String>) -> Result<(), LoopError> {
+    fn on_reduced(&mut self, job: JobId, outcome: Result<pocketmesh_types::Outcome, String>) {
         let line = match &outcome {
             Ok(outcome) => {
                 self.store.pin(outcome.stdout.id, job.0);
@@ -109,13 +108,12 @@ impl Driver {
             }
             Err(error) => format!("the reduce program failed: {error}"),
         };
-        self.journal.append_entry(&Entry::Reduced { job, outcome: outcome.clone() })?;
+        self.journal.append_entry(&Entry::Reduced { job, outcome: outcome.clone() });
         self.ledger.note(job, line);
         if let Some(plan) = &mut self.ledger.of_mut(job).reduce {
             plan.outcome = Some(outcome);
         }
         self.ends.send_modify(|ends| *ends += 1);
-        Ok(())
     }
 }
 

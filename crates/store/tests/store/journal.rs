@@ -2,7 +2,7 @@
 
 use pocketmesh_store::{
     FolderLock, Journal,
-    journal::{Event, Events, FILE_NAME, OpenError, Opened},
+    journal::{Event, Events, FILE_NAME, OpenError, Opened, scan},
 };
 use pocketmesh_types::Hash;
 use std::{fs, path::Path};
@@ -145,4 +145,37 @@ fn a_chain_value_tells_a_journal_that_was_put_back() {
     let put_back = open(home.path()).unwrap().0.recovered;
     assert_eq!((put_back.chain, put_back.next_sequence), (old.chain, old.next_sequence));
     assert!(newer.chain != old.chain && newer.next_sequence > old.next_sequence);
+}
+
+#[test]
+fn a_journal_is_looked_at_while_it_is_written_to_and_nothing_of_it_is_changed() {
+    let home = written(true);
+    let (mut opened, _) = open(home.path()).unwrap();
+    append(&mut opened, b"fourth");
+    let path = home.path().join(FILE_NAME);
+    let before = fs::read(&path).unwrap();
+    let mut seen = Vec::new();
+    let look = |home: &Path, seen: &mut Vec<Vec<u8>>| {
+        scan(home, context(), |_, payload| {
+            seen.push(payload.to_vec());
+            Ok(())
+        })
+    };
+    let scanned = look(home.path(), &mut seen).unwrap();
+    assert_eq!(seen, [&b"first"[..], b"again", b"third", b"fourth"]);
+    assert_eq!((scanned.records, scanned.torn_bytes), (4, 0));
+    // Half a record, as a writer leaves it for a moment.
+    close(opened);
+    let torn = [&before[..], &before[before.len() - 30..]].concat();
+    fs::write(&path, &torn).unwrap();
+    let scanned = look(home.path(), &mut seen).unwrap();
+    assert_eq!((scanned.records, scanned.torn_bytes), (4, 30));
+    assert_eq!(fs::read(&path).unwrap(), torn);
+    // A changed byte of what was synced is damage here, too.
+    let mut damaged = before;
+    damaged[200] ^= 1;
+    fs::write(&path, &damaged).unwrap();
+    assert!(matches!(look(home.path(), &mut seen), Err(OpenError::Unreadable { .. })));
+    fs::remove_file(&path).unwrap();
+    assert!(matches!(look(home.path(), &mut seen), Err(OpenError::Io { .. })));
 }

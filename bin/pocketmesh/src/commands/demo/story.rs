@@ -3,7 +3,7 @@
 use crate::commands::peers::via;
 use crate::context::Context;
 use crate::exit::Error;
-use crate::mesh::Mesh;
+use crate::mesh::{Books, Mesh};
 use crate::output;
 use crate::quantity;
 use crate::table::Table;
@@ -86,7 +86,13 @@ pub fn row_of(details: &[JobDetail], peer: &PeerId) -> Option<WorkerRow> {
 }
 
 /// Who did what, and what came of it: the answer of the command.
-pub fn table(context: &Context, mesh: &Mesh, details: &[JobDetail], proofs: &[(PeerId, bool)]) -> Result<(), Error> {
+pub fn table(
+    context: &Context,
+    mesh: &Mesh,
+    details: &[JobDetail],
+    proofs: &[(PeerId, bool)],
+    books: &Books,
+) -> Result<(), Error> {
     if context.json {
         let peers = mesh.peers().iter().map(|child| {
             json!({
@@ -96,7 +102,8 @@ pub fn table(context: &Context, mesh: &Mesh, details: &[JobDetail], proofs: &[(P
             })
         });
         let jobs: Vec<_> = details.iter().map(|detail| json!({ "job": detail.summary, "cost": detail.cost })).collect();
-        return output::json(&json!({ "jobs": jobs, "peers": peers.collect::<Vec<_>>() }));
+        let peers: Vec<_> = peers.collect();
+        return output::json(&json!({ "jobs": jobs, "peers": peers, "books": books.json() }));
     }
     let mut table = Table::new(&["", "peer", ">tiles done", ">accepted", ">voided", ">owed, nano", "verdict"]);
     for (index, child) in mesh.peers().iter().enumerate() {
@@ -114,7 +121,7 @@ pub fn table(context: &Context, mesh: &Mesh, details: &[JobDetail], proofs: &[(P
             format!("{}{proved}", judgement(index == super::REQUESTER, sabotage, row.as_ref())),
         ]);
     }
-    output::text(table.to_string())?;
+    output::text(format!("{table}\n{}", books.text()))?;
     if !proofs.is_empty() {
         let held = proofs.iter().filter(|(_, holds)| *holds).count();
         let proofs = quantity::count(proofs.len() as u64, "proof");

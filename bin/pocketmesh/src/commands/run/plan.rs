@@ -6,12 +6,13 @@ use crate::exit::Error;
 use crate::fresh_folder::FreshFolder;
 use crate::input_files::InputFiles;
 use crate::inputs::{Inputs, Named};
+use crate::quantity;
 use crate::sources::{self, Program, Source};
 use crate::uploads::Uploads;
 use pocketmesh_api::{self as api, Client, Input, Limits, Reduce, Split, SubmitJob, Submitted, Verification};
 use pocketmesh_node::home::Size;
-use pocketmesh_types::Price;
 use pocketmesh_types::limits::TASKS_PER_JOB_MAX;
+use pocketmesh_types::{Credits, Price};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -29,6 +30,7 @@ pub struct Plan {
     input_name: String,
     verification: Verification,
     max_price: Option<u64>,
+    budget: Option<Credits>,
     limits: Limits,
 }
 
@@ -71,6 +73,7 @@ impl Plan {
             input_name: name,
             verification: args.trust.verification(),
             max_price: args.max_price,
+            budget: args.budget,
             limits,
         })
     }
@@ -106,6 +109,7 @@ impl Plan {
             reduce,
             verification: self.verification,
             max_price: self.max_price.map(Price),
+            budget: self.budget,
             limits: self.limits,
         };
         Ok(client.submit(&job).await?)
@@ -142,6 +146,7 @@ impl Plan {
             input_name: &self.input_name,
             trust: trust(self.verification),
             max_price: self.max_price,
+            budget: self.budget.map(quantity::nano_exact),
             limits: self.limits,
             files: self.files.files().iter().map(|file| (&*file.place, file.path.display().to_string())).collect(),
         };
@@ -262,6 +267,9 @@ struct Written<'a> {
     trust: Trust,
     #[serde(skip_serializing_if = "Option::is_none")]
     max_price: Option<u64>,
+    /// In nano-credits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    budget: Option<String>,
     limits: Limits,
     /// What lies where under `/in`, and where it comes from.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]

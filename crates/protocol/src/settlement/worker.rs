@@ -157,11 +157,6 @@ impl<D: SettlementDriver> State<D> {
         Credits(sum)
     }
 
-    /// Executions of a lease that are begun, and results of it that are delivered and not paid.
-    pub fn exposed_tasks(&self, lease: &LeaseId) -> usize {
-        self.earning.get(lease).map_or(0, |earning| earning.earner.exposed_tasks())
-    }
-
     /// It came to no outcome, or is given back.
     pub fn on_abandoned(&mut self, lease: &LeaseId, task: TaskIndex) {
         if let Some(earning) = self.earning.get_mut(lease) {

@@ -69,7 +69,7 @@ pub trait Control: HoldsBlobs {
     /// The account of a finished job.
     fn job_report(&self, id: JobId, which: Which) -> impl Future<Output = Answer<Report>> + Send;
 
-    /// What was paid for a job, as a file of receipts: specs/receipts.md. While a job that is over is not paid yet, the answer waits a
+    /// What was paid for a job, as a file of receipts: specs/ledger.md §8. While a job that is over is not paid yet, the answer waits a
     /// moment.
     fn job_receipts(&self, id: JobId) -> impl Future<Output = Answer<Chunks>> + Send;
 

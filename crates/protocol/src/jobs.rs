@@ -80,9 +80,8 @@ impl Jobs {
                 self.jobs.insert(id, Active::new(id, job, inputs, at));
             }
             Record::Granted { job, lease, worker, price, fee } => {
-                context.money.on_granted(lease, job, worker, price, fee, paying::terms());
                 if let Some(active) = self.jobs.get_mut(&job) {
-                    active.restore_granted(lease, worker);
+                    active.restore_granted(context, lease, worker, price, fee);
                 }
             }
             Record::Final { job, tasks } => {
@@ -90,24 +89,17 @@ impl Jobs {
                     context.reputation.accepted(*worker, 1, false);
                 }
                 if let Some(active) = self.jobs.get_mut(&job) {
-                    for task in &tasks {
-                        active.restore_final(task);
-                        active.restore_owed(context, None, task);
-                    }
+                    tasks.iter().for_each(|task| active.restore_final(context, task));
                 }
             }
             Record::Delivered { job, window, worker, claim, tasks } => {
                 if let Some(active) = self.jobs.get_mut(&job) {
-                    for task in &tasks {
-                        active.restore_delivered(window, worker, claim, task);
-                        active.restore_owed(context, Some((window, worker)), task);
-                    }
+                    tasks.iter().for_each(|task| active.restore_delivered(context, window, worker, claim, task));
                 }
             }
             Record::Drawn { job, window, audits, own } => {
                 if let Some(active) = self.jobs.get_mut(&job) {
-                    active.owe_drawn(context, window, &audits);
-                    active.restore_drawn(window, &audits, own);
+                    active.restore_drawn(context, window, &audits, own);
                 }
             }
             Record::Agreed { job, window, tasks } => {

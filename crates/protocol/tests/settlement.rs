@@ -511,3 +511,19 @@ fn under_an_allowance_a_client_that_never_pays_gets_that_much_and_the_lease_ends
     assert!(got <= 1_000_000 && got > 500_000, "{got}");
     assert_eq!(world.worker().at_stake_with(&CLIENT).0, got, "and it is remembered as what it owes");
 }
+
+#[test]
+fn under_idle_who_owes_comes_behind_whoever_does_not_and_is_served_all_the_same() {
+    let mut world = World::new(1);
+    let (lease, job) = names(0);
+    world.lease(lease, job);
+    let stranger = PeerId([3; 32]);
+    assert_eq!(world.worker().rank(&CLIENT), world.worker().rank(&stranger));
+    assert!(begin(&mut world, &lease, 0));
+    world.worker().on_claimed(&lease, row(0), Instant(0));
+    assert!(world.worker().rank(&CLIENT) > world.worker().rank(&stranger), "what is not paid is a debt");
+    assert_eq!(world.worker().rank(&CLIENT).0, Priority::Idle);
+    assert!(begin(&mut world, &lease, 1), "nobody else waits");
+    world.worker().on_lease_over(&lease);
+    assert_eq!(world.worker().rank(&CLIENT).0, Priority::Idle, "leases end, debts do not");
+}

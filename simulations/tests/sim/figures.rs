@@ -55,3 +55,11 @@ fn audits_of_a_big_job_keep_the_error_within_what_was_promised() {
     let report = passes("audited", 1);
     assert!(report.figure("accepted_wrong_share") <= 1e-3);
 }
+
+#[test]
+fn who_never_pays_gets_an_allowance_of_each_worker_and_friends_without_credit_use_each_other() {
+    let report = passes("credit-allowance", 1);
+    assert!(report.figure("gigafuel_for_others") <= 50.0 * 200.0);
+    let friends = passes("credit-idle", 1);
+    assert_eq!((friends.figure("seats_paid"), friends.figure("credits_under_way")), (800.0, 0.0));
+}

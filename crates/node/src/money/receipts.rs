@@ -1,4 +1,4 @@
-//! `receipts.cbor`: what was paid for a job, in a file that anybody can check without us. specs/receipts.md.
+//! `receipts.cbor`: what was paid for a job, in a file that anybody can check without us. specs/ledger.md §8.
 
 mod check;
 mod gather;

@@ -250,7 +250,8 @@ impl Active {
     }
 
     /// A task was final before the restart.
-    pub fn restore_final(&mut self, task: &FinalTask) {
+    pub fn restore_final(&mut self, context: &mut Context, task: &FinalTask) {
+        self.restore_owed(context, None, task);
         self.release(task.task);
         self.forget(task.task);
         if self.finals.insert(task.task) {

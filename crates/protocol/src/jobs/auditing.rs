@@ -149,7 +149,7 @@ impl Active {
         let Some(target) = self.job.policy.target().filter(|_| self.phase == Phase::Running) else {
             return Vec::new();
         };
-        let is_handed_out = self.wanting.is_empty() && self.peek_new(context).is_none();
+        let is_handed_out = (self.wanting.is_empty() && self.peek_new(context).is_none()) || self.is_broke(context);
         let size = self.window_size();
         let (seen, workers) = (context.reputation.windows(), self.live.len());
         let is_due = |window: &Window| {
@@ -356,7 +356,8 @@ impl Active {
                 granted.window > 0 && granted.gone.is_none() && !self.excluded.contains(&granted.worker)
             })
         };
-        let auditors: Vec<LeaseId> = self.live.iter().filter(can_serve).copied().collect();
+        let can_pay = |lease: &&LeaseId| self.affordable(context, lease) > 0;
+        let auditors: Vec<LeaseId> = self.live.iter().filter(can_serve).filter(can_pay).copied().collect();
         let is_stuck = |task: &&TaskIndex| {
             let can_run = |ballot: &&Ballot| ballot.own_failures < OWN_FAILURES_MAX;
             let audit = self.ballots.get(task).filter(can_run).and_then(|ballot| ballot.audit);
@@ -384,21 +385,23 @@ pub fn aim(seen: Windows, target: Target) -> sizing::Target {
 /// What was before a restart.
 impl Active {
     /// A result was delivered. The last word on a task counts.
-    pub(super) fn restore_delivered(&mut self, window: WindowId, worker: PeerId, claim: ClaimId, task: &FinalTask) {
+    pub(super) fn restore_delivered(
+        &mut self,
+        context: &mut Context,
+        window: WindowId,
+        worker: PeerId,
+        claim: ClaimId,
+        task: &FinalTask,
+    ) {
         let Some(outcome) = task.outcome.filter(|_| !self.excluded.contains(&worker)) else { return };
         self.release(task.task);
         self.forget(task.task);
         self.windows.restore(window, worker);
         if self.windows.deliver(window, task.task..task.task + 1) {
             let lease = LeaseId::default();
+            self.restore_owed(context, Some((window, worker)), task);
             self.held.insert(task.task, Held { window, lease, beside: None, claim, outcome });
         }
-    }
-
-    /// A window was closed, and these of its results drawn.
-    pub(super) fn restore_drawn(&mut self, window: WindowId, audits: &[TaskIndex], own: bool) {
-        self.windows.restore_drawn(window, audits);
-        self.restored.push((window, own));
     }
 
     /// A window was final; whose it was, and how many results it had.

@@ -2,13 +2,20 @@
 
 use crate::{
     context::Context,
-    jobs::active::{Active, Phase},
-    record::FinalTask,
-    verification::windows::{Window, WindowId},
+    effect::Event,
+    jobs::{
+        active::{Active, Phase},
+        leases::Granted,
+    },
+    record::{End, FinalTask},
+    verification::{
+        Ballot, Stage,
+        windows::{Window, WindowId},
+    },
 };
 use core::time::Duration;
 use pocketmesh_ledger::slices::{Row, Terms};
-use pocketmesh_types::{LeaseId, PeerId, TaskIndex, limits};
+use pocketmesh_types::{Credits, LeaseId, PeerId, Price, TaskIndex, limits};
 
 /// What is due is paid this often, though it is less than a slice. Guess.
 pub const PAY_AGAIN: Duration = Duration::from_secs(10);
@@ -26,6 +33,47 @@ impl Active {
     pub(super) fn payable_room(&self, context: &Context, lease: &LeaseId) -> usize {
         let held = self.leases.get(lease).map_or(0, |granted| granted.seats.len());
         EXPOSURE_TASKS.saturating_sub(held + context.money.unpaid(lease))
+    }
+
+    /// How many more tasks a worker may be given within the job's budget: each may burn all that it may, and so may all that are under way.
+    pub(super) fn affordable(&self, context: &Context, lease: &LeaseId) -> usize {
+        let Some(budget) = self.job.budget else { return usize::MAX };
+        let worst = |granted: &Granted| granted.price.cost(self.job.limits.fuel).0;
+        let under_way = self.leases.values().map(|granted| worst(granted).saturating_mul(granted.seats.len() as u128));
+        let bound = under_way.fold(context.money.cost_of(&self.id).0, u128::saturating_add);
+        let left = budget.0.saturating_sub(bound);
+        let each = self.leases.get(lease).map_or(0, worst);
+        left.checked_div(each).map_or(usize::MAX, |count| usize::try_from(count).unwrap_or(usize::MAX))
+    }
+
+    /// Whether a task that nobody has may be begun within the budget: with all its seats, and after those that others still want.
+    pub(super) fn affords_new(&self, context: &Context, lease: &LeaseId) -> bool {
+        let wanted = (self.wanting.len() + 1).saturating_mul(usize::from(self.rule().seats));
+        self.job.budget.is_none() || self.affordable(context, lease) >= wanted
+    }
+
+    /// Whether nobody can be given anything within the budget.
+    pub(super) fn is_broke(&self, context: &Context) -> bool {
+        let is_wanted = !(self.wanting.is_empty() && self.audits_wanting.is_empty());
+        let is_out = |lease: &LeaseId| match is_wanted {
+            true => self.affordable(context, lease) == 0,
+            false => !self.affords_new(context, lease),
+        };
+        self.job.budget.is_some() && !self.live.is_empty() && self.live.iter().all(is_out)
+    }
+
+    /// Ends the job with what is final, if more could cost more than its budget and nothing is under way.
+    pub(super) fn end_if_broke(&mut self, context: &mut Context) {
+        let is_asked = |ballot: &Ballot| ballot.seats.values().any(|seat| matches!(seat.stage, Stage::Asked(..)));
+        let is_busy = self.live().any(|(_, granted)| !granted.running.is_empty())
+            || self.ballots.values().any(is_asked)
+            || !(self.held.is_empty() && self.delivered.is_empty() && self.decided.is_empty())
+            || !(self.on_disk_soon.is_empty() && self.checks.is_empty() && self.checking == 0);
+        if self.phase == Phase::Running && !is_busy && self.is_broke(context) {
+            context.notify(Event::BudgetSpent { job: self.id });
+            self.phase = Phase::Closing(End::Partial);
+            self.stir();
+        }
     }
 
     /// A result is held: its worker is paid for it with its window, and so is who came to the same, with its own.
@@ -50,7 +98,15 @@ impl Active {
     }
 
     /// A lease that was granted before the restart; what is read of its worker from here on was done under it.
-    pub(super) fn restore_granted(&mut self, lease: LeaseId, worker: PeerId) {
+    pub(super) fn restore_granted(
+        &mut self,
+        context: &mut Context,
+        lease: LeaseId,
+        worker: PeerId,
+        price: Price,
+        fee: Credits,
+    ) {
+        context.money.on_granted(lease, self.id, worker, price, fee, terms());
         self.granted_before.insert(worker, lease);
     }
 
@@ -72,6 +128,13 @@ impl Active {
         if let Some(owner) = self.windows.get(window).map(Window::owner) {
             context.money.on_drawn(self.id, owner, window.0, audits);
         }
+    }
+
+    /// A window was closed, and these of its results drawn.
+    pub(super) fn restore_drawn(&mut self, context: &mut Context, window: WindowId, audits: &[TaskIndex], own: bool) {
+        self.owe_drawn(context, window, audits);
+        self.windows.restore_drawn(window, audits);
+        self.restored.push((window, own));
     }
 
     /// An audit agreed before the restart.

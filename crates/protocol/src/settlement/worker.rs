@@ -106,7 +106,8 @@ impl<D: SettlementDriver> State<D> {
         let (applicant, cost, left) = (earning.applicant, earning.next_cost(), earning.left);
         let draws = cost.checked_sub(left).unwrap_or_default();
         let is_free = self.unpaid == Unpaid::Idle || self.is_covered(&applicant.peer, cost);
-        if !is_free && !(self.unpaid == Unpaid::Allowance && self.draw(applicant, draws, now)) {
+        let is_served = is_free || (self.unpaid == Unpaid::Allowance && self.draw(applicant, draws, now));
+        if !is_served {
             return Begin::Never;
         }
         let Some(earning) = self.earning.get_mut(lease) else { return Begin::Never };
@@ -154,11 +155,6 @@ impl<D: SettlementDriver> State<D> {
         let of_client = self.earning.values().filter(|earning| earning.applicant.peer == *client);
         let sum = of_client.map(|earning| earning.earner.at_stake().0).fold(0, u128::saturating_add);
         Credits(sum)
-    }
-
-    /// Executions of a lease that are begun, and results of it that are delivered and not paid.
-    pub fn exposed_tasks(&self, lease: &LeaseId) -> usize {
-        self.earning.get(lease).map_or(0, |earning| earning.earner.exposed_tasks())
     }
 
     /// It came to no outcome, or is given back.

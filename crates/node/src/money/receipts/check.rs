@@ -1,4 +1,4 @@
-//! Checking a file of receipts: everything in it, in the order of specs/receipts.md §3, and nothing outside of it.
+//! Checking a file of receipts: everything in it, in the order of specs/ledger.md §8, and nothing outside of it.
 
 use super::{FILE_BYTES_MAX, File, Payment, VERSION};
 use crate::money::open_sealed;

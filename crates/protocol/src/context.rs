@@ -6,7 +6,7 @@ use crate::{
     record::Record,
     reputation::Reputation,
     settlement::{self, Money},
-    timers::Timers,
+    timers::{Timer, Timers},
 };
 use alloc::{collections::BTreeMap, vec::Vec};
 use core::time::Duration;
@@ -17,6 +17,9 @@ use rand_chacha::{
     ChaCha20Rng,
     rand_core::{Rng, SeedableRng},
 };
+
+/// The first interval after which a payment without a quittance is said again.
+const SAY_AGAIN: Duration = Duration::from_secs(1);
 
 /// What a peer is told once.
 #[derive(Debug, Clone)]
@@ -184,6 +187,18 @@ impl Context {
     pub fn is_current(&self, expires: UnixTime, life_max: Duration) -> bool {
         let skew = limits::CLOCK_SKEW;
         expires + skew >= self.wall() && expires <= self.wall() + life_max + skew
+    }
+
+    /// Payments that get no quittance are said again soon.
+    pub fn say_again_soon(&mut self) {
+        self.timers.set_sooner(Timer::SayAgain, self.now + SAY_AGAIN);
+    }
+
+    /// It is time to.
+    pub fn say_again(&mut self) {
+        if self.money.say_again(|peer| self.peers.contains_key(peer)) {
+            self.say_again_soon();
+        }
     }
 
     /// Everything that was to be done, in order.

@@ -83,7 +83,10 @@ impl Peer {
             Input::Sent { peer, bytes } => self.context.reputation.sent(peer, bytes),
             Input::PartsRead { job, parts } => self.jobs.on_parts_read(&mut self.context, job, parts),
             Input::Stored { record } => self.jobs.on_stored(&mut self.context, record),
-            Input::Paid { id, payment } => self.context.money.on_paid(id, payment),
+            Input::Paid { id, payment } => {
+                self.context.money.on_paid(id, payment);
+                self.context.say_again_soon();
+            }
             Input::Kept { id } => {
                 self.context.money.on_stored(id);
                 // Somebody has paid: what waited for it goes on.
@@ -146,7 +149,9 @@ impl Peer {
 
     fn on_connected(&mut self, peer: PeerId, prefix: Option<crate::input::Prefix>) {
         self.context.peers.insert(peer, prefix);
-        self.context.money.on_connected(peer);
+        if self.context.money.on_connected(peer) {
+            self.context.say_again_soon();
+        }
         self.bidding.on_connected(&mut self.context, peer);
         self.execution.on_connected(&mut self.context, peer);
         self.jobs.on_connected(&mut self.context, peer);
@@ -219,6 +224,7 @@ impl Peer {
             Timer::RequesterGone(lease) => self.execution.on_requester_gone(context, lease),
             Timer::Flush(lease) => self.execution.flush(context, lease),
             Timer::Heartbeat => self.execution.heartbeat(context),
+            Timer::SayAgain => context.say_again(),
         }
     }
 }

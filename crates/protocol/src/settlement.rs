@@ -117,6 +117,9 @@ pub enum Refusal {
     /// Another's.
     #[error("it was sent by a peer that it is not between")]
     Sender,
+    /// It is for leases that we know nothing of, and many such were taken since the start: the journal is not filled with them.
+    #[error("it is for leases that are not known here, and enough of such payments were taken")]
+    Unasked,
     /// The driver does not stand for it.
     #[error(transparent)]
     Declined(#[from] pocketmesh_ledger::driver::Declined),
@@ -176,6 +179,8 @@ pub struct State<D = Embedded> {
     costs: BTreeMap<JobId, Credits>,
     /// Payees to whom something may be due.
     unsettled: BTreeSet<PeerId>,
+    /// How many more payments for leases that we know nothing of are taken.
+    unasked_left: u32,
     /// Leases that we worked under and that are not paid in full, the oldest first.
     ended: VecDeque<LeaseId>,
     /// Jobs of ours that are over, once all that is due is paid.
@@ -200,6 +205,7 @@ impl<D: SettlementDriver> State<D> {
             newest: BTreeMap::new(),
             costs: BTreeMap::new(),
             unsettled: BTreeSet::new(),
+            unasked_left: worker::UNASKED_MAX,
             ended: VecDeque::new(),
             closing: BTreeSet::new(),
             effects: Vec::new(),
@@ -231,7 +237,7 @@ impl<D: SettlementDriver> State<D> {
                     self.add_cost(receipt.job, receipt.total().unwrap_or_default());
                 }
                 let (voucher, tasks) = (opened.voucher, client::tasks_in(&opened));
-                self.out.insert(voucher.payee, Out::Sent { payment: payment.clone(), voucher, tasks });
+                self.out.insert(voucher.payee, Out::Sent { payment: payment.clone(), voucher, tasks, looks: 0 });
                 self.lanes.insert(voucher.payee, voucher.lane);
             }
             (Content::Received(payment), Entry::Received(Opened { voucher, .. })) => {
@@ -253,13 +259,14 @@ impl<D: SettlementDriver> State<D> {
         self.accounts.halt(reason);
     }
 
-    /// A peer is here again: whatever of ours it may have missed is said once more, and what we hold of it is shown.
-    pub fn on_connected(&mut self, peer: PeerId) {
-        let statements = self.out.get(&peer).map(Out::statements).unwrap_or_default();
-        if !statements.is_empty() {
-            self.emit(Effect::Send { to: peer, statements });
-        }
-        self.show_newest(peer);
+    /// A peer is here again: a payment of ours that it may have missed is said once more. Says whether there is one.
+    pub fn on_connected(&mut self, peer: PeerId) -> bool {
+        let Some(out) = self.out.get_mut(&peer) else { return false };
+        let statements = out.statements();
+        let Out::Sent { looks, .. } = out else { return false };
+        *looks = 0;
+        self.emit(Effect::Send { to: peer, statements });
+        true
     }
 
     /// Statements of a peer came. Their number and length are in bounds already.

@@ -20,6 +20,8 @@ pub enum Timer {
     Flush(LeaseId),
     /// A sign of life is due to all requesters.
     Heartbeat,
+    /// Payments without a quittance are said again.
+    SayAgain,
 }
 
 /// The timers that are set.

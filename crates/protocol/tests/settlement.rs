@@ -8,7 +8,7 @@ use pocketmesh_ledger::{
     service::{Allowances, Applicant, Priority, Rates, Unpaid},
     slices::{Row, Terms},
 };
-use pocketmesh_protocol::settlement::{Begin, Effect, Event, State, StoreId};
+use pocketmesh_protocol::settlement::{Begin, Effect, Event, Refusal, State, StoreId};
 use pocketmesh_types::{Bytes, Credits, Fuel, Hash, Instant, JobId, Lane, LeaseId, PeerId, Price, Signed, Statement};
 use pocketmesh_wire::{Signer, Verifier, statement};
 use std::collections::{BTreeMap, BTreeSet};
@@ -354,11 +354,11 @@ fn a_payer_whose_journal_was_put_back_learns_so_and_goes_on_in_another_lane() {
     let client = world.nodes.get_mut(&CLIENT).unwrap();
     client.disk = copy;
     client.crash();
+    let (third, job) = names(2);
+    world.lease(third, job);
     world.settle();
     let behind = Event::Behind { payee: WORKER, lane: Lane(0), ours: cost(0..4), theirs: Credits(2 * cost(0..4).0) };
     assert!(world.nodes[&CLIENT].events.contains(&behind), "{:?}", world.nodes[&CLIENT].events);
-    let (third, job) = names(2);
-    world.lease(third, job);
     work(&mut world, (third, job), 0..4);
     let one = cost(0..4);
     let two = Credits(2 * one.0);
@@ -526,4 +526,73 @@ fn under_idle_who_owes_comes_behind_whoever_does_not_and_is_served_all_the_same(
     assert!(begin(&mut world, &lease, 1), "nobody else waits");
     world.worker().on_lease_over(&lease);
     assert_eq!(world.worker().rank(&CLIENT).0, Priority::Idle, "leases end, debts do not");
+}
+
+#[test]
+fn a_payment_that_was_lost_is_said_again_less_and_less_often_until_there_is_a_quittance() {
+    let mut world = World::new(1);
+    let (lease, job) = names(1);
+    world.lease(lease, job);
+    world.perform();
+    assert!(begin(&mut world, &lease, 0));
+    world.worker().on_claimed(&lease, row(0), Instant(0));
+    world.client().on_accepted(&lease, row(0));
+    world.client().on_pause(&lease);
+    world.perform();
+    world.nodes.get_mut(&CLIENT).unwrap().store_one();
+    world.perform();
+    let said = std::mem::take(&mut world.network);
+    assert_eq!(said.len(), 1, "and it is lost");
+    let mut looks = Vec::new();
+    for look in 1..=70 {
+        assert!(!world.client().say_again(|_| false), "nobody is there");
+        let more = world.client().say_again(|_| true);
+        assert_eq!(more, look < 64);
+        world.perform();
+        if !world.network.is_empty() {
+            assert_eq!(std::mem::take(&mut world.network), said, "the same bytes");
+            looks.push(look);
+        }
+    }
+    assert_eq!(looks, [1, 2, 4, 8, 16, 32, 64]);
+    world.settle();
+    assert!(!world.client().say_again(|_| true));
+    world.perform();
+    assert!(world.network.is_empty(), "it is acknowledged");
+}
+
+#[test]
+fn of_two_leases_of_one_worker_only_the_oldest_open_window_is_paid() {
+    let mut world = World::new(2);
+    let ((old, job), (new, _)) = (names(1), names(2));
+    world.lease(old, job);
+    world.lease(new, job);
+    for task in 0..7 {
+        for (lease, window, task) in [(old, 0, task), (new, 1, 100 + task)] {
+            assert!(begin(&mut world, &lease, task));
+            world.worker().on_claimed(&lease, row(task), Instant(0));
+            world.client().on_delivered(&lease, window, row(task));
+        }
+    }
+    world.settle();
+    let paid = cost(0..4);
+    assert_eq!(world.standings().0, paid, "a slice of the first, and three are held back");
+    world.client().on_final(job, WORKER, 0);
+    world.settle();
+    assert_eq!(world.standings().0.0, paid.0 + cost(4..7).0 + cost(100..104).0, "then the other's turn comes");
+}
+
+#[test]
+fn payments_for_unknown_leases_do_not_fill_the_journal() {
+    let mut world = World::new(3);
+    let (lease, job) = names(1);
+    world.client().on_granted(lease, job, WORKER, PRICE, Credits(0), TERMS);
+    for task in 0..5_000 {
+        world.client().on_accepted(&lease, row(task));
+        world.client().on_pause(&lease);
+        world.settle();
+    }
+    let node = &world.nodes[&WORKER];
+    assert!(node.disk.len() <= 1 << 12, "{}", node.disk.len());
+    assert!(node.events.iter().any(|event| matches!(event, Event::Refused { why: Refusal::Unasked, .. })));
 }

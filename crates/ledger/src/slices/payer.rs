@@ -149,19 +149,29 @@ impl Payer {
     ///
     /// Only the oldest window is paid: so what was paid and may still turn out void is in one window.
     pub fn next_due(&mut self) -> Option<Slice> {
+        self.next_due_until(WindowId::MAX)
+    }
+
+    /// The same, but of no window after this one that is not final: what another lease of this worker has under way is older.
+    pub fn next_due_until(&mut self, last: WindowId) -> Option<Slice> {
         let slice_tasks = self.terms.slice_tasks as usize;
         if self.accepted.len() >= slice_tasks || (self.hurries && !self.accepted.is_empty()) {
             let rows = core::iter::from_fn(|| self.accepted.pop_first()).take(slice_tasks);
             return Some(slice_of(None, rows.map(|(_, row)| row).collect()));
         }
-        let slice = self.next_of_window();
+        let slice = self.next_of_window(last);
         self.hurries &= slice.is_some();
         slice
     }
 
-    fn next_of_window(&mut self) -> Option<Slice> {
+    /// The oldest window that is not final.
+    pub fn oldest_open(&self) -> Option<WindowId> {
+        self.windows.iter().find(|window| !window.is_final).map(|window| window.id)
+    }
+
+    fn next_of_window(&mut self, last: WindowId) -> Option<Slice> {
         let (slice_tasks, hold_back) = (self.terms.slice_tasks as usize, self.terms.hold_back_tasks as usize);
-        let window = self.windows.front_mut()?;
+        let window = self.windows.front_mut().filter(|window| window.is_final || window.id <= last)?;
         let count = window.due(hold_back).min(slice_tasks);
         let is_enough = count == slice_tasks || window.is_final || window.is_drawn || self.hurries;
         if count == 0 || !is_enough {

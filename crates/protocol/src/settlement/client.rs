@@ -17,6 +17,9 @@ use pocketmesh_types::{
 };
 use pocketmesh_wire::statement;
 
+/// So many intervals after a payment it is said for the last time; then at the next connection.
+const LOOKS_MAX: u32 = 64;
+
 /// A lease that we granted.
 #[derive(Debug)]
 pub(super) struct Paying {
@@ -36,7 +39,7 @@ pub(super) enum Out {
     /// To the disk.
     Storing { id: StoreId, opened: Opened },
     /// To the payee, again and again until there is a quittance.
-    Sent { payment: Payment, voucher: Voucher, tasks: BTreeMap<LeaseId, u64> },
+    Sent { payment: Payment, voucher: Voucher, tasks: BTreeMap<LeaseId, u64>, looks: u32 },
 }
 
 impl<D: SettlementDriver> State<D> {
@@ -245,9 +248,16 @@ impl<D: SettlementDriver> State<D> {
     fn take_due(&mut self, payee: PeerId, lane: Lane) -> Vec<Receipt> {
         let mut receipts = Vec::new();
         let client = self.accounts.me();
+        let mut oldest: BTreeMap<JobId, WindowId> = BTreeMap::new();
+        for paying in self.paying.values().filter(|paying| paying.worker == payee) {
+            if let Some(open) = paying.payer.oldest_open() {
+                oldest.entry(paying.job).and_modify(|oldest| *oldest = open.min(*oldest)).or_insert(open);
+            }
+        }
         for (&lease, paying) in self.paying.iter_mut().filter(|(_, paying)| paying.worker == payee) {
+            let last = oldest.get(&paying.job).copied().unwrap_or(WindowId::MAX);
             while receipts.len() < limits::RECEIPTS_PER_VOUCHER_MAX
-                && let Some(Slice { tasks, fuel, results, .. }) = paying.payer.next_due()
+                && let Some(Slice { tasks, fuel, results, .. }) = paying.payer.next_due_until(last)
             {
                 let (job, price, fee) = (paying.job, paying.price, core::mem::take(&mut paying.fee));
                 receipts.push(Receipt { job, lease, client, payee, lane, tasks, fuel, price, fee, results });
@@ -266,10 +276,27 @@ impl<D: SettlementDriver> State<D> {
         if let Err(wrong) = self.accounts.apply(&Entry::Paid(opened)) {
             return self.refuse(payee, wrong.into());
         }
-        let out = Out::Sent { payment, voucher, tasks };
+        let out = Out::Sent { payment, voucher, tasks, looks: 0 };
         let statements = out.statements();
         self.out.insert(payee, out);
         self.emit(Effect::Send { to: payee, statements });
+    }
+
+    /// Says payments again that have no quittance yet, to payees that are here: after one interval, two, four and so on. Says whether
+    /// there are any that will be said once more.
+    pub fn say_again(&mut self, is_here: impl Fn(&PeerId) -> bool) -> bool {
+        let mut again = Vec::new();
+        let mut more = false;
+        for (payee, out) in self.out.iter_mut().filter(|(payee, _)| is_here(payee)) {
+            let Out::Sent { looks, .. } = out else { continue };
+            *looks = looks.saturating_add(1);
+            more |= *looks < LOOKS_MAX;
+            if looks.is_power_of_two() && *looks <= LOOKS_MAX {
+                again.push((*payee, out.statements()));
+            }
+        }
+        again.into_iter().for_each(|(to, statements)| self.emit(Effect::Send { to, statements }));
+        more
     }
 
     /// A payee says that it has our voucher.

@@ -18,6 +18,8 @@ use pocketmesh_wire::statement;
 
 /// Leases that are over and not paid in full, remembered: who lets many of them come about is known as a debtor all the same.
 const ENDED_MAX: usize = 1 << 12;
+/// Payments for unknown leases that are taken between two starts: a restart forgets leases, and clients still pay. Guess.
+pub(super) const UNASKED_MAX: u32 = 1 << 12;
 /// What a task is taken to burn before one of its lease has been run. Guess.
 const FUEL_AT_FIRST: Fuel = Fuel(1_000_000_000);
 
@@ -82,6 +84,8 @@ impl<D: SettlementDriver> State<D> {
         fuel_max: Fuel,
     ) -> bool {
         if terms.are_fair() {
+            // A client whose journal is an older copy learns so before it pays anew.
+            self.show_newest(applicant.peer);
             self.earning.entry(lease).or_insert_with(|| Earning {
                 applicant,
                 earner: Earner::new(terms, price),
@@ -227,6 +231,10 @@ impl<D: SettlementDriver> State<D> {
         }
         if let Err(declined) = self.driver.on_voucher(&opened.voucher) {
             return self.refuse(from, declined.into());
+        }
+        if !opened.receipts.iter().any(|(_, receipt)| self.earning.contains_key(&receipt.lease)) {
+            let Some(left) = self.unasked_left.checked_sub(1) else { return self.refuse(from, Refusal::Unasked) };
+            self.unasked_left = left;
         }
         let voucher = payment.voucher.clone();
         let id = self.store(Content::Received(payment));

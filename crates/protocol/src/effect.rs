@@ -329,6 +329,11 @@ pub enum Event {
     },
     /// Something about payment.
     Money(settlement::Event),
+    /// A job of ours ends with what is final: more of it could cost more than its budget.
+    BudgetSpent {
+        /// Which.
+        job: JobId,
+    },
     /// Another peer says that it refuted a claim of ours.
     Accused {
         /// Who.

@@ -172,6 +172,8 @@ pub struct State<D = Embedded> {
     receiving: BTreeMap<PeerId, Receiving>,
     /// The newest voucher of each client.
     newest: BTreeMap<PeerId, Bytes>,
+    /// What jobs of ours that are not over have cost, paid or due.
+    costs: BTreeMap<JobId, Credits>,
     /// Payees to whom something may be due.
     unsettled: BTreeSet<PeerId>,
     /// Leases that we worked under and that are not paid in full, the oldest first.
@@ -196,6 +198,7 @@ impl<D: SettlementDriver> State<D> {
             lanes: BTreeMap::new(),
             receiving: BTreeMap::new(),
             newest: BTreeMap::new(),
+            costs: BTreeMap::new(),
             unsettled: BTreeSet::new(),
             ended: VecDeque::new(),
             closing: BTreeSet::new(),
@@ -225,6 +228,7 @@ impl<D: SettlementDriver> State<D> {
                 for (_, receipt) in &opened.receipts {
                     self.drop_taken(receipt.job, receipt.payee, &receipt.tasks);
                     self.drop_fee(&receipt.lease, receipt.fee);
+                    self.add_cost(receipt.job, receipt.total().unwrap_or_default());
                 }
                 let (voucher, tasks) = (opened.voucher, client::tasks_in(&opened));
                 self.out.insert(voucher.payee, Out::Sent { payment: payment.clone(), voucher, tasks });
@@ -235,7 +239,10 @@ impl<D: SettlementDriver> State<D> {
             }
             (_, Entry::Acknowledged(quittance)) => self.drop_acknowledged(&quittance),
             (_, Entry::Forfeited { job, payee, tasks, .. }) => self.drop_taken(job, payee, &tasks),
-            (_, Entry::Closed(job)) => self.paying.retain(|_, paying| !paying.is_of(&job)),
+            (_, Entry::Closed(job)) => {
+                self.paying.retain(|_, paying| !paying.is_of(&job));
+                self.costs.remove(&job);
+            }
             _ => {}
         }
         Ok(())

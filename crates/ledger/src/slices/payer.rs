@@ -124,19 +124,25 @@ impl Payer {
         self.hurries = true;
     }
 
-    /// One result was wrong: whatever of this worker is not final, and was not paid, is forfeited. Says which tasks.
-    pub fn on_void(&mut self) -> Vec<TaskIndex> {
+    /// One result was wrong: whatever of this worker is not final, and was not paid, is forfeited. Says what.
+    pub fn on_void(&mut self) -> Vec<Row> {
         let (kept, void): (VecDeque<_>, VecDeque<_>) = self.windows.drain(..).partition(|window| window.is_final);
         self.windows = kept;
-        void.iter().flat_map(|window| &window.unpaid).map(|row| row.task).collect()
+        void.into_iter().flat_map(|window| window.unpaid).collect()
     }
 
-    /// These seats were paid or forfeited, as the journal says.
-    pub fn on_taken(&mut self, tasks: &[(TaskIndex, TaskIndex)]) {
-        let is_left = |row: &Row| !tasks.iter().any(|&(start, end)| (start..end).contains(&row.task));
+    /// These seats were paid or forfeited, as the journal says. Says what those of them took that were known here.
+    pub fn on_taken(&mut self, tasks: &[(TaskIndex, TaskIndex)]) -> Fuel {
+        let mut fuel = 0_u64;
+        let mut is_left = |row: &Row| {
+            let is_taken = tasks.iter().any(|&(start, end)| (start..end).contains(&row.task));
+            fuel = fuel.saturating_add(if is_taken { row.fuel.0 } else { 0 });
+            !is_taken
+        };
         self.accepted.retain(|_, row| is_left(row));
-        self.windows.iter_mut().for_each(|window| window.unpaid.retain(is_left));
+        self.windows.iter_mut().for_each(|window| window.unpaid.retain(&mut is_left));
         self.drop_paid();
+        Fuel(fuel)
     }
 
     /// The next slice that is due; it counts as paid from now on.

@@ -222,7 +222,7 @@ impl Active {
         let Some(target) = self.job.policy.target().filter(|_| self.phase == Phase::Running) else {
             return Vec::new();
         };
-        let is_handed_out = self.wanting.is_empty() && self.peek_new(context).is_none();
+        let is_handed_out = (self.wanting.is_empty() && self.peek_new(context).is_none()) || self.is_broke(context);
         let size = self.window_size();
         let (seen, workers) = (context.reputation.windows(), self.live.len());
         let is_due = |window: &Window| {
@@ -433,7 +433,8 @@ impl Active {
                 granted.window > 0 && granted.gone.is_none() && !self.excluded.contains(&granted.worker)
             })
         };
-        let auditors: Vec<LeaseId> = self.live.iter().filter(can_serve).copied().collect();
+        let can_pay = |lease: &&LeaseId| self.affordable(context, lease) > 0;
+        let auditors: Vec<LeaseId> = self.live.iter().filter(can_serve).filter(can_pay).copied().collect();
         let is_stuck = |task: &&TaskIndex| {
             let can_run = |ballot: &&Ballot| ballot.own_failures < OWN_FAILURES_MAX;
             let audit = self.ballots.get(task).filter(can_run).and_then(|ballot| ballot.audit);

@@ -299,6 +299,7 @@ impl Active {
         self.fill_all(context);
         self.hedge(context);
         self.pay_now_and_then(context);
+        self.end_if_broke(context);
         self.watch(context);
     }
 

@@ -2,9 +2,16 @@
 
 use crate::{
     context::Context,
-    jobs::active::{Active, Phase},
-    record::FinalTask,
-    verification::windows::{Window, WindowId},
+    effect::Event,
+    jobs::{
+        active::{Active, Phase},
+        leases::Granted,
+    },
+    record::{End, FinalTask},
+    verification::{
+        Ballot, Stage,
+        windows::{Window, WindowId},
+    },
 };
 use core::time::Duration;
 use pocketmesh_ledger::slices::{Row, Terms};
@@ -26,6 +33,47 @@ impl Active {
     pub(super) fn payable_room(&self, context: &Context, lease: &LeaseId) -> usize {
         let held = self.leases.get(lease).map_or(0, |granted| granted.seats.len());
         EXPOSURE_TASKS.saturating_sub(held + context.money.unpaid(lease))
+    }
+
+    /// How many more tasks a worker may be given within the job's budget: each may burn all that it may, and so may all that are under way.
+    pub(super) fn affordable(&self, context: &Context, lease: &LeaseId) -> usize {
+        let Some(budget) = self.job.budget else { return usize::MAX };
+        let worst = |granted: &Granted| granted.price.cost(self.job.limits.fuel).0;
+        let under_way = self.leases.values().map(|granted| worst(granted).saturating_mul(granted.seats.len() as u128));
+        let bound = under_way.fold(context.money.cost_of(&self.id).0, u128::saturating_add);
+        let left = budget.0.saturating_sub(bound);
+        let each = self.leases.get(lease).map_or(0, worst);
+        left.checked_div(each).map_or(usize::MAX, |count| usize::try_from(count).unwrap_or(usize::MAX))
+    }
+
+    /// Whether a task that nobody has may be begun within the budget: with all its seats, and after those that others still want.
+    pub(super) fn affords_new(&self, context: &Context, lease: &LeaseId) -> bool {
+        let wanted = (self.wanting.len() + 1).saturating_mul(usize::from(self.rule().seats));
+        self.job.budget.is_none() || self.affordable(context, lease) >= wanted
+    }
+
+    /// Whether nobody can be given anything within the budget.
+    pub(super) fn is_broke(&self, context: &Context) -> bool {
+        let is_wanted = !(self.wanting.is_empty() && self.audits_wanting.is_empty());
+        let is_out = |lease: &LeaseId| match is_wanted {
+            true => self.affordable(context, lease) == 0,
+            false => !self.affords_new(context, lease),
+        };
+        self.job.budget.is_some() && !self.live.is_empty() && self.live.iter().all(is_out)
+    }
+
+    /// Ends the job with what is final, if more could cost more than its budget and nothing is under way.
+    pub(super) fn end_if_broke(&mut self, context: &mut Context) {
+        let is_asked = |ballot: &Ballot| ballot.seats.values().any(|seat| matches!(seat.stage, Stage::Asked(..)));
+        let is_busy = self.live().any(|(_, granted)| !granted.running.is_empty())
+            || self.ballots.values().any(is_asked)
+            || !(self.held.is_empty() && self.delivered.is_empty() && self.decided.is_empty())
+            || !(self.on_disk_soon.is_empty() && self.checks.is_empty() && self.checking == 0);
+        if self.phase == Phase::Running && !is_busy && self.is_broke(context) {
+            context.notify(Event::BudgetSpent { job: self.id });
+            self.phase = Phase::Closing(End::Partial);
+            self.stir();
+        }
     }
 
     /// A result is held: its worker is paid for it with its window, and so is who came to the same, with its own.

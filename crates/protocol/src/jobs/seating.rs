@@ -87,7 +87,10 @@ impl Active {
         }
         let window = self.window_of(granted).saturating_sub(granted.running.len());
         let open = (OPEN_PER_WINDOW * granted.window).max(OPEN_MIN);
-        window.min(open.saturating_sub(granted.seats.len())).min(self.payable_room(context, lease))
+        window
+            .min(open.saturating_sub(granted.seats.len()))
+            .min(self.payable_room(context, lease))
+            .min(self.affordable(context, lease))
     }
 
     /// Sends again what a worker should hold, in case it was lost.
@@ -153,15 +156,15 @@ impl Active {
             return Some(task);
         }
         if self.wanting.len() < POOL_PER_LEASE * self.live.len()
-            && let Some(task) = self.take_new(context)
+            && let Some(task) = self.take_new(context, lease)
         {
             return Some(task);
         }
-        self.draw(context, &self.wanting, lease).or_else(|| self.take_new(context))
+        self.draw(context, &self.wanting, lease).or_else(|| self.take_new(context, lease))
     }
 
-    fn take_new(&mut self, context: &mut Context) -> Option<TaskIndex> {
-        let task = self.peek_new(context)?;
+    fn take_new(&mut self, context: &mut Context, lease: &LeaseId) -> Option<TaskIndex> {
+        let task = if self.affords_new(context, lease) { self.peek_new(context)? } else { return None };
         self.next += 1;
         Some(task)
     }

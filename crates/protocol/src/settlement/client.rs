@@ -66,7 +66,9 @@ impl<D: SettlementDriver> State<D> {
         if let Some(paying) = self.paying.get_mut(lease)
             && take(&mut paying.payer)
         {
+            let cost = paying.price.cost(row.fuel);
             self.unsettled.insert(worker);
+            self.add_cost(job, cost);
         }
     }
 
@@ -114,9 +116,14 @@ impl<D: SettlementDriver> State<D> {
 
     /// A claim of this worker was refuted: whatever is not final, and not paid, is forfeited.
     pub fn on_void(&mut self, job: JobId, worker: PeerId) {
+        let mut void = Credits::default();
         for paying in self.paying.values_mut().filter(|paying| paying.job == job && paying.worker == worker) {
-            paying.void.extend(paying.payer.on_void());
+            for row in paying.payer.on_void() {
+                void = void.checked_add(paying.price.cost(row.fuel)).unwrap_or(void);
+                paying.void.insert(row.task);
+            }
         }
+        self.take_cost(job, void);
         self.unsettled.insert(worker);
     }
 
@@ -127,6 +134,24 @@ impl<D: SettlementDriver> State<D> {
             self.paying.retain(|_, paying| paying.job != job);
         } else {
             self.closing.insert(job);
+        }
+    }
+
+    /// What a job of ours has cost so far, paid or due, with the fees of its leases.
+    pub fn cost_of(&self, job: &JobId) -> Credits {
+        let fees = self.paying.values().filter(|paying| paying.job == *job).map(|paying| paying.fee.0);
+        let cost = self.costs.get(job).copied().unwrap_or_default();
+        Credits(fees.fold(cost.0, u128::saturating_add))
+    }
+
+    pub(super) fn add_cost(&mut self, job: JobId, cost: Credits) {
+        let sum = self.costs.entry(job).or_default();
+        *sum = sum.checked_add(cost).unwrap_or(*sum);
+    }
+
+    fn take_cost(&mut self, job: JobId, cost: Credits) {
+        if let Some(sum) = self.costs.get_mut(&job) {
+            *sum = sum.checked_sub(cost).unwrap_or_default();
         }
     }
 
@@ -147,10 +172,13 @@ impl<D: SettlementDriver> State<D> {
 
     /// These seats were paid or forfeited before the restart.
     pub(super) fn drop_taken(&mut self, job: JobId, payee: PeerId, tasks: &[(TaskIndex, TaskIndex)]) {
+        let mut taken = Credits::default();
         for paying in self.paying.values_mut().filter(|paying| paying.job == job && paying.worker == payee) {
-            paying.payer.on_taken(tasks);
+            let cost = paying.price.cost(paying.payer.on_taken(tasks));
+            taken = taken.checked_add(cost).unwrap_or(taken);
             paying.void.retain(|task| !tasks.iter().any(|(start, end)| (start..end).contains(&task)));
         }
+        self.take_cost(job, taken);
     }
 
     /// This lease's fee was paid before the restart.
@@ -195,6 +223,7 @@ impl<D: SettlementDriver> State<D> {
         }
         let lane = self.lanes.get(&payee).copied().unwrap_or_default();
         let receipts = self.take_due(payee, lane);
+        receipts.iter().for_each(|receipt| self.add_cost(receipt.job, receipt.fee));
         let named: Vec<(ReceiptId, Receipt)> = receipts
             .iter()
             .map(|receipt| (ReceiptId(statement::id(&Statement::Receipt(receipt.clone()))), receipt.clone()))
@@ -293,6 +322,7 @@ impl<D: SettlementDriver> State<D> {
         let done: Vec<JobId> = self.closing.iter().copied().filter(|job| !is_open(job)).collect();
         for job in done {
             self.closing.remove(&job);
+            self.costs.remove(&job);
             self.paying.retain(|_, paying| paying.job != job);
             if self.accounts.apply(&Entry::Closed(job)).is_ok() {
                 self.store(Content::Closed(job));

@@ -1,13 +1,15 @@
 //! Payment between whole peers: what is accepted is paid, once, whatever crashes, and nobody has more at stake than was agreed. specs/settlement.md §4.
 
-use crate::world::{Crash, World, audited, id_of, job, millis, model::Behaviour, seconds};
+use crate::world::{Crash, World, audited, fuel, id_of, job, millis, model::Behaviour, seconds};
 use pocketmesh_ledger::{
     Audit,
     record::{Content, Payment},
     service::Unpaid,
 };
 use pocketmesh_protocol::{Command, End, Event, Inputs};
-use pocketmesh_types::{Auditors, JobId, PeerId, RangeSet, Receipt, Signed, Statement, Target, limits};
+use pocketmesh_types::{
+    Auditors, Credits, JobId, PeerId, Price, RangeSet, Receipt, Signed, Statement, Target, job::TaskLimits, limits,
+};
 use pocketmesh_wire::Message;
 use std::collections::BTreeMap;
 
@@ -192,4 +194,24 @@ fn who_serves_against_credit_only_takes_no_work_of_a_stranger() {
     world.run_for(seconds(20));
     let standing = world.peer(requester).settlement().accounts().standing(&workers[1]);
     assert!(standing.received.0 > 0 && standing.owes_us.0 == 0, "{standing:?}");
+}
+
+#[test]
+fn a_job_costs_no_more_than_its_budget_and_ends_with_what_that_buys() {
+    for (seed, policy) in [(7, 1), (8, 2)] {
+        let (mut world, requester, workers) = World::mesh(seed, 3);
+        let job = job("count", 200, policy);
+        let worst = Price(100).cost(fuel()).0;
+        let limits = TaskLimits { fuel: fuel(), ..job.limits };
+        let job = pocketmesh_types::Job { budget: Some(Credits(20 * worst)), limits, ..job };
+        let id = world.submit(requester, &job, Inputs::None);
+        assert_eq!(world.finish(requester, id, seconds(120)), End::Partial);
+        assert_eq!(world.events(requester, |event| matches!(event, Event::BudgetSpent { .. })), 1);
+        let paid = settled(&mut world, requester, &workers);
+        assert!(paid <= 20 * worst && paid > 0, "{paid} of {}", 20 * worst);
+    }
+    let (mut world, requester, _) = World::mesh(9, 3);
+    let enough = pocketmesh_types::Job { budget: Some(Credits(1 << 90)), ..job("count", 200, 2) };
+    let id = world.submit(requester, &enough, Inputs::None);
+    assert_eq!(world.finish(requester, id, seconds(120)), End::Complete);
 }

@@ -30,7 +30,7 @@ pub async fn run(context: &Context) -> Outcome {
         config.map_or_else(|_| Default::default(), |config| (config.provide, config.storage, config.sandbox));
     let mut findings = vec![folder(context, &home), machine::disk(&context.dir, storage.quota)];
     findings.extend(machine::gives(&provide));
-    findings.extend(sandbox::look(sandbox).await);
+    findings.extend(sandbox::look(sandbox, &provide).await);
     findings.push(daemon(context).await);
     let healthy = findings.iter().all(|finding| finding.verdict != Verdict::Fails);
     if context.json {

@@ -26,7 +26,7 @@ fn text(status: &Status) -> String {
         "peer       {}\nnetwork    {}\nversion    {}, up {}\naddresses  {}\npeers      {} connected\n\
          gives      {}: {} of {} cores busy, {} of memory, {} nano-credits per gigafuel\n           {}\n\
          offers     {} heard, {} bid on, {} won\nwork       {} tasks executed, {} accepted, {} voided\n\
-         jobs       {} active, {} finished",
+         jobs       {} active, {} finished{}",
         status.peer,
         one_line(&status.network),
         one_line(&status.version),
@@ -47,5 +47,10 @@ fn text(status: &Status) -> String {
         work.voided,
         jobs.active,
         jobs.finished,
+        status
+            .payments_stopped
+            .as_deref()
+            .map(|why| format!("\nPAYMENTS ARE STOPPED: {}", one_line(why)))
+            .unwrap_or_default(),
     )
 }

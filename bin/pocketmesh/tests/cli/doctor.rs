@@ -15,7 +15,9 @@ fn without_a_peer_it_tells_what_one_would_have_and_makes_nothing() {
     let place = Place::new();
     let answer = place.run(&["doctor", "--json"]).json();
     assert_eq!(answer["healthy"], true);
-    for (what, expected) in [("data folder", "lacks"), ("programs", "ok"), ("daemon", "lacks"), ("cores", "ok")] {
+    for (what, expected) in
+        [("data folder", "lacks"), ("programs", "ok"), ("daemon", "lacks"), ("cores", "ok"), ("price", "ok")]
+    {
         assert_eq!(verdict(&answer, what), expected, "{answer}");
     }
     let text = place.run(&["doctor"]);

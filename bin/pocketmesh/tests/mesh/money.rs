@@ -160,7 +160,7 @@ fn a_damaged_journal_stops_money_and_leaves_the_rest_running() {
     fs::write(&path, bytes).expect("written");
     let said = mesh.fails(1, 1, &["ledger", "audit"]);
     assert!(said.contains("journal record ") && said.contains("is damaged"), "{said}");
-    let running = mesh.restart(1);
+    let running = mesh.restart_beside(1, 0);
     mesh.wait_until("it has met the others again", || {
         mesh.json(1, &["peers", "list"]).as_array().is_some_and(|peers| peers.len() == 2)
     });
@@ -181,7 +181,7 @@ fn an_older_copy_of_the_journal_is_noticed() {
     mesh.kill(1);
     let (path, copy) = (mesh.home(1).join("journal"), mesh.dir().join("copy"));
     fs::copy(&path, &copy).expect("copied");
-    let running = mesh.restart(1);
+    let running = mesh.restart_beside(1, 0);
     run(&mesh, &mesh.dir().join("second"), "0..50");
     mesh.ok(1, &["stop"]);
     drop(running);

@@ -198,7 +198,8 @@ pub struct Run {
     /// Pay no more than this, in nano-credits per gigafuel
     #[arg(long, value_name = "X")]
     pub max_price: Option<u64>,
-    /// Pay no more than this for all of it, in nano-credits, as in 250 or 0.5; at the bound the job ends with part of its result
+    /// Pay no more than this for its tasks, in nano-credits, as in 250 or 0.5; at the bound the job ends with part of its result.
+    /// Each level of a reduce tree may cost as much again
     #[arg(long, value_name = "X", value_parser = quantity::amount)]
     pub budget: Option<Credits>,
     /// What a task may use.

@@ -1,5 +1,6 @@
 //! A worker never has more results unpaid under a lease than one slice and the hold-back; a requester has never paid, of one worker, for
-//! results in more than one window that is not final.
+//! results in more than one window that is not final. Audits that agreed are due at once, also when what they audited turns out void and they
+//! become their worker's own results: they are not counted.
 
 use super::{Checker, Found};
 use crate::{
@@ -21,6 +22,8 @@ pub struct Exposure {
     claimed: BTreeMap<LeaseId, RangeSet>,
     /// Results in windows that are neither final nor void: whose, and in which.
     held: BTreeMap<JobId, BTreeMap<TaskIndex, (PeerId, WindowId)>>,
+    /// Results that an audit has agreed with.
+    audited: BTreeSet<(JobId, TaskIndex)>,
     /// Results of each worker that were paid before their window was final.
     ahead: BTreeMap<(JobId, PeerId), BTreeMap<WindowId, u64>>,
     most_unpaid: usize,
@@ -50,7 +53,7 @@ impl Exposure {
         }
     }
 
-    fn on_paid(&mut self, payment: &Payment, found: &mut Found) {
+    fn on_paid(&mut self, truth: &Truth, payment: &Payment, found: &mut Found) {
         for receipt in receipts(payment) {
             let Some(held) = self.held.get(&receipt.job) else { continue };
             let ahead = self.ahead.entry((receipt.job, receipt.payee)).or_default();
@@ -62,7 +65,13 @@ impl Exposure {
             self.most_ahead = self.most_ahead.max(ahead.values().sum());
             if ahead.len() > 1 {
                 let (client, payee) = (index_of(&receipt.client), index_of(&receipt.payee));
-                found.add(|| format!("peer {client} has paid peer {payee} for two windows that are not final"));
+                let job = truth.number_of(&receipt.job).unwrap_or_default();
+                let windows: Vec<u32> = ahead.keys().map(|window| window.0).collect();
+                found.add(|| {
+                    format!(
+                        "job {job}: peer {client} has paid peer {payee} for windows that are not final: {windows:?}"
+                    )
+                });
             }
         }
     }
@@ -71,8 +80,10 @@ impl Exposure {
         match record {
             Record::Delivered { job, window, worker, tasks, .. } => {
                 let held = self.held.entry(*job).or_default();
-                held.extend(tasks.iter().map(|task| (task.task, (*worker, *window))));
+                let new = tasks.iter().filter(|task| !self.audited.contains(&(*job, task.task)));
+                held.extend(new.map(|task| (task.task, (*worker, *window))));
             }
+            Record::Agreed { job, tasks, .. } => self.audited.extend(tasks.iter().map(|&task| (*job, task))),
             Record::WindowFinal { job, window } => self.close(*job, |_, of| of == *window),
             Record::Refuted { job, worker, .. } | Record::BrokeOff { job, worker } => {
                 self.close(*job, |owner, _| owner == *worker);
@@ -108,12 +119,12 @@ impl Checker for Exposure {
         "exposure"
     }
 
-    fn see(&mut self, _: &Truth, seen: &Seen<'_>, found: &mut Found) {
+    fn see(&mut self, truth: &Truth, seen: &Seen<'_>, found: &mut Found) {
         match seen {
             Seen::Said { from, message: Message::Claim(claim), .. } => self.on_claim(*from, claim, found),
             Seen::MoneyOnDisk { record, .. } => match &record.content {
                 Content::Received(payment) => self.on_received(payment),
-                Content::Paid(payment) => self.on_paid(payment, found),
+                Content::Paid(payment) => self.on_paid(truth, payment, found),
                 _ => {}
             },
             Seen::OnDisk { record, .. } => self.on_record(record),

@@ -74,7 +74,7 @@ async fn show(context: &Context, mesh: &Mesh, native: Native, out: &Path) -> Out
     let (mut details, mut identical) = (Vec::new(), true);
     // Seats are drawn: in a larger mesh somebody may get none in the first round.
     while details.len() < ROUNDS_MAX && story::unseated_saboteur(mesh, &details) {
-        let again = if details.is_empty() { "" } else { ", once more: a saboteur had no seat yet" };
+        let again = if details.is_empty() { "" } else { ", once more: a saboteur had no occasion yet" };
         context.note(format!("2  peer-{REQUESTER} offers a job{again}: the Mandelbrot set, {TASKS} tiles"));
         let (rendered, detail) = round(context, requester).await?;
         identical &= leave_picture(&rendered, &native, &out.join(PICTURE))?;
@@ -180,9 +180,8 @@ fn leave_picture(rendered: &[u16], native: &[u16], path: &Path) -> Result<bool, 
 fn caught(peers: &[Child], details: &[JobDetail]) -> bool {
     let rows = |peer: &Child| story::row_of(details, &peer.peer);
     let is_voided = |peer: &Child| rows(peer).is_some_and(|row| row.voided > 0);
-    let has_worked = |peer: &Child| rows(peer).is_some_and(|row| row.done > 0);
     let (cheats, honest): (Vec<&Child>, Vec<&Child>) = peers.iter().partition(|peer| peer.sabotage.is_some());
-    let cheated = cheats.iter().filter(|peer| has_worked(peer)).all(|peer| is_voided(peer));
+    let cheated = cheats.iter().filter(|peer| story::has_cheated(peer, details)).all(|peer| is_voided(peer));
     cheated
         && (cheats.is_empty() || cheats.iter().any(|peer| is_voided(peer)))
         && !honest.iter().any(|peer| is_voided(peer))

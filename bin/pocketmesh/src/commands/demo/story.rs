@@ -3,12 +3,13 @@
 use crate::commands::peers::via;
 use crate::context::Context;
 use crate::exit::Error;
-use crate::mesh::{Books, Mesh};
+use crate::mesh::{Books, Child, Mesh};
 use crate::output;
 use crate::quantity;
 use crate::table::Table;
 use crate::terminal::one_line;
 use pocketmesh_api::{JobDetail, Peer, Via, WorkerRow};
+use pocketmesh_node::sabotage::Sabotage;
 use pocketmesh_types::PeerId;
 use serde_json::json;
 use std::path::Path;
@@ -65,10 +66,19 @@ pub fn market(detail: &JobDetail, took: Duration) -> String {
     )
 }
 
-/// Whether a saboteur has had no task yet, in any of the rounds so far; before the first, somebody always has.
+/// Whether a saboteur has had no task yet in which it cheats, in any of the rounds so far; before the first, somebody always has.
 pub fn unseated_saboteur(mesh: &Mesh, details: &[JobDetail]) -> bool {
     let mut cheats = mesh.peers().iter().filter(|child| child.sabotage.is_some());
-    details.is_empty() || cheats.any(|child| row_of(details, &child.peer).is_none_or(|row| row.done == 0))
+    details.is_empty() || cheats.any(|child| !has_cheated(child, details))
+}
+
+/// Whether it has done more tasks than those in which it is honest.
+pub fn has_cheated(child: &Child, details: &[JobDetail]) -> bool {
+    let honest = match child.sabotage {
+        Some(Sabotage::Sleeper(honest)) => honest,
+        _ => 0,
+    };
+    row_of(details, &child.peer).is_some_and(|row| row.done > honest)
 }
 
 /// What a worker did in all rounds.

@@ -78,7 +78,7 @@ pub fn has_cheated(child: &Child, details: &[JobDetail]) -> bool {
         Some(Sabotage::Sleeper(honest)) => honest,
         _ => 0,
     };
-    row_of(details, &child.peer).is_some_and(|row| row.done > honest)
+    row_of(details, &child.peer).is_some_and(|row| u64::from(row.done) > honest)
 }
 
 /// What a worker did in all rounds.

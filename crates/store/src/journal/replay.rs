@@ -40,29 +40,36 @@ impl From<ReadError> for ReplayError {
     }
 }
 
+/// Hands every record of a journal to `look`, in order, with its number; says how many there were, and where they end.
+pub(super) fn read_records(
+    mut read: impl FnMut(&mut [u8]) -> io::Result<usize>,
+    context: Hash,
+    mut look: impl FnMut(u64, &[u8]) -> Result<(), Box<dyn Error + Send + Sync>>,
+) -> Result<(u64, End), ReplayError> {
+    let mut reader = Reader::new(context);
+    let (mut records, mut piece) = (0, vec![0; PIECE_BYTES]);
+    loop {
+        let count = read(&mut piece)?;
+        if count == 0 {
+            return Ok((records, reader.finish()?));
+        }
+        reader.feed(&piece[..count]);
+        while let Some(record) = reader.next()? {
+            look(record.sequence, &record.payload).map_err(|source| ReplayError::Rejected(record.sequence, source))?;
+            records += 1;
+        }
+    }
+}
+
 /// Hands every record to `replay`, cuts off a torn tail, and leaves the file ready for the chain's next frame.
 pub(super) fn replay(
     file: &mut impl OpenFile,
     context: Hash,
-    mut replay: impl FnMut(u64, &[u8]) -> Result<(), Box<dyn Error + Send + Sync>>,
+    replay: impl FnMut(u64, &[u8]) -> Result<(), Box<dyn Error + Send + Sync>>,
 ) -> Result<(Recovered, Chain), ReplayError> {
     file.settle()?;
-    let mut reader = Reader::new(context);
-    let mut records = 0;
-    let mut piece = vec![0; PIECE_BYTES];
-    loop {
-        let count = file.read(&mut piece)?;
-        if count == 0 {
-            break;
-        }
-        reader.feed(&piece[..count]);
-        while let Some(record) = reader.next()? {
-            replay(record.sequence, &record.payload)
-                .map_err(|source| ReplayError::Rejected(record.sequence, source))?;
-            records += 1;
-        }
-    }
-    let End { chain, good_bytes, torn_bytes } = reader.finish()?;
+    let (records, end) = read_records(|piece| file.read(piece), context, replay)?;
+    let End { chain, good_bytes, torn_bytes } = end;
     if torn_bytes > 0 {
         tracing::warn!(good_bytes, torn_bytes, "cut off a batch that was being written when the daemon stopped");
         file.cut(good_bytes)?;

@@ -1,12 +1,12 @@
 //! Looking at a journal without touching it: whoever writes to it goes on, and a torn tail stays where it is.
 
-use super::{FILE_NAME, OpenError, replay::ReplayError};
-use pocketmesh_ledger::journal::{End, Reader};
+use super::{
+    FILE_NAME, OpenError,
+    replay::{ReplayError, read_records},
+};
+use pocketmesh_ledger::journal::End;
 use pocketmesh_types::Hash;
 use std::{error::Error, fs::File, io::Read, path::Path};
-
-/// Read at once.
-const PIECE_BYTES: usize = 256 << 10;
 
 /// What was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,22 +35,10 @@ pub fn scan(
 fn read(
     path: &Path,
     context: Hash,
-    mut look: impl FnMut(u64, &[u8]) -> Result<(), Box<dyn Error + Send + Sync>>,
+    look: impl FnMut(u64, &[u8]) -> Result<(), Box<dyn Error + Send + Sync>>,
 ) -> Result<Scanned, ReplayError> {
     let mut file = File::open(path)?;
-    let mut reader = Reader::new(context);
-    let (mut records, mut piece) = (0, vec![0; PIECE_BYTES]);
-    loop {
-        let count = file.read(&mut piece)?;
-        if count == 0 {
-            break;
-        }
-        reader.feed(&piece[..count]);
-        while let Some(record) = reader.next()? {
-            look(record.sequence, &record.payload).map_err(|source| ReplayError::Rejected(record.sequence, source))?;
-            records += 1;
-        }
-    }
-    let End { chain, torn_bytes, .. } = reader.finish()?;
+    let (records, end) = read_records(|piece| file.read(piece), context, look)?;
+    let End { chain, torn_bytes, .. } = end;
     Ok(Scanned { records, torn_bytes, next_sequence: chain.next_sequence(), chain: chain.value() })
 }

@@ -8,9 +8,12 @@ use crate::{
     seen::Seen,
     truth::{Truth, index_of},
 };
-use pocketmesh_ledger::record::{Content, Payment};
+use pocketmesh_ledger::{
+    record::{Content, Payment},
+    slices::Terms,
+};
 use pocketmesh_protocol::{Record, verification::windows::WindowId};
-use pocketmesh_types::{JobId, LeaseId, PeerId, RangeSet, Receipt, Signed, Statement, TaskIndex, limits};
+use pocketmesh_types::{JobId, LeaseId, PeerId, RangeSet, Receipt, Signed, Statement, TaskIndex};
 use pocketmesh_wire::{Message, message::Claim};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,7 +39,7 @@ impl Exposure {
         let unpaid = self.unpaid.entry(claim.lease).or_default();
         unpaid.extend(claim.results.iter().map(|row| row.task).filter(|&task| claimed.insert(task)));
         self.most_unpaid = self.most_unpaid.max(unpaid.len());
-        let most = (limits::SLICE_TASKS_DEFAULT + limits::HOLD_BACK_TASKS) as usize;
+        let most = Terms::default().exposure_tasks();
         if unpaid.len() > most {
             let count = unpaid.len();
             found.add(|| format!("peer {from} has {count} results unpaid under one lease, and {most} are agreed"));

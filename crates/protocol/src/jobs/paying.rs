@@ -20,9 +20,6 @@ use pocketmesh_types::{Credits, LeaseId, PeerId, Price, TaskIndex, limits};
 /// What is due is paid this often, though it is less than a slice. Guess.
 pub const PAY_AGAIN: Duration = Duration::from_secs(10);
 
-/// What a worker has unpaid, at most, by what its lease says.
-const EXPOSURE_TASKS: usize = (limits::SLICE_TASKS_DEFAULT + limits::HOLD_BACK_TASKS) as usize;
-
 /// How we pay under a lease: half a slice at a time.
 pub fn terms() -> Terms {
     Terms { slice_tasks: limits::SLICE_TASKS_DEFAULT / 2, hold_back_tasks: limits::HOLD_BACK_TASKS }
@@ -32,7 +29,7 @@ impl Active {
     /// How many more tasks a worker could begin, as far as payment goes: beyond that it waits, so that it gets no more.
     pub(super) fn payable_room(&self, context: &Context, lease: &LeaseId) -> usize {
         let held = self.leases.get(lease).map_or(0, |granted| granted.seats.len());
-        EXPOSURE_TASKS.saturating_sub(held + context.money.unpaid(lease))
+        Terms::default().exposure_tasks().saturating_sub(held + context.money.unpaid(lease))
     }
 
     /// How many more tasks a worker may be given within the job's budget: each may burn all that it may, and so may all that are under way.

@@ -1,6 +1,9 @@
 //! specs/settlement.md as claims, for both halves together: a network that loses, repeats and reorders, disks that are late, and crashes.
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+#[path = "protocol/world/sealing.rs"]
+mod sealing;
+
 use pocketmesh_ledger::{
     Audit, Record,
     driver::Embedded,
@@ -9,39 +12,14 @@ use pocketmesh_ledger::{
     slices::{Row, Terms},
 };
 use pocketmesh_protocol::settlement::{Begin, Effect, Event, Refusal, State, StoreId};
-use pocketmesh_types::{Bytes, Credits, Fuel, Hash, Instant, JobId, Lane, LeaseId, PeerId, Price, Signed, Statement};
-use pocketmesh_wire::{Signer, Verifier, statement};
+use pocketmesh_types::{Bytes, Credits, Fuel, Hash, Instant, JobId, Lane, LeaseId, PeerId, Price, Statement};
+use sealing::{open, seal};
 use std::collections::{BTreeMap, BTreeSet};
 
 const CLIENT: PeerId = PeerId([1; 32]);
 const WORKER: PeerId = PeerId([2; 32]);
 const PRICE: Price = Price(7);
 const TERMS: Terms = Terms { slice_tasks: 4, hold_back_tasks: 3 };
-
-/// Seals with a keyed hash: signatures are `wire`'s, and tried there.
-#[derive(Clone, Copy)]
-struct Quick(PeerId);
-
-impl Signer for Quick {
-    fn peer(&self) -> PeerId {
-        self.0
-    }
-
-    fn sign(&self, message: &[u8]) -> [u8; 64] {
-        let half = Hash::of_parts("test seal", &[&self.0.0, message]).0;
-        std::array::from_fn(|at| half[at % 32])
-    }
-}
-
-impl Verifier for Quick {
-    fn verify(&self, signer: &PeerId, message: &[u8], signature: &[u8; 64]) -> bool {
-        Quick(*signer).sign(message) == *signature
-    }
-}
-
-fn open(sealed: &[u8]) -> Result<Signed, String> {
-    statement::open(sealed, &Quick(CLIENT)).map_err(|error| error.to_string())
-}
 
 fn row(task: u32) -> Row {
     Row { task, fuel: Fuel(100 + u64::from(task)), digest: Hash::of(&task.to_le_bytes()) }
@@ -169,12 +147,11 @@ impl World {
     fn perform(&mut self) {
         for (&me, node) in &mut self.nodes {
             for effect in node.state.take_effects() {
-                let seal = |said: Statement| statement::seal(&said, &Quick(me));
                 match effect {
                     Effect::Pay { id, receipts, voucher } => {
-                        let receipts = receipts.into_iter().map(|receipt| seal(Statement::Receipt(receipt))).collect();
+                        let receipts = receipts.into_iter().map(|receipt| seal(&Statement::Receipt(receipt))).collect();
                         node.waiting
-                            .push(Waiting::Paid(id, Payment { receipts, voucher: seal(Statement::Voucher(voucher)) }));
+                            .push(Waiting::Paid(id, Payment { receipts, voucher: seal(&Statement::Voucher(voucher)) }));
                     }
                     Effect::Store { id, content } => node.waiting.push(Waiting::Stored(id, content)),
                     Effect::Send { to, statements } => {
@@ -184,7 +161,7 @@ impl World {
                     Effect::Quit(quittance) => {
                         let lane = node.state.accounts().received(&quittance.client, quittance.lane);
                         assert!(lane.cumulative() >= quittance.cumulative, "acknowledged before it was on the disk");
-                        self.network.push((me, quittance.client, vec![seal(Statement::Quittance(quittance))]));
+                        self.network.push((me, quittance.client, vec![seal(&Statement::Quittance(quittance))]));
                     }
                     Effect::Notify(event) => node.events.push(event),
                 }
@@ -457,7 +434,7 @@ fn statements_that_are_not_what_they_should_be_change_nothing() {
         lane: Lane(0),
         cumulative: Credits(5),
     };
-    let sealed = statement::seal(&Statement::Quittance(quittance), &Quick(WORKER));
+    let sealed = seal(&Statement::Quittance(quittance));
     world.client().on_statements(WORKER, vec![sealed.clone()], &open);
     world.client().on_statements(PeerId([3; 32]), vec![sealed], &open);
     world.perform();

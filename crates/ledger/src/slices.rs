@@ -14,27 +14,37 @@ use pocketmesh_types::{Fuel, Hash, Outcome, TaskIndex, limits};
 /// What client and worker agree on with a lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Terms {
-    /// Results that are paid together, 1 to [`limits::SLICE_TASKS_MAX`].
+    /// Results that are paid together at least, 1 to [`limits::SLICE_TASKS_MAX`].
     pub slice_tasks: u32,
+    /// A slice is as many results as burn this, if that is more.
+    pub slice_fuel: Fuel,
     /// Results at the end of a window that are paid only once it is final.
     pub hold_back_tasks: u32,
 }
 
 impl Default for Terms {
     fn default() -> Self {
-        Self { slice_tasks: limits::SLICE_TASKS_DEFAULT, hold_back_tasks: limits::HOLD_BACK_TASKS }
+        Self::of(limits::SLICE_TASKS_DEFAULT, limits::HOLD_BACK_TASKS)
     }
 }
 
 impl Terms {
+    /// Those of a lease that says so many.
+    pub fn of(slice_tasks: u32, hold_back_tasks: u32) -> Self {
+        Self { slice_tasks, slice_fuel: Fuel(limits::SLICE_FUEL), hold_back_tasks }
+    }
+
     /// Whether they can be kept: the slice fits a receipt, and no more is held back than these rules say.
     pub fn are_fair(&self) -> bool {
         (1..=limits::SLICE_TASKS_MAX).contains(&self.slice_tasks) && self.hold_back_tasks <= limits::HOLD_BACK_TASKS
     }
 
-    /// The most executions, finished or begun, that a worker has unpaid: one slice and the hold-back.
-    pub fn exposure_tasks(&self) -> usize {
-        self.slice_tasks as usize + self.hold_back_tasks as usize
+    /// The most executions, finished or begun, that a worker has unpaid: one slice and the hold-back. Nothing is known of their length
+    /// before one of them was `dearest`.
+    pub fn exposure_tasks(&self, dearest: Option<Fuel>) -> usize {
+        let short = dearest.map_or(0, |dearest| self.slice_fuel.0 / dearest.0.max(1));
+        let short = u32::try_from(short).unwrap_or(u32::MAX).min(limits::SLICE_SHORT_TASKS_MAX);
+        self.slice_tasks.max(short) as usize + self.hold_back_tasks as usize
     }
 }
 

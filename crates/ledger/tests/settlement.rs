@@ -7,7 +7,7 @@ use pocketmesh_ledger::{
     service::{self, Allowances, Applicant, Credit, Priority, Rates, Unpaid},
     slices::{Dispute, Earner, Payer, Row, Slice, Terms},
 };
-use pocketmesh_types::{Credits, Fuel, Hash, Instant, JobId, Lane, LeaseId, PeerId, Price, Receipt};
+use pocketmesh_types::{Credits, Fuel, Hash, Instant, JobId, Lane, LeaseId, PeerId, Price, Receipt, limits};
 use std::collections::{BTreeMap, BTreeSet};
 
 const PRICE: Price = Price(7);
@@ -17,7 +17,7 @@ fn row(task: u32, fuel: u64) -> Row {
 }
 
 fn terms(slice_tasks: u32, hold_back_tasks: u32) -> Terms {
-    Terms { slice_tasks, hold_back_tasks }
+    Terms { slice_tasks, slice_fuel: Fuel(0), hold_back_tasks }
 }
 
 fn receipt_of(slice: &Slice) -> Receipt {
@@ -122,6 +122,28 @@ fn a_receipt_that_says_anything_else_than_was_delivered_is_disputed() {
     earner.on_paid(&good);
     assert_eq!(earner.check(&good), Err(Dispute::Task(1)), "paid once");
     assert_eq!((earner.at_stake(), earner.exposed_tasks()), (Credits(140), 2));
+}
+
+#[test]
+fn a_slice_of_short_tasks_has_more_of_them_until_a_dear_one_is_seen() {
+    let terms = Terms { slice_tasks: 4, slice_fuel: Fuel(1_000), hold_back_tasks: 2 };
+    let mut earner = Earner::new(terms, PRICE);
+    let begun = |earner: &mut Earner| (0..).take_while(|&task| earner.begin(task + 1_000)).count();
+    assert_eq!(begun(&mut earner.clone()), 6, "nothing is known of them");
+    earner.begin(0);
+    earner.deliver(row(0, 10));
+    assert_eq!(begun(&mut earner.clone()), 100 + 2 - 1, "a hundred burn what a slice does");
+    (1..90).for_each(|task| {
+        assert!(earner.begin(task));
+        earner.deliver(row(task, 10));
+    });
+    earner.begin(90);
+    earner.deliver(row(90, 500));
+    assert_eq!(begun(&mut earner), 0, "the next one may be as dear");
+    assert_eq!(terms.exposure_tasks(Some(Fuel(0))), 1_002, "what burns nothing costs something all the same");
+    let most = (limits::SLICE_SHORT_TASKS_MAX + limits::HOLD_BACK_TASKS) as usize;
+    assert_eq!(Terms::default().exposure_tasks(Some(Fuel(1))), most);
+    assert_eq!(Terms::default().exposure_tasks(Some(Fuel(limits::TASK_FUEL_MAX))), 276);
 }
 
 /// Numbers that look random and are the same in every run.
@@ -277,7 +299,7 @@ fn over_a_hundred_thousand_aborts_neither_side_loses_more_than_was_agreed() {
                 most_paid = most_paid.max(paid);
             }
         }
-        let exposure = terms.exposure_tasks();
+        let exposure = terms.exposure_tasks(None);
         let mut dearest: Vec<u128> = game.fuel.values().map(|&fuel| PRICE.cost(Fuel(fuel)).0).collect();
         dearest.sort_unstable_by(|a, b| b.cmp(a));
         let bound: u128 = dearest.iter().take(exposure).sum();

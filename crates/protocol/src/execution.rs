@@ -188,9 +188,11 @@ impl Execution {
 
     /// The lease whose turn it is, and its next task.
     fn next_to_run(&self, context: &Context, waiting: &BTreeSet<LeaseId>) -> Option<(LeaseId, u32)> {
+        let mut priorities = BTreeMap::new();
         let ready = |(&id, lease): (&LeaseId, &WorkLease)| {
             let task = lease.next_ready().filter(|_| !waiting.contains(&id))?;
-            Some((context.money.rank(&lease.requester).0, id < self.turn, id, task))
+            let rank = || context.money.rank(&lease.requester).0;
+            Some((*priorities.entry(lease.requester).or_insert_with(rank), id < self.turn, id, task))
         };
         let (_, _, id, task) = self.leases.iter().filter_map(ready).min()?;
         Some((id, task))

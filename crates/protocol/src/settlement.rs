@@ -167,6 +167,8 @@ pub struct State<D = Embedded> {
     paying: BTreeMap<LeaseId, Paying>,
     /// Leases that we work under.
     earning: BTreeMap<LeaseId, Earning>,
+    /// What is delivered under these and not paid, by client.
+    stakes: BTreeMap<PeerId, Credits>,
     /// The payment that is on its way to each payee.
     out: BTreeMap<PeerId, Out>,
     /// The lane in use with each payee, if it is not the first.
@@ -199,6 +201,7 @@ impl<D: SettlementDriver> State<D> {
             allowances,
             paying: BTreeMap::new(),
             earning: BTreeMap::new(),
+            stakes: BTreeMap::new(),
             out: BTreeMap::new(),
             lanes: BTreeMap::new(),
             receiving: BTreeMap::new(),

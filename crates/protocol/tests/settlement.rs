@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 const CLIENT: PeerId = PeerId([1; 32]);
 const WORKER: PeerId = PeerId([2; 32]);
 const PRICE: Price = Price(7);
-const TERMS: Terms = Terms { slice_tasks: 4, hold_back_tasks: 3 };
+const TERMS: Terms = Terms { slice_tasks: 4, slice_fuel: Fuel(0), hold_back_tasks: 3 };
 
 fn row(task: u32) -> Row {
     Row { task, fuel: Fuel(100 + u64::from(task)), digest: Hash::of(&task.to_le_bytes()) }
@@ -284,7 +284,7 @@ fn over_a_network_that_loses_repeats_and_reorders_all_is_paid_exactly_once() {
         let (lane, acknowledged) = world.nodes[&CLIENT].state.accounts().given(&WORKER, Lane(0));
         assert_eq!(lane.cumulative(), acknowledged);
     }
-    assert!(most > 5 * TERMS.exposure_tasks(), "payments came through, and so work went on: {most}");
+    assert!(most > 5 * TERMS.exposure_tasks(None), "payments came through, and so work went on: {most}");
 }
 
 #[test]
@@ -391,7 +391,7 @@ fn a_client_that_underpays_is_disputed_and_gets_no_more_than_was_at_stake() {
             world.settle();
         }
     }
-    assert_eq!(begun.len(), TERMS.exposure_tasks());
+    assert_eq!(begun.len(), TERMS.exposure_tasks(None));
     assert!(
         matches!(world.nodes[&WORKER].events.first(), Some(Event::Disputed { .. })),
         "{:?}",

@@ -76,6 +76,11 @@ pub const SLICE_TASKS_MAX: u32 = 256;
 /// Tasks of a slice unless a lease says otherwise. A client pays half of it at a time, so that a worker of short tasks need not wait for a
 /// round trip; where tasks are long, time makes them due (specs/settlement.md §4). Guess.
 pub const SLICE_TASKS_DEFAULT: u32 = 256;
+/// A slice of short tasks has more of them: as many as burn this together, a second of one core. So a worker waits for a payment's way
+/// only where there is something to lose.
+pub const SLICE_FUEL: u64 = 1_000_000_000;
+/// Tasks of a slice, however short they are. Guess.
+pub const SLICE_SHORT_TASKS_MAX: u32 = 4_096;
 /// What fetching and compiling a byte of a program counts as, in fuel: a second of one core for a MiB. Guess.
 pub const PROGRAM_FUEL_PER_BYTE: u64 = 1_000;
 /// What one counterparty may ever be promised, or promise, in atto-credits: 10¹² credits. With at most so many counterparties and four

@@ -34,12 +34,12 @@ pub struct Exposure {
 }
 
 impl Exposure {
-    fn on_claim(&mut self, from: u32, claim: &Claim, found: &mut Found) {
+    fn on_claim(&mut self, truth: &Truth, from: u32, claim: &Claim, found: &mut Found) {
         let claimed = self.claimed.entry(claim.lease).or_default();
         let unpaid = self.unpaid.entry(claim.lease).or_default();
         unpaid.extend(claim.results.iter().map(|row| row.task).filter(|&task| claimed.insert(task)));
         self.most_unpaid = self.most_unpaid.max(unpaid.len());
-        let most = Terms::default().exposure_tasks();
+        let most = Terms::default().exposure_tasks(truth.job(&claim.job).map(|facts| facts.fuel));
         if unpaid.len() > most {
             let count = unpaid.len();
             found.add(|| format!("peer {from} has {count} results unpaid under one lease, and {most} are agreed"));
@@ -124,7 +124,7 @@ impl Checker for Exposure {
 
     fn see(&mut self, truth: &Truth, seen: &Seen<'_>, found: &mut Found) {
         match seen {
-            Seen::Said { from, message: Message::Claim(claim), .. } => self.on_claim(*from, claim, found),
+            Seen::Said { from, message: Message::Claim(claim), .. } => self.on_claim(truth, *from, claim, found),
             Seen::MoneyOnDisk { record, .. } => match &record.content {
                 Content::Received(payment) => self.on_received(payment),
                 Content::Paid(payment) => self.on_paid(truth, payment, found),

@@ -18,6 +18,8 @@ pub struct Earner {
     unpaid: BTreeMap<TaskIndex, Row>,
     /// What these come to.
     at_stake: Credits,
+    /// The most that one of its tasks has burnt.
+    dearest: Option<Fuel>,
 }
 
 /// Why a receipt is not one for this lease's work.
@@ -50,12 +52,13 @@ pub enum Dispute {
 impl Earner {
     /// A lease on these terms, under which nothing was begun.
     pub fn new(terms: Terms, price: Price) -> Self {
-        Self { terms, price, begun: BTreeSet::new(), unpaid: BTreeMap::new(), at_stake: Credits::default() }
+        let (begun, unpaid) = (BTreeSet::new(), BTreeMap::new());
+        Self { terms, price, begun, unpaid, at_stake: Credits::default(), dearest: None }
     }
 
     /// Whether another execution may begin: not if a slice and the hold-back are unpaid.
     pub fn may_begin(&self) -> bool {
-        self.begun.len() + self.unpaid.len() < self.terms.exposure_tasks()
+        self.exposed_tasks() < self.terms.exposure_tasks(self.dearest)
     }
 
     /// An execution begins, if it may and is not one already done.
@@ -71,6 +74,7 @@ impl Earner {
     /// Its result is delivered.
     pub fn deliver(&mut self, row: Row) {
         if self.begun.remove(&row.task) {
+            self.dearest = self.dearest.max(Some(row.fuel));
             self.unpaid.insert(row.task, row);
             self.at_stake = self.at_stake.checked_add(self.price.cost(row.fuel)).unwrap_or(Credits(u128::MAX));
         }
@@ -110,6 +114,11 @@ impl Earner {
     /// What was delivered and is not paid, in atto-credits.
     pub fn at_stake(&self) -> Credits {
         self.at_stake
+    }
+
+    /// The most that one of its tasks has burnt, if one is delivered.
+    pub fn dearest(&self) -> Option<Fuel> {
+        self.dearest
     }
 
     /// Executions that are begun.

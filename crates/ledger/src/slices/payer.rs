@@ -21,6 +21,8 @@ pub struct Payer {
     accepted: BTreeMap<TaskIndex, Row>,
     /// Those that are neither final and paid, nor void.
     windows: VecDeque<Window>,
+    /// The most that a result has burnt.
+    dearest: Option<Fuel>,
     /// Whether what is due is paid now, though it is less than a slice.
     hurries: bool,
 }
@@ -54,13 +56,14 @@ pub struct Slice {
 impl Payer {
     /// A lease under which nothing was delivered yet.
     pub fn new(terms: Terms) -> Self {
-        Self { terms, accepted: BTreeMap::new(), windows: VecDeque::new(), hurries: false }
+        Self { terms, accepted: BTreeMap::new(), windows: VecDeque::new(), dearest: None, hurries: false }
     }
 
     /// A result is final. Says whether it was taken; a task is taken once.
     pub fn accept(&mut self, row: Row) -> bool {
         let is_new = row.fuel.0 <= limits::TASK_FUEL_MAX && !self.has(row.task);
         if is_new {
+            self.dearest = self.dearest.max(Some(row.fuel));
             self.accepted.insert(row.task, row);
         }
         is_new
@@ -81,6 +84,7 @@ impl Payer {
         }
         match self.windows.back_mut() {
             Some(last) if last.takes(window) => {
+                self.dearest = self.dearest.max(Some(row.fuel));
                 last.unpaid.push_back(row);
                 last.tasks.insert(row.task)
             }
@@ -185,6 +189,11 @@ impl Payer {
     /// Results that are here and not paid.
     pub fn unpaid(&self) -> usize {
         self.accepted.len() + self.windows.iter().map(|window| window.unpaid.len()).sum::<usize>()
+    }
+
+    /// The most that a result has burnt, if there is one.
+    pub fn dearest(&self) -> Option<Fuel> {
+        self.dearest
     }
 
     /// Whether this task is here, and not paid; or paid, in a window that is not final.

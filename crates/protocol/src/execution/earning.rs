@@ -15,7 +15,7 @@ pub const UNPAID_MAX: Duration = Duration::from_secs(60);
 
 /// The terms of a lease.
 pub fn terms_of(lease: &Lease) -> Terms {
-    Terms { slice_tasks: lease.slice_tasks, hold_back_tasks: lease.hold_back_tasks }
+    Terms::of(lease.slice_tasks, lease.hold_back_tasks)
 }
 
 /// Why a lease is not taken, as far as payment goes.

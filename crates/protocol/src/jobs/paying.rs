@@ -22,14 +22,15 @@ pub const PAY_AGAIN: Duration = Duration::from_secs(10);
 
 /// How we pay under a lease: half a slice at a time.
 pub fn terms() -> Terms {
-    Terms { slice_tasks: limits::SLICE_TASKS_DEFAULT / 2, hold_back_tasks: limits::HOLD_BACK_TASKS }
+    Terms::of(limits::SLICE_TASKS_DEFAULT / 2, limits::HOLD_BACK_TASKS)
 }
 
 impl Active {
     /// How many more tasks a worker could begin, as far as payment goes: beyond that it waits, so that it gets no more.
     pub(super) fn payable_room(&self, context: &Context, lease: &LeaseId) -> usize {
         let held = self.leases.get(lease).map_or(0, |granted| granted.seats.len());
-        Terms::default().exposure_tasks().saturating_sub(held + context.money.unpaid(lease))
+        let bound = Terms::default().exposure_tasks(context.money.dearest(lease));
+        bound.saturating_sub(held + context.money.unpaid(lease))
     }
 
     /// How many more tasks a worker may be given within the job's budget: each may burn all that it may, and so may all that are under way.

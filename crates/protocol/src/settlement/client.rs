@@ -12,8 +12,8 @@ use pocketmesh_ledger::{
     slices::{Payer, Row, Slice, Terms, WindowId},
 };
 use pocketmesh_types::{
-    Bytes, Credits, JobId, Lane, LeaseId, PeerId, Price, Quittance, RangeSet, Receipt, ReceiptId, Statement, TaskIndex,
-    Voucher, limits,
+    Bytes, Credits, Fuel, JobId, Lane, LeaseId, PeerId, Price, Quittance, RangeSet, Receipt, ReceiptId, Statement,
+    TaskIndex, Voucher, limits,
 };
 use pocketmesh_wire::statement;
 
@@ -163,6 +163,11 @@ impl<D: SettlementDriver> State<D> {
         let Some(paying) = self.paying.get(lease) else { return 0 };
         let under_way = self.out.get(&paying.worker).map_or(0, |out| out.tasks_of(lease));
         paying.payer.unpaid() + usize::try_from(under_way).unwrap_or(usize::MAX)
+    }
+
+    /// The most that a result under a lease has burnt.
+    pub fn dearest(&self, lease: &LeaseId) -> Option<Fuel> {
+        self.paying.get(lease)?.payer.dearest()
     }
 
     fn with_payers(&mut self, job: JobId, worker: Option<PeerId>, mut change: impl FnMut(&mut Payer)) {

@@ -28,8 +28,6 @@ const FUEL_AT_FIRST: Fuel = Fuel(1_000_000_000);
 pub(super) struct Earning {
     applicant: Applicant,
     earner: Earner,
-    /// What a task of it is taken to burn: the most that one did.
-    dearest: Option<Fuel>,
     /// No task burns more.
     fuel_max: Fuel,
     /// What was drawn from the allowance for executions under way.
@@ -68,7 +66,7 @@ pub fn first_cost(price: Price, fuel_max: Fuel) -> Credits {
 
 impl Earning {
     fn next_cost(&self) -> Credits {
-        let fuel = self.dearest.unwrap_or(FUEL_AT_FIRST).min(self.fuel_max);
+        let fuel = self.earner.dearest().unwrap_or(FUEL_AT_FIRST).min(self.fuel_max);
         self.earner.price().cost(fuel)
     }
 }
@@ -89,7 +87,6 @@ impl<D: SettlementDriver> State<D> {
             self.earning.entry(lease).or_insert_with(|| Earning {
                 applicant,
                 earner: Earner::new(terms, price),
-                dearest: None,
                 fuel_max,
                 charged: BTreeMap::new(),
                 left: Credits::default(),
@@ -156,9 +153,16 @@ impl<D: SettlementDriver> State<D> {
 
     /// What was done for a client and is not paid, in atto-credits.
     pub fn at_stake_with(&self, client: &PeerId) -> Credits {
-        let of_client = self.earning.values().filter(|earning| earning.applicant.peer == *client);
-        let sum = of_client.map(|earning| earning.earner.at_stake().0).fold(0, u128::saturating_add);
-        Credits(sum)
+        self.stakes.get(client).copied().unwrap_or_default()
+    }
+
+    /// What a client has at stake with us is now this, where it was that.
+    fn restake(&mut self, client: PeerId, was: Credits, is: Credits) {
+        let stake = self.stakes.entry(client).or_default();
+        *stake = Credits(stake.0.saturating_add(is.0).saturating_sub(was.0));
+        if *stake == Credits::default() {
+            self.stakes.remove(&client);
+        }
     }
 
     /// It came to no outcome, or is given back.
@@ -173,10 +177,13 @@ impl<D: SettlementDriver> State<D> {
     /// Its outcome is claimed.
     pub fn on_claimed(&mut self, lease: &LeaseId, row: Row, now: Instant) {
         let Some(earning) = self.earning.get_mut(lease) else { return };
+        let was = earning.earner.at_stake();
         earning.earner.deliver(row);
-        earning.dearest = earning.dearest.max(Some(row.fuel));
-        let Some(charged) = earning.charged.remove(&row.task) else { return };
-        let (cost, applicant) = (earning.earner.price().cost(row.fuel), earning.applicant);
+        let (is, applicant, cost) =
+            (earning.earner.at_stake(), earning.applicant, earning.earner.price().cost(row.fuel));
+        let charged = earning.charged.remove(&row.task);
+        self.restake(applicant.peer, was, is);
+        let (Some(earning), Some(charged)) = (self.earning.get_mut(lease), charged) else { return };
         match charged.checked_sub(cost) {
             Some(saved) => earning.left = earning.left.checked_add(saved).unwrap_or(earning.left),
             // It is done already: what is missing of the allowance is missing for the next one.
@@ -192,9 +199,9 @@ impl<D: SettlementDriver> State<D> {
         self.ended.push_back(*lease);
         self.drop_paid_up(lease);
         if self.ended.len() > ENDED_MAX
-            && let Some(oldest) = self.ended.pop_front()
+            && let Some(oldest) = self.ended.pop_front().and_then(|oldest| self.earning.remove(&oldest))
         {
-            self.earning.remove(&oldest);
+            self.restake(oldest.applicant.peer, oldest.earner.at_stake(), Credits::default());
         }
     }
 
@@ -268,8 +275,11 @@ impl<D: SettlementDriver> State<D> {
         }
         for (_, receipt) in &opened.receipts {
             if let Some(earning) = self.earning.get_mut(&receipt.lease) {
+                let was = earning.earner.at_stake();
                 earning.earner.on_paid(receipt);
                 earning.waits = None;
+                let is = earning.earner.at_stake();
+                self.restake(client, was, is);
                 self.drop_paid_up(&receipt.lease);
             }
         }

@@ -5,6 +5,7 @@ use pocketmesh_ledger::{
     Audit,
     record::{Content, Payment},
     service::Unpaid,
+    slices::Terms,
 };
 use pocketmesh_protocol::{Command, End, Event, Inputs};
 use pocketmesh_types::{
@@ -12,8 +13,6 @@ use pocketmesh_types::{
 };
 use pocketmesh_wire::Message;
 use std::collections::BTreeMap;
-
-const EXPOSURE: usize = (limits::SLICE_TASKS_DEFAULT + limits::HOLD_BACK_TASKS) as usize;
 
 fn receipts(payment: &Payment) -> impl Iterator<Item = Receipt> + '_ {
     payment.receipts.iter().map(|sealed| match crate::world::sealing::open(sealed) {
@@ -124,7 +123,8 @@ fn a_worker_that_is_not_paid_stops_at_its_bound_and_gives_the_lease_up() {
     let id = world.submit(requester, &job, Inputs::None);
     world.run_for(seconds(30));
     let run = world.executions("count").len();
-    assert!(run <= EXPOSURE && run + 64 > EXPOSURE, "{run} of {EXPOSURE}");
+    let most = Terms::default().exposure_tasks(Some(fuel()));
+    assert!(run <= most && run + 64 > most, "{run} of {most}");
     world.run_for(seconds(150));
     let declined = |event: &Event| matches!(event, Event::LeaseOver { .. });
     assert!(world.events(requester, declined) > 0, "the lease is given up");

@@ -101,6 +101,7 @@ impl World {
             self.truth.peers.push(Who { group, behaviour, arch, prefix, whitewash });
         }
         self.wiretap.on = self.truth.peers.iter().any(|who| who.behaviour == Behaviour::Copier);
+        self.truth.borne = self.plan.provide.borne();
         self.truth.arch_fault = self.plan.phases.iter().map(|phase| phase.faults.arch_fault).fold(0.0, f64::max);
         let has_b = self.truth.peers.iter().any(|who| who.arch == Arch::B);
         debug_assert!(self.truth.arch_fault == 0.0 || has_b, "a fault on a processor that nobody has");

@@ -5,7 +5,7 @@
 use crate::scenario::{Arch, Behaviour, Checked};
 use pocketmesh_protocol::{Executed, RunId, execution::lease::run_of, input::Prefix};
 use pocketmesh_types::{
-    BlobId, Bytes, Exit, Fuel, Hash, Job, JobId, Outcome, Output, PeerId, TaskIndex, TaskInput, limits,
+    BlobId, Bytes, Credits, Exit, Fuel, Hash, Job, JobId, Outcome, Output, PeerId, TaskIndex, TaskInput, limits,
 };
 use std::collections::BTreeMap;
 
@@ -60,6 +60,8 @@ pub struct Truth {
     numbers: BTreeMap<JobId, u32>,
     /// Whether an engine has a fault.
     pub arch_fault: f64,
+    /// The debt that is borne of anybody, where order is what it decides.
+    pub borne: Option<Credits>,
 }
 
 /// The name of a peer: where it stands among the peers is in its last four bytes.

@@ -42,9 +42,13 @@ impl Terms {
     /// The most executions, finished or begun, that a worker has unpaid: one slice and the hold-back. Nothing is known of their length
     /// before one of them was `dearest`.
     pub fn exposure_tasks(&self, dearest: Option<Fuel>) -> usize {
+        self.slice(dearest) + self.hold_back_tasks as usize
+    }
+
+    fn slice(&self, dearest: Option<Fuel>) -> usize {
         let short = dearest.map_or(0, |dearest| self.slice_fuel.0 / dearest.0.max(1));
         let short = u32::try_from(short).unwrap_or(u32::MAX).min(limits::SLICE_SHORT_TASKS_MAX);
-        self.slice_tasks.max(short) as usize + self.hold_back_tasks as usize
+        self.slice_tasks.max(short) as usize
     }
 }
 

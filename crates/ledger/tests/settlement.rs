@@ -33,7 +33,7 @@ fn count(slice: &Slice) -> u32 {
 
 #[test]
 fn a_slice_is_due_when_it_passed_and_the_hold_back_is_behind_it() {
-    let mut payer = Payer::new(terms(4, 3));
+    let mut payer = Payer::new(terms(8, 3));
     for task in 0..7 {
         assert_eq!(payer.next_due(), None);
         assert!(payer.deliver(0, row(task, 10)));
@@ -52,8 +52,25 @@ fn a_slice_is_due_when_it_passed_and_the_hold_back_is_behind_it() {
 }
 
 #[test]
+fn of_short_tasks_more_is_due_at_once_in_as_many_receipts_as_it_takes() {
+    let mut payer = Payer::new(Terms { slice_tasks: 4, slice_fuel: Fuel(200), hold_back_tasks: 3 });
+    for task in 0..12 {
+        assert_eq!(payer.next_due(), None, "half a slice are ten");
+        assert!(payer.deliver(0, row(task, 10)));
+    }
+    payer.deliver(0, row(12, 10));
+    let due: Vec<u32> = std::iter::from_fn(|| payer.next_due()).map(|slice| count(&slice)).collect();
+    assert_eq!((due, payer.unpaid()), (vec![4, 4, 2], 3));
+    (100..109).for_each(|task| assert!(payer.accept(row(task, 10))));
+    assert_eq!(payer.next_due(), None);
+    payer.accept(row(109, 10));
+    let due: Vec<u32> = std::iter::from_fn(|| payer.next_due()).map(|slice| count(&slice)).collect();
+    assert_eq!((due, payer.unpaid()), (vec![4, 4, 2], 3));
+}
+
+#[test]
 fn a_window_is_paid_only_when_those_before_it_are_final() {
-    let mut payer = Payer::new(terms(2, 1));
+    let mut payer = Payer::new(terms(4, 1));
     for task in 0..6 {
         payer.deliver(task / 3, row(task, 1));
     }
@@ -66,7 +83,7 @@ fn a_window_is_paid_only_when_those_before_it_are_final() {
 
 #[test]
 fn a_void_forfeits_what_was_not_paid_and_nothing_else() {
-    let mut payer = Payer::new(terms(2, 1));
+    let mut payer = Payer::new(terms(4, 1));
     for task in 0..9 {
         payer.deliver(task / 3, row(task, 1));
     }

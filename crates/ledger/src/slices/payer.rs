@@ -19,6 +19,8 @@ pub struct Payer {
     terms: Terms,
     /// Results that were final when they came, and are not paid.
     accepted: BTreeMap<TaskIndex, Row>,
+    /// So many of these are due.
+    ripe: usize,
     /// Those that are neither final and paid, nor void.
     windows: VecDeque<Window>,
     /// The most that a result has burnt.
@@ -32,6 +34,8 @@ struct Window {
     id: WindowId,
     /// Delivered and not paid, in order of delivery.
     unpaid: VecDeque<Row>,
+    /// So many of these are due: half a slice had come together.
+    ripe: usize,
     tasks: RangeSet,
     /// Whether it takes no more; then also less than a slice is due.
     is_drawn: bool,
@@ -56,7 +60,7 @@ pub struct Slice {
 impl Payer {
     /// A lease under which nothing was delivered yet.
     pub fn new(terms: Terms) -> Self {
-        Self { terms, accepted: BTreeMap::new(), windows: VecDeque::new(), dearest: None, hurries: false }
+        Self { terms, accepted: BTreeMap::new(), ripe: 0, windows: VecDeque::new(), dearest: None, hurries: false }
     }
 
     /// A result is final. Says whether it was taken; a task is taken once.
@@ -149,7 +153,7 @@ impl Payer {
         Fuel(fuel)
     }
 
-    /// The next slice that is due; it counts as paid from now on.
+    /// The next part of what is due, no more than a receipt takes; it counts as paid from now on.
     ///
     /// Only the oldest window is paid: so what was paid and may still turn out void is in one window.
     pub fn next_due(&mut self) -> Option<Slice> {
@@ -158,9 +162,13 @@ impl Payer {
 
     /// The same, but of no window after this one that is not final: what another lease of this worker has under way is older.
     pub fn next_due_until(&mut self, last: WindowId) -> Option<Slice> {
-        let slice_tasks = self.terms.slice_tasks as usize;
-        if self.accepted.len() >= slice_tasks || (self.hurries && !self.accepted.is_empty()) {
-            let rows = core::iter::from_fn(|| self.accepted.pop_first()).take(slice_tasks);
+        if self.hurries || self.accepted.len() >= self.batch() {
+            self.ripe = self.accepted.len();
+        }
+        let count = self.ripe.min(self.accepted.len()).min(self.terms.slice_tasks as usize);
+        self.ripe -= count;
+        if count > 0 {
+            let rows = core::iter::from_fn(|| self.accepted.pop_first()).take(count);
             return Some(slice_of(None, rows.map(|(_, row)| row).collect()));
         }
         let slice = self.next_of_window(last);
@@ -174,16 +182,26 @@ impl Payer {
     }
 
     fn next_of_window(&mut self, last: WindowId) -> Option<Slice> {
-        let (slice_tasks, hold_back) = (self.terms.slice_tasks as usize, self.terms.hold_back_tasks as usize);
+        let (batch, hurries) = (self.batch(), self.hurries);
+        let Terms { slice_tasks, hold_back_tasks, .. } = self.terms;
         let window = self.windows.front_mut().filter(|window| window.is_final || window.id <= last)?;
-        let count = window.due(hold_back).min(slice_tasks);
-        let is_enough = count == slice_tasks || window.is_final || window.is_drawn || self.hurries;
-        if count == 0 || !is_enough {
+        let free = window.due(hold_back_tasks as usize);
+        if free >= batch || window.is_final || window.is_drawn || hurries {
+            window.ripe = free;
+        }
+        let count = window.ripe.min(free).min(slice_tasks as usize);
+        if count == 0 {
             return None;
         }
+        window.ripe -= count;
         let slice = slice_of(Some(window.id), window.unpaid.drain(..count).collect());
         self.drop_paid();
         Some(slice)
+    }
+
+    /// What is paid together: half a slice, so that a worker need not wait for a payment's way.
+    fn batch(&self) -> usize {
+        self.terms.slice(self.dearest).div_ceil(2)
     }
 
     /// Results that are here and not paid.
@@ -220,7 +238,7 @@ impl Payer {
 impl Window {
     fn new(id: WindowId) -> Self {
         let (unpaid, tasks, open) = (VecDeque::new(), RangeSet::default(), BTreeSet::new());
-        Self { id, unpaid, tasks, is_drawn: false, open, is_final: false }
+        Self { id, unpaid, ripe: 0, tasks, is_drawn: false, open, is_final: false }
     }
 
     fn takes(&self, id: WindowId) -> bool {

@@ -15,21 +15,21 @@ use crate::{
 };
 use core::time::Duration;
 use pocketmesh_ledger::slices::{Row, Terms};
-use pocketmesh_types::{Credits, LeaseId, PeerId, Price, TaskIndex, limits};
+use pocketmesh_types::{Credits, LeaseId, PeerId, Price, TaskIndex};
 
 /// What is due is paid this often, though it is less than a slice. Guess.
 pub const PAY_AGAIN: Duration = Duration::from_secs(10);
 
-/// How we pay under a lease: half a slice at a time.
+/// What our leases say of slices.
 pub fn terms() -> Terms {
-    Terms::of(limits::SLICE_TASKS_DEFAULT / 2, limits::HOLD_BACK_TASKS)
+    Terms::default()
 }
 
 impl Active {
     /// How many more tasks a worker could begin, as far as payment goes: beyond that it waits, so that it gets no more.
     pub(super) fn payable_room(&self, context: &Context, lease: &LeaseId) -> usize {
         let held = self.leases.get(lease).map_or(0, |granted| granted.seats.len());
-        let bound = Terms::default().exposure_tasks(context.money.dearest(lease));
+        let bound = terms().exposure_tasks(context.money.dearest(lease));
         bound.saturating_sub(held + context.money.unpaid(lease))
     }
 

@@ -9,7 +9,7 @@ use crate::{
     world::{MS, SECOND, What, World},
 };
 use pocketmesh_protocol::{Config, Input, Peer};
-use pocketmesh_types::{Bytes, Hash, Price, ProfileId};
+use pocketmesh_types::{Bytes, Hash, PerGib, Price, ProfileId};
 
 /// How long others take to notice that a peer is gone without a word, at the least and the most.
 const NOTICED: (u64, u64) = (5 * SECOND, 20 * SECOND);
@@ -46,6 +46,7 @@ impl World {
             me: node.id,
             profile: profile(),
             ask,
+            floor_per_gib: PerGib(0),
             slots,
             arch: group.arch.into(),
             memory_max: MEMORY,

@@ -117,8 +117,8 @@ impl Execution {
             return None;
         }
         let (contacts, fellows) = held.map(|held| (held.offer.contacts, held.fellows)).unwrap_or_default();
-        let terms = earning::terms_of(&lease);
-        context.money.on_taken(id, context.applicant(from), lease.price, terms, lease.job.limits.fuel);
+        let (tariff, terms) = (earning::tariff_of(&lease), earning::terms_of(&lease));
+        context.money.on_taken(id, context.applicant(from), tariff, terms, lease.job.limits.fuel);
         let work = WorkLease::new(from, contacts, lease, context.now);
         let job = work.job_id;
         // All who won begin at once.
@@ -238,7 +238,7 @@ impl Execution {
         context.timers.cancel(Timer::Flush(id));
         let Some(lease) = self.leases.get_mut(&id) else { return };
         while let Some((message, attached)) = lease.next_batch(id, context) {
-            earning::note_claimed(context, &message);
+            earning::note_claimed(context, lease, &message);
             context.send_with(lease.requester, message, attached);
         }
     }

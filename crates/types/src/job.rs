@@ -1,6 +1,6 @@
 //! A job: one program, many independent tasks, and the terms on which they are run.
 
-use crate::{BlobId, Bytes, Credits, Fuel, Output, Price, ProfileId, UnixTime, limits, parts, tree};
+use crate::{BlobId, Bytes, Credits, Fuel, Output, PerGib, Price, ProfileId, UnixTime, limits, parts, tree};
 use alloc::{format, string::String, string::ToString, vec::Vec};
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
@@ -39,6 +39,9 @@ pub struct Job {
     pub policy: Policy,
     /// No seat costs more than this.
     pub max_price: Price,
+    /// What is paid for each GiB that a task moves.
+    #[serde(default, skip_serializing_if = "PerGib::is_zero")]
+    pub per_gib: PerGib,
     /// All of it together costs its requester no more than this, if it says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<Credits>,

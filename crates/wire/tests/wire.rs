@@ -2,7 +2,7 @@
 
 use pocketmesh_types::{
     Arch, BlobId, Bytes, ClaimId, Credits, Exit, Fuel, Hash, Job, JobId, LeaseId, OfferId, Outcome, Output, PeerId,
-    Policy, Price, ProfileId, TaskInput, UnixTime, job::TaskLimits, limits,
+    PerGib, Policy, Price, ProfileId, TaskInput, UnixTime, job::TaskLimits, limits,
 };
 use pocketmesh_wire::{
     Envelope, Key, Kind, Message, OpenError, Payment, Signer, Strict, cbor, envelope,
@@ -43,6 +43,7 @@ fn job() -> Job {
         limits: TaskLimits::default(),
         policy: Policy::Replicas(2),
         max_price: Price(1_000),
+        per_gib: PerGib(25_000),
         budget: None,
         profile: ProfileId(hash("det-1")),
         epoch: UnixTime(1_700_000_000_000),
@@ -60,6 +61,7 @@ fn offered() -> Offer {
         input_bytes: 5_000_000,
         limits: TaskLimits::default(),
         ceiling: Price(1_000),
+        per_gib: PerGib(25_000),
         seats: 4,
         bids_wanted: 64,
         depth: 3,

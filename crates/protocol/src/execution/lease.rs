@@ -35,10 +35,19 @@ enum Work {
     Waiting(TaskInput),
     /// It can be run.
     Ready(TaskInput),
-    /// It runs, on the input of this name.
-    Running(Option<BlobId>),
-    /// It came to an outcome, on the input of this name.
-    Done(Executed, Option<BlobId>),
+    /// It runs, on this input.
+    Running(On),
+    /// It came to an outcome, on this input.
+    Done(Executed, On),
+}
+
+/// What is kept of an input: what claims state, and receipts count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct On {
+    /// Its name, if there is one.
+    pub id: Option<BlobId>,
+    /// Its length in bytes.
+    pub len: u64,
 }
 
 /// What was claimed of a task.
@@ -46,8 +55,8 @@ enum Work {
 pub struct Stated {
     /// What it came to.
     pub outcome: Outcome,
-    /// The name of the input that it was run on.
-    pub input: Option<BlobId>,
+    /// The input that it was run on.
+    pub input: On,
     accepted: bool,
 }
 
@@ -92,6 +101,7 @@ pub fn is_as_offered(context: &Context, held: &Held, lease: &Lease) -> bool {
         && JobId(envelope::id(&job.clone().into())) == offer.job
         && (job.program, job.program_len, job.profile, job.limits)
             == (offer.program, offer.program_len, offer.profile, offer.limits)
+        && job.per_gib == offer.per_gib
 }
 
 impl WorkLease {
@@ -178,7 +188,7 @@ impl WorkLease {
         let work = self.tasks.get_mut(&task)?;
         let Work::Ready(input) = work else { unreachable!("what is queued is ready") };
         let input = mem::take(input);
-        *work = Work::Running(input.id());
+        *work = Work::Running(On { id: input.id(), len: input.len() });
         Some((task, run_of(run, &self.job, &self.job_id, task, input)))
     }
 
@@ -279,7 +289,7 @@ impl WorkLease {
         {
             if let Some(Work::Done(executed, input)) = self.tasks.get(&task) {
                 let salt = self.commit_first.then(|| salt(context, &self.job_id, &id, task));
-                results.push(Claimed { task, input: *input, outcome: executed.outcome, salt });
+                results.push(Claimed { task, input: input.id, outcome: executed.outcome, salt });
                 bytes += executed.inline.iter().map(|blob| blob.len()).sum::<usize>();
                 attached.extend(executed.inline.iter().cloned());
             }

@@ -30,7 +30,7 @@ use alloc::{
 use core::time::Duration;
 use pocketmesh_ledger::slices::Row;
 use pocketmesh_types::{
-    Arch, Instant, Job, JobId, LeaseId, OfferId, Outcome, PeerId, RangeSet, TaskIndex, UnixTime, limits,
+    Arch, Instant, Job, JobId, LeaseId, OfferId, Outcome, PeerId, RangeSet, Tariff, TaskIndex, UnixTime, limits,
 };
 use pocketmesh_wire::message::{EndReason, OfferClosed, Verdicts};
 
@@ -351,9 +351,10 @@ impl Active {
             if !self.finals.contains(task) || self.on_disk_soon.contains_key(&task) {
                 continue;
             }
+            let input_len = self.input_len(task);
             let Some(ballot) = self.ballots.get_mut(&task) else { continue };
             for (lease, outcome) in ballot.pay() {
-                accepted.entry(lease).or_default().push(Row::of(task, &outcome));
+                accepted.entry(lease).or_default().push(Row::of(task, &outcome, input_len));
             }
             self.forget_if_heard(task);
         }
@@ -364,11 +365,12 @@ impl Active {
     pub(super) fn tell_accepted(&mut self, context: &mut Context, accepted: BTreeMap<LeaseId, Vec<Row>>, late: bool) {
         for (lease, seats) in accepted {
             let Some(granted) = self.leases.get_mut(&lease) else { continue };
+            let tariff = Tariff { price: granted.price, per_gib: self.job.per_gib };
             for row in &seats {
                 context.money.on_accepted(&lease, *row);
                 granted.accepted += 1;
                 granted.late += u64::from(late);
-                let owed = granted.owed.checked_add(granted.price.cost(row.fuel));
+                let owed = granted.owed.checked_add(tariff.cost(row.work()));
                 granted.owed = owed.unwrap_or(granted.owed);
             }
             context.reputation.accepted(granted.worker, seats.len() as u64, late);

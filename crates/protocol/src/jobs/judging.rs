@@ -271,7 +271,14 @@ impl Active {
         self.release(task);
         self.forget(task);
         if !is_settled {
-            self.decided.push(FinalTask { task, outcome: None, stdout: None, stderr: None, workers: Vec::new() });
+            self.decided.push(FinalTask {
+                task,
+                outcome: None,
+                stdout: None,
+                stderr: None,
+                workers: Vec::new(),
+                input_len: 0,
+            });
         }
     }
 
@@ -388,6 +395,7 @@ impl Active {
     /// A decided task with its outputs: it goes to disk with the others of this input. What is final already changes
     /// only if our own run says so, while the job is under way.
     fn settle(&mut self, task: TaskIndex, outcome: &Outcome) {
+        let input_len = self.input_len(task);
         let Some(ballot) = self.ballots.get_mut(&task).filter(|ballot| ballot.settled != Some(*outcome)) else {
             return;
         };
@@ -405,6 +413,7 @@ impl Active {
             stdout: inline(&outcome.stdout),
             stderr: inline(&outcome.stderr),
             workers: ballot.agreeing(outcome).into_iter().map(|(_, worker)| worker).collect(),
+            input_len,
         };
         match ballot.delivery(outcome) {
             Some((lease, worker, claim)) if self.job.policy.target().is_some() => {

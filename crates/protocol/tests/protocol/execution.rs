@@ -9,7 +9,7 @@ use pocketmesh_protocol::{
     settlement::Money,
 };
 use pocketmesh_types::{
-    BlobId, Bytes, Exit, Hash, Instant, Job, LeaseId, Outcome, Output, PeerId, Price, TaskInput, limits,
+    BlobId, Bytes, Exit, Hash, Instant, Job, LeaseId, Outcome, Output, PeerId, PerGib, Price, TaskInput, limits,
 };
 use pocketmesh_wire::{
     Message, envelope,
@@ -55,6 +55,7 @@ fn held_of(job: &Job) -> Held {
         input_bytes: 0,
         limits: job.limits,
         ceiling: job.max_price,
+        per_gib: job.per_gib,
         seats: 1,
         bids_wanted: 1,
         depth: 0,
@@ -74,6 +75,7 @@ fn config(slots: u16) -> Config {
         me: ME,
         profile: profile(),
         ask: Price(100),
+        floor_per_gib: PerGib(0),
         slots,
         arch: Default::default(),
         memory_max: 1 << 40,
@@ -162,6 +164,23 @@ impl Worker {
 /// These tasks, which have no input.
 fn plain(tasks: std::ops::Range<u32>) -> Vec<(u32, TaskInput)> {
     tasks.map(|task| (task, TaskInput::None)).collect()
+}
+
+#[test]
+fn a_lease_that_pays_less_for_bytes_than_its_offer_said_is_declined() {
+    let job = Job { per_gib: PerGib(10), ..job("bytes", 10, 1) };
+    let lease = lease_of(&job, false);
+    let id = LeaseId(envelope::id(&lease.clone().into()));
+    for (offered, reason) in [(11, Some(DeclineReason::NotAsOffered)), (10, None)] {
+        let mut held = held_of(&job);
+        held.offer.per_gib = PerGib(offered);
+        let mut worker = Worker::new(1);
+        let lease = lease.clone();
+        let done = worker.act(|execution, context| {
+            execution.on_lease(context, REQUESTER, id, lease, Some(held));
+        });
+        assert_eq!(done.declined.first().map(|&(_, reason)| reason), reason, "{offered}");
+    }
 }
 
 #[test]

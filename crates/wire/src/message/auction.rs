@@ -3,7 +3,7 @@
 use super::{BoundError, Check, Ext, bounded};
 use alloc::vec::Vec;
 use pocketmesh_types::{
-    Arch, BlobId, Bytes, Hash, JobId, OfferId, PeerId, Price, ProfileId, UnixTime, job::TaskLimits, limits,
+    Arch, BlobId, Bytes, Hash, JobId, OfferId, PeerId, PerGib, Price, ProfileId, UnixTime, job::TaskLimits, limits,
 };
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +26,9 @@ pub struct Offer {
     pub limits: TaskLimits,
     /// Bids above this are not considered.
     pub ceiling: Price,
+    /// What is paid for each GiB that is moved for a task; left out if nothing is.
+    #[serde(default, skip_serializing_if = "PerGib::is_zero")]
+    pub per_gib: PerGib,
     /// How many leases are wanted.
     pub seats: u16,
     /// How many bids are waited for.

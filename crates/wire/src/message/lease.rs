@@ -24,7 +24,7 @@ pub struct Lease {
     pub slice_tasks: u32,
     /// Results at the end of a window that are paid once it is final.
     pub hold_back_tasks: u32,
-    /// What is paid beside the fuel, with the first slice: fetching and compiling the program.
+    /// What is paid beside the work, with the first slice: fetching and compiling the program.
     pub fee: Credits,
     /// Later versions' fields.
     pub ext: Ext,

@@ -51,6 +51,7 @@ fn offer(nonce: &Hash, seats: u16, ceiling: u64, bids_wanted: u16) -> Offer {
         limits: TaskLimits::default(),
         ceiling: Price(ceiling),
         per_gib: pocketmesh_types::PerGib(0),
+        expected_fuel: None,
         seats,
         bids_wanted,
         depth: 0,

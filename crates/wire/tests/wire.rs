@@ -62,6 +62,7 @@ fn offered() -> Offer {
         limits: TaskLimits::default(),
         ceiling: Price(1_000),
         per_gib: PerGib(25_000),
+        expected_fuel: Some(Fuel(7_000_000)),
         seats: 4,
         bids_wanted: 64,
         depth: 3,

@@ -1,6 +1,7 @@
 //! One lease as its worker sees it. specs/leases.md §3.
 
 use crate::{
+    burnt::Burnt,
     context::Context,
     effect::Run,
     input::{Executed, Item, RunId},
@@ -12,11 +13,11 @@ use alloc::{
 };
 use core::{mem, time::Duration};
 use pocketmesh_types::{
-    BlobId, Bytes, ClaimId, Hash, Instant, Job, JobId, LeaseId, Outcome, PeerId, TaskIndex, TaskInput, limits,
+    BlobId, Bytes, ClaimId, Fuel, Hash, Instant, Job, JobId, LeaseId, Outcome, PeerId, TaskIndex, TaskInput, limits,
 };
 use pocketmesh_wire::{
     Message, envelope,
-    message::{Assigned, Claim, Claimed, Commit, Committed, DeclineReason, Lease, verdict::commitment},
+    message::{Assigned, Claim, Claimed, Commit, Committed, DeclineReason, Lease, Offer, verdict::commitment},
 };
 
 /// Results under one signature. Measured: past 64 a signature's share of a task's cost no longer matters.
@@ -77,6 +78,10 @@ pub struct WorkLease {
     pub missing: BTreeSet<Item>,
     /// Why no more tasks are taken, if so; the lease is given up once all results are delivered.
     pub leaving: Option<DeclineReason>,
+    /// What a task burns, as the offer said.
+    expected_fuel: Option<Fuel>,
+    /// What those that were run have burnt.
+    burnt: Burnt,
     /// When something was last asked of it.
     pub asked: Instant,
     commit_first: bool,
@@ -106,14 +111,16 @@ pub fn is_as_offered(context: &Context, held: &Held, lease: &Lease) -> bool {
 
 impl WorkLease {
     /// A lease just taken; its program, and the files that it reads, are being fetched.
-    pub fn new(requester: PeerId, contacts: Vec<Bytes>, lease: Lease, now: Instant) -> Self {
+    pub fn new(requester: PeerId, offer: &Offer, lease: Lease, now: Instant) -> Self {
         let mut missing = BTreeSet::from([Item::Blob(lease.job.program)]);
         if lease.job.files.len > 0 {
             missing.insert(Item::Tree(lease.job.files.id));
         }
         Self {
             requester,
-            contacts,
+            contacts: offer.contacts.clone(),
+            expected_fuel: offer.expected_fuel,
+            burnt: Burnt::default(),
             job_id: JobId(envelope::id(&lease.job.clone().into())),
             job: lease.job,
             heartbeat: Duration::from_millis(u64::from(lease.heartbeat_ms)),
@@ -197,6 +204,7 @@ impl WorkLease {
         if let Some(work) = self.tasks.get_mut(&task)
             && let Work::Running(input) = *work
         {
+            self.burnt.add(executed.outcome.fuel);
             *work = Work::Done(executed, input);
             self.undone -= 1;
             self.announce(task);
@@ -320,6 +328,17 @@ impl WorkLease {
     /// How many tasks are still to be run.
     pub fn backlog(&self) -> u32 {
         u32::try_from(self.undone).unwrap_or(u32::MAX)
+    }
+
+    /// Whether its tasks burn far more than the offer said.
+    pub fn is_dearer_than_offered(&self) -> bool {
+        self.expected_fuel.is_some_and(|expected| self.burnt.is_far_beyond(expected))
+    }
+
+    /// The tasks that were not begun.
+    pub fn not_begun(&self) -> Vec<TaskIndex> {
+        let waits = |work: &Work| matches!(work, Work::Waiting(_) | Work::Ready(_));
+        self.tasks.iter().filter(|(_, work)| waits(work)).map(|(&task, _)| task).collect()
     }
 
     /// The tasks that have come to no outcome yet.

@@ -2,6 +2,7 @@
 
 use crate::{
     auction::Book,
+    burnt::Burnt,
     context::Context,
     effect::{Effect, Event},
     execution::lease::run_of,
@@ -30,7 +31,7 @@ use alloc::{
 use core::time::Duration;
 use pocketmesh_ledger::slices::Row;
 use pocketmesh_types::{
-    Arch, Instant, Job, JobId, LeaseId, OfferId, Outcome, PeerId, RangeSet, Tariff, TaskIndex, UnixTime, limits,
+    Arch, Fuel, Instant, Job, JobId, LeaseId, OfferId, Outcome, PeerId, RangeSet, Tariff, TaskIndex, UnixTime, limits,
 };
 use pocketmesh_wire::message::{EndReason, OfferClosed, Verdicts};
 
@@ -176,6 +177,10 @@ pub struct Active {
     pub durations: Durations,
     /// What was counted.
     pub counts: Counts,
+    /// What tasks that are final have burnt.
+    pub burnt: Burnt,
+    /// What a task burns, as the last job with the same program has shown.
+    pub(super) expected_fuel: Option<Fuel>,
     pub(super) live: BTreeSet<LeaseId>,
     pub(super) attempts: u32,
     pub(super) decided: Vec<FinalTask>,
@@ -228,6 +233,8 @@ impl Active {
             closed: None,
             durations: Durations::default(),
             counts: Counts::default(),
+            burnt: Burnt::default(),
+            expected_fuel: None,
             live: BTreeSet::new(),
             attempts: 0,
             decided: Vec::new(),
@@ -260,6 +267,7 @@ impl Active {
     }
 
     pub(super) fn count_outcome(&mut self, outcome: Option<&Outcome>) {
+        outcome.iter().for_each(|outcome| self.burnt.add(outcome.fuel));
         match outcome {
             None => self.counts.unresolved += 1,
             Some(outcome) if !outcome.is_success() => self.counts.unsuccessful += 1,

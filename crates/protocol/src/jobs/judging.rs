@@ -430,6 +430,10 @@ impl Active {
     /// Tasks that a worker could not or would not do.
     pub(super) fn on_hand_back(&mut self, context: &mut Context, back: &HandBack) {
         let failed = matches!(back.reason, HandBackReason::NoOutcome | HandBackReason::InputUnavailable);
+        if back.reason == HandBackReason::DearerThanOffered {
+            // What another job has shown does not hold for this one.
+            self.expected_fuel = None;
+        }
         let mut touched = Vec::new();
         for &task in &back.tasks {
             let seat = self.ballots.get(&task).and_then(|ballot| ballot.seats.get(&back.lease));

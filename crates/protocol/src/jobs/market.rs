@@ -116,6 +116,7 @@ impl Active {
             limits: self.job.limits,
             ceiling: self.job.max_price,
             per_gib: self.job.per_gib,
+            expected_fuel: self.burnt.mean().or(self.expected_fuel),
             seats: 0,
             bids_wanted: 0,
             depth: 0,

@@ -7,12 +7,12 @@ use pocketmesh_ledger::{
     service::Unpaid,
     slices::Terms,
 };
-use pocketmesh_protocol::{Command, End, Event, Inputs};
+use pocketmesh_protocol::{Command, End, Event, Inputs, effect::LeaseOver};
 use pocketmesh_types::{
-    Auditors, BlobId, Credits, Job, JobId, PeerId, PerGib, Price, RangeSet, Receipt, Signed, Statement, Target,
+    Auditors, BlobId, Credits, Fuel, Job, JobId, PeerId, PerGib, Price, RangeSet, Receipt, Signed, Statement, Target,
     TaskInput, job::TaskLimits, limits,
 };
-use pocketmesh_wire::Message;
+use pocketmesh_wire::{Message, message::DeclineReason};
 use std::collections::BTreeMap;
 
 fn receipts(payment: &Payment) -> impl Iterator<Item = Receipt> + '_ {
@@ -261,4 +261,34 @@ fn a_job_costs_no_more_than_its_budget_and_ends_with_what_that_buys() {
     let enough = pocketmesh_types::Job { budget: Some(Credits(1 << 90)), ..job("count", 200, 2) };
     let id = world.submit(requester, &enough, Inputs::None);
     assert_eq!(world.finish(requester, id, seconds(120)), End::Complete);
+}
+
+#[test]
+fn tasks_that_burn_far_more_than_was_offered_are_handed_back_and_those_done_are_paid() {
+    let (mut world, requester, workers) = World::mesh(11, 3);
+    let usual = job("count", 60, 1);
+    let id = world.submit(requester, &usual, Inputs::None);
+    world.finish(requester, id, seconds(60));
+    let of = |world: &World, job: JobId| -> Vec<Option<Fuel>> {
+        world.expected.iter().filter(|(of, _)| *of == job).map(|&(_, expected)| expected).collect()
+    };
+    assert_eq!(of(&world, id).first(), Some(&None), "nothing is known of the first job with a program");
+    let dear = |job: Job| Job { args: vec!["{index}".into(), "20".into()], ..job };
+    let dear = dear(Job { nonce: [1; 16], ..job("count", 400, 1) });
+    let id = world.submit(requester, &dear, Inputs::None);
+    assert_eq!(world.finish(requester, id, seconds(300)), End::Complete);
+    let is_dearer = |event: &Event| {
+        let dearer = LeaseOver::Declined(DeclineReason::DearerThanOffered);
+        matches!(event, Event::LeaseOver { reason, .. } if *reason == dearer)
+    };
+    assert_eq!(world.events(requester, is_dearer), 3, "each gave one lease up, and worked under the next one");
+    let offers = of(&world, id);
+    let measured = Some(Fuel(20 * fuel().0));
+    assert_eq!(offers.first(), Some(&Some(fuel())), "as the job before");
+    assert!(offers[1..].contains(&measured) && !offers[1..].contains(&Some(fuel())), "{offers:?}");
+    settled(&mut world, requester, &workers);
+    let paid = paid_seats(&world, requester, id);
+    for (task, result) in world.finals(requester, id) {
+        assert!(result.workers.iter().all(|worker| paid[worker].contains(task)), "task {task} is paid");
+    }
 }

@@ -142,6 +142,7 @@ fn forge_offer(dice: &mut Dice, names: &Names) -> Message {
         limits: names.job.limits,
         ceiling: Price(dice.below(1_000)),
         per_gib: pocketmesh_types::PerGib(0),
+        expected_fuel: None,
         seats: 1 + dice.below(60) as u16,
         bids_wanted: 1 + dice.below(200) as u16,
         depth: dice.below(3) as u8,

@@ -3,7 +3,8 @@
 use super::{BoundError, Check, Ext, bounded};
 use alloc::vec::Vec;
 use pocketmesh_types::{
-    Arch, BlobId, Bytes, Hash, JobId, OfferId, PeerId, PerGib, Price, ProfileId, UnixTime, job::TaskLimits, limits,
+    Arch, BlobId, Bytes, Fuel, Hash, JobId, OfferId, PeerId, PerGib, Price, ProfileId, UnixTime, job::TaskLimits,
+    limits,
 };
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +30,9 @@ pub struct Offer {
     /// What is paid for each GiB that is moved for a task; left out if nothing is.
     #[serde(default, skip_serializing_if = "PerGib::is_zero")]
     pub per_gib: PerGib,
+    /// What a task burns on average, as far as its requester knows; left out if it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_fuel: Option<Fuel>,
     /// How many leases are wanted.
     pub seats: u16,
     /// How many bids are waited for.

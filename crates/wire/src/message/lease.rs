@@ -63,6 +63,8 @@ pub enum DeclineReason {
     NoCredit,
     /// The requester has voided a claim for which the worker stands.
     Unjust,
+    /// Its tasks burn far more than its offer said.
+    DearerThanOffered,
     /// No such lease is held: the worker has been restarted, or has given it up.
     Unknown,
 }
@@ -121,6 +123,8 @@ pub enum HandBackReason {
     ProgramUnavailable,
     /// The program is not one that this profile runs.
     ProgramRefused,
+    /// The tasks of this lease burn far more than its offer said.
+    DearerThanOffered,
     /// The execution came to no outcome on this host.
     NoOutcome,
 }

@@ -223,6 +223,8 @@ pub struct World {
     commands: u64,
     tokens: u64,
     pub tampering: Tampering,
+    /// What offers said that a task burns.
+    pub expected: Vec<(JobId, Option<Fuel>)>,
     /// The inputs of jobs that have some; nothing where they are gone.
     pub inputs: BTreeMap<JobId, Vec<Option<TaskInput>>>,
 }
@@ -244,6 +246,7 @@ impl World {
             commands: 0,
             tokens: 0,
             tampering: Tampering::default(),
+            expected: Vec::new(),
             inputs: BTreeMap::new(),
         }
     }
@@ -440,7 +443,10 @@ impl World {
         let id = envelope::id(&message);
         let message = Verified { signer: author, id, content: message, attached: Vec::new() };
         let depth = match &message.content {
-            Message::Offer(offer) => offer.depth,
+            Message::Offer(offer) => {
+                self.expected.push((offer.job, offer.expected_fuel));
+                offer.depth
+            }
             Message::OfferClosed(closed) => closed.depth,
             _ => 0,
         };

@@ -227,6 +227,15 @@ fn a_list_longer_than_its_bound_is_refused() {
 }
 
 #[test]
+fn a_gib_has_a_price_that_can_be_counted() {
+    for (per_gib, is_in_bounds) in [(limits::PER_GIB_MAX, true), (limits::PER_GIB_MAX + 1, false)] {
+        let (offer, job) = (Offer { per_gib: PerGib(per_gib), ..offered() }, Job { per_gib: PerGib(per_gib), ..job() });
+        assert_eq!(Message::from(offer).check().is_ok(), is_in_bounds);
+        assert_eq!(Message::from(job).check().is_ok(), is_in_bounds);
+    }
+}
+
+#[test]
 fn a_body_over_its_kinds_size_is_refused_before_it_is_decoded() {
     let mut ext = Ext::new();
     ext.insert("later".into(), Bytes(vec![0; limits::BID_BYTES_MAX]));

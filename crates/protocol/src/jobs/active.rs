@@ -177,7 +177,7 @@ pub struct Active {
     pub durations: Durations,
     /// What was counted.
     pub counts: Counts,
-    /// What tasks that are final have burnt.
+    /// What tasks that are final have burnt, since somebody last handed some back because of it.
     pub burnt: Burnt,
     /// What a task burns, as the last job with the same program has shown.
     pub(super) expected_fuel: Option<Fuel>,

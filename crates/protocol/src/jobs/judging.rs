@@ -1,6 +1,7 @@
 //! From what workers say to what is final. specs/verification.md §3-5.
 
 use crate::{
+    burnt::Burnt,
     context::Context,
     effect::Event,
     input::{Executed, Item, NoOutcome},
@@ -431,8 +432,8 @@ impl Active {
     pub(super) fn on_hand_back(&mut self, context: &mut Context, back: &HandBack) {
         let failed = matches!(back.reason, HandBackReason::NoOutcome | HandBackReason::InputUnavailable);
         if back.reason == HandBackReason::DearerThanOffered {
-            // What another job has shown does not hold for this one.
-            self.expected_fuel = None;
+            // What was measured so far does not hold for what is left: it is measured anew.
+            (self.expected_fuel, self.burnt) = (None, Burnt::default());
         }
         let mut touched = Vec::new();
         for &task in &back.tasks {

@@ -59,6 +59,7 @@ impl Check for Offer {
     fn check(&self) -> Result<(), BoundError> {
         bounded("the number of tasks", (1..=limits::TASKS_PER_JOB_MAX).contains(&self.tasks))?;
         bounded("the program's length", (1..=limits::PROGRAM_BYTES_MAX).contains(&self.program_len))?;
+        bounded("what is paid for a GiB", self.per_gib.0 <= limits::PER_GIB_MAX)?;
         bounded("the number of seats", (1..=limits::LEASES_PER_JOB_MAX).contains(&usize::from(self.seats)))?;
         bounded("the number of bids", (1..=limits::BIDS_PER_OFFER_MAX).contains(&usize::from(self.bids_wanted)))?;
         bounded("the depth of its topic", self.depth <= limits::OFFER_DEPTH_MAX)?;

@@ -10,7 +10,7 @@ use crate::{
 };
 use pocketmesh_ledger::driver::Embedded;
 use pocketmesh_protocol::{Config, Input, Peer};
-use pocketmesh_types::{Bytes, Credits, Hash, Price, ProfileId};
+use pocketmesh_types::{Bytes, Credits, Hash, PerGib, Price, ProfileId};
 
 /// How long others take to notice that a peer is gone without a word, at the least and the most.
 const NOTICED: (u64, u64) = (5 * SECOND, 20 * SECOND);
@@ -52,6 +52,7 @@ impl World {
             me: node.id,
             profile: profile(),
             ask,
+            floor_per_gib: PerGib(0),
             slots,
             arch: group.arch.into(),
             memory_max: MEMORY,

@@ -278,6 +278,9 @@ pub struct Work {
     /// What is paid for a gigafuel at most.
     #[serde(default = "Work::ceiling_default")]
     pub ceiling: u64,
+    /// What is paid for a GiB.
+    #[serde(default)]
+    pub per_gib: u64,
 }
 
 /// How results are checked.

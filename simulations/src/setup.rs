@@ -18,7 +18,7 @@ use crate::{
 };
 use pocketmesh_protocol::{Command, CommandId, Input, Inputs};
 use pocketmesh_types::{
-    BlobId, Fuel, JobId, Output, Price, UnixTime,
+    BlobId, Fuel, JobId, Output, PerGib, Price, UnixTime,
     job::{Job, TaskLimits},
 };
 use pocketmesh_wire::envelope;
@@ -257,6 +257,7 @@ fn job_of(plan: &Work, work: u16, number: usize, epoch: UnixTime) -> Job {
         limits: TaskLimits { wall_ms: plan.wall_s * 1_000, ..TaskLimits::default() },
         policy: plan.policy.policy(),
         max_price: Price(plan.ceiling),
+        per_gib: PerGib(plan.per_gib),
         budget: None,
         profile: life::profile(),
         epoch,

@@ -1,11 +1,11 @@
 //! The client's half: results come in, slices become due.
 
-use super::{Row, Terms};
+use super::{Row, Terms, most};
 use alloc::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     vec::Vec,
 };
-use pocketmesh_types::{Fuel, Hash, RangeSet, TaskIndex, limits, merkle};
+use pocketmesh_types::{Fuel, Hash, RangeSet, Tariff, TaskIndex, Work, limits, merkle};
 
 /// Numbers the windows of one worker, in order.
 pub type WindowId = u32;
@@ -17,14 +17,15 @@ const WINDOWS_MAX: usize = 64;
 #[derive(Debug, Clone)]
 pub struct Payer {
     terms: Terms,
+    tariff: Tariff,
     /// Results that were final when they came, and are not paid.
     accepted: BTreeMap<TaskIndex, Row>,
     /// So many of these are due.
     ripe: usize,
     /// Those that are neither final and paid, nor void.
     windows: VecDeque<Window>,
-    /// The most that a result has burnt.
-    dearest: Option<Fuel>,
+    /// The most that a result has taken.
+    dearest: Option<Work>,
     /// Whether what is due is paid now, though it is less than a slice.
     hurries: bool,
 }
@@ -53,21 +54,24 @@ pub struct Slice {
     pub tasks: Vec<(TaskIndex, TaskIndex)>,
     /// What they took together.
     pub fuel: Fuel,
+    /// What was moved for them together, in bytes.
+    pub bytes: u64,
     /// The root over them.
     pub results: Hash,
 }
 
 impl Payer {
     /// A lease under which nothing was delivered yet.
-    pub fn new(terms: Terms) -> Self {
-        Self { terms, accepted: BTreeMap::new(), ripe: 0, windows: VecDeque::new(), dearest: None, hurries: false }
+    pub fn new(terms: Terms, tariff: Tariff) -> Self {
+        let (accepted, windows) = (BTreeMap::new(), VecDeque::new());
+        Self { terms, tariff, accepted, ripe: 0, windows, dearest: None, hurries: false }
     }
 
     /// A result is final. Says whether it was taken; a task is taken once.
     pub fn accept(&mut self, row: Row) -> bool {
-        let is_new = row.fuel.0 <= limits::TASK_FUEL_MAX && !self.has(row.task);
+        let is_new = row.is_possible() && !self.has(row.task);
         if is_new {
-            self.dearest = self.dearest.max(Some(row.fuel));
+            self.dearest = most(self.dearest, &row);
             self.accepted.insert(row.task, row);
         }
         is_new
@@ -76,7 +80,7 @@ impl Payer {
     /// A result is here, right or wrong, and goes into this window: the newest one, or the one after it. Says whether it was
     /// taken; a task is taken once, and a window that is drawn or final takes none.
     pub fn deliver(&mut self, window: WindowId, row: Row) -> bool {
-        if row.fuel.0 > limits::TASK_FUEL_MAX || self.has(row.task) {
+        if !row.is_possible() || self.has(row.task) {
             return false;
         }
         let newest = self.windows.back().map(|window| window.id);
@@ -88,7 +92,7 @@ impl Payer {
         }
         match self.windows.back_mut() {
             Some(last) if last.takes(window) => {
-                self.dearest = self.dearest.max(Some(row.fuel));
+                self.dearest = most(self.dearest, &row);
                 last.unpaid.push_back(row);
                 last.tasks.insert(row.task)
             }
@@ -139,18 +143,18 @@ impl Payer {
         void.into_iter().flat_map(|window| window.unpaid).collect()
     }
 
-    /// These seats were paid or forfeited, as the journal says. Says what those of them took that were known here.
-    pub fn on_taken(&mut self, tasks: &[(TaskIndex, TaskIndex)]) -> Fuel {
-        let mut fuel = 0_u64;
+    /// These seats were paid or forfeited, as the journal says. Says which of them were known here.
+    pub fn on_taken(&mut self, tasks: &[(TaskIndex, TaskIndex)]) -> Vec<Row> {
+        let mut taken = Vec::new();
         let mut is_left = |row: &Row| {
             let is_taken = tasks.iter().any(|&(start, end)| (start..end).contains(&row.task));
-            fuel = fuel.saturating_add(if is_taken { row.fuel.0 } else { 0 });
+            taken.extend(is_taken.then_some(*row));
             !is_taken
         };
         self.accepted.retain(|_, row| is_left(row));
         self.windows.iter_mut().for_each(|window| window.unpaid.retain(&mut is_left));
         self.drop_paid();
-        Fuel(fuel)
+        taken
     }
 
     /// The next part of what is due, no more than a receipt takes; it counts as paid from now on.
@@ -201,7 +205,7 @@ impl Payer {
 
     /// What is paid together: half a slice, so that a worker need not wait for a payment's way.
     fn batch(&self) -> usize {
-        self.terms.slice(self.dearest).div_ceil(2)
+        self.terms.slice(self.dearest()).div_ceil(2)
     }
 
     /// Results that are here and not paid.
@@ -209,9 +213,9 @@ impl Payer {
         self.accepted.len() + self.windows.iter().map(|window| window.unpaid.len()).sum::<usize>()
     }
 
-    /// The most that a result has burnt, if there is one.
+    /// The most that a result has taken, if there is one.
     pub fn dearest(&self) -> Option<Fuel> {
-        self.dearest
+        self.dearest.map(|work| self.tariff.in_fuel(work))
     }
 
     /// Whether this task is here, and not paid; or paid, in a window that is not final.
@@ -259,7 +263,8 @@ impl Window {
 fn slice_of(window: Option<WindowId>, mut rows: Vec<Row>) -> Slice {
     rows.sort_unstable_by_key(|row| row.task);
     let fuel = Fuel(rows.iter().map(|row| row.fuel.0).sum());
+    let bytes = rows.iter().map(|row| row.bytes).sum();
     let tasks = rows.iter().map(|row| row.task).collect::<RangeSet>().ranges().collect();
     let results = merkle::results_root(rows.iter().map(|row| (row.task, row.digest)));
-    Slice { window, tasks, fuel, results }
+    Slice { window, tasks, fuel, bytes, results }
 }

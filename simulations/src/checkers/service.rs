@@ -108,7 +108,7 @@ impl Service {
         self.for_debtors += 1;
         let waits = |held: &&Held| {
             // Whoever has begun has the program.
-            let is_ready = !held.is_over && !held.assigned.is_empty() && held.begun.len() > 0;
+            let is_ready = !held.is_over && !held.assigned.is_empty() && !held.begun.is_empty();
             let fuel = truth.job(&held.job).map(|facts| facts.fuel);
             let is_at_bound = held.unpaid.len() + held.assigned.len() >= Terms::default().exposure_tasks(fuel);
             is_ready && !is_at_bound && held.requester != facts.requester

@@ -20,8 +20,7 @@ pub struct Payer {
     tariff: Tariff,
     /// Results that were final when they came, and are not paid.
     accepted: BTreeMap<TaskIndex, Row>,
-    /// So many of these are due.
-    ripe: usize,
+    ripe: Ripe,
     /// Those that are neither final and paid, nor void.
     windows: VecDeque<Window>,
     /// The most that a result has taken.
@@ -30,13 +29,28 @@ pub struct Payer {
     hurries: bool,
 }
 
+/// How many results have become due and are not paid yet: they are more than one receipt takes.
+#[derive(Debug, Clone, Copy, Default)]
+struct Ripe(usize);
+
+impl Ripe {
+    /// How many of the results that may be paid go into the next receipt; all of them are due if that is so now.
+    fn take(&mut self, free: usize, is_due: bool, terms: Terms) -> usize {
+        if is_due {
+            self.0 = free;
+        }
+        let count = self.0.min(free).min(terms.slice_tasks as usize);
+        self.0 -= count;
+        count
+    }
+}
+
 #[derive(Debug, Clone)]
 struct Window {
     id: WindowId,
     /// Delivered and not paid, in order of delivery.
     unpaid: VecDeque<Row>,
-    /// So many of these are due: half a slice had come together.
-    ripe: usize,
+    ripe: Ripe,
     tasks: RangeSet,
     /// Whether it takes no more; then also less than a slice is due.
     is_drawn: bool,
@@ -64,7 +78,7 @@ impl Payer {
     /// A lease under which nothing was delivered yet.
     pub fn new(terms: Terms, tariff: Tariff) -> Self {
         let (accepted, windows) = (BTreeMap::new(), VecDeque::new());
-        Self { terms, tariff, accepted, ripe: 0, windows, dearest: None, hurries: false }
+        Self { terms, tariff, accepted, ripe: Ripe::default(), windows, dearest: None, hurries: false }
     }
 
     /// A result is final. Says whether it was taken; a task is taken once.
@@ -166,11 +180,8 @@ impl Payer {
 
     /// The same, but of no window after this one that is not final: what another lease of this worker has under way is older.
     pub fn next_due_until(&mut self, last: WindowId) -> Option<Slice> {
-        if self.hurries || self.accepted.len() >= self.batch() {
-            self.ripe = self.accepted.len();
-        }
-        let count = self.ripe.min(self.accepted.len()).min(self.terms.slice_tasks as usize);
-        self.ripe -= count;
+        let is_due = self.hurries || self.accepted.len() >= self.batch();
+        let count = self.ripe.take(self.accepted.len(), is_due, self.terms);
         if count > 0 {
             let rows = core::iter::from_fn(|| self.accepted.pop_first()).take(count);
             return Some(slice_of(None, rows.map(|(_, row)| row).collect()));
@@ -186,18 +197,14 @@ impl Payer {
     }
 
     fn next_of_window(&mut self, last: WindowId) -> Option<Slice> {
-        let (batch, hurries) = (self.batch(), self.hurries);
-        let Terms { slice_tasks, hold_back_tasks, .. } = self.terms;
+        let batch = self.batch();
         let window = self.windows.front_mut().filter(|window| window.is_final || window.id <= last)?;
-        let free = window.due(hold_back_tasks as usize);
-        if free >= batch || window.is_final || window.is_drawn || hurries {
-            window.ripe = free;
-        }
-        let count = window.ripe.min(free).min(slice_tasks as usize);
+        let free = window.due(self.terms.hold_back_tasks as usize);
+        let is_due = self.hurries || window.is_final || window.is_drawn || free >= batch;
+        let count = window.ripe.take(free, is_due, self.terms);
         if count == 0 {
             return None;
         }
-        window.ripe -= count;
         let slice = slice_of(Some(window.id), window.unpaid.drain(..count).collect());
         self.drop_paid();
         Some(slice)
@@ -242,7 +249,7 @@ impl Payer {
 impl Window {
     fn new(id: WindowId) -> Self {
         let (unpaid, tasks, open) = (VecDeque::new(), RangeSet::default(), BTreeSet::new());
-        Self { id, unpaid, ripe: 0, tasks, is_drawn: false, open, is_final: false }
+        Self { id, unpaid, ripe: Ripe::default(), tasks, is_drawn: false, open, is_final: false }
     }
 
     fn takes(&self, id: WindowId) -> bool {

@@ -162,6 +162,16 @@ impl<D: SettlementDriver> State<D> {
         self.stakes.get(client).copied().unwrap_or_default()
     }
 
+    /// Changes what is known of a lease, and with it what its client has at stake with us.
+    fn change_earning<T>(&mut self, lease: &LeaseId, change: impl FnOnce(&mut Earning) -> T) -> Option<T> {
+        let earning = self.earning.get_mut(lease)?;
+        let was = earning.earner.at_stake();
+        let value = change(earning);
+        let (client, is) = (earning.applicant.peer, earning.earner.at_stake());
+        self.restake(client, was, is);
+        Some(value)
+    }
+
     /// What a client has at stake with us is now this, where it was that.
     fn restake(&mut self, client: PeerId, was: Credits, is: Credits) {
         let stake = self.stakes.entry(client).or_default();
@@ -182,18 +192,17 @@ impl<D: SettlementDriver> State<D> {
 
     /// Its outcome is claimed.
     pub fn on_claimed(&mut self, lease: &LeaseId, row: Row, now: Instant) {
-        let Some(earning) = self.earning.get_mut(lease) else { return };
-        let was = earning.earner.at_stake();
-        earning.earner.deliver(row);
-        let (is, applicant, cost) =
-            (earning.earner.at_stake(), earning.applicant, earning.earner.tariff().cost(row.work()));
-        let charged = earning.charged.remove(&row.task);
-        self.restake(applicant.peer, was, is);
-        let (Some(earning), Some(charged)) = (self.earning.get_mut(lease), charged) else { return };
-        match charged.checked_sub(cost) {
-            Some(saved) => earning.left = earning.left.checked_add(saved).unwrap_or(earning.left),
+        let missing = self.change_earning(lease, |earning| {
+            earning.earner.deliver(row);
+            let (charged, cost) = (earning.charged.remove(&row.task)?, earning.earner.tariff().cost(row.work()));
+            if let Some(saved) = charged.checked_sub(cost) {
+                earning.left = earning.left.checked_add(saved).unwrap_or(earning.left);
+            }
+            Some((earning.applicant, cost.checked_sub(charged)?))
+        });
+        if let Some((applicant, missing)) = missing.flatten() {
             // It is done already: what is missing of the allowance is missing for the next one.
-            None => drop(self.draw(applicant, cost.checked_sub(charged).unwrap_or_default(), now)),
+            self.draw(applicant, missing, now);
         }
     }
 
@@ -280,14 +289,11 @@ impl<D: SettlementDriver> State<D> {
             return self.refuse(client, wrong.into());
         }
         for (_, receipt) in &opened.receipts {
-            if let Some(earning) = self.earning.get_mut(&receipt.lease) {
-                let was = earning.earner.at_stake();
+            self.change_earning(&receipt.lease, |earning| {
                 earning.earner.on_paid(receipt);
                 earning.waits = None;
-                let is = earning.earner.at_stake();
-                self.restake(client, was, is);
-                self.drop_paid_up(&receipt.lease);
-            }
+            });
+            self.drop_paid_up(&receipt.lease);
         }
         self.newest.insert(client, voucher);
         self.quit(&opened);

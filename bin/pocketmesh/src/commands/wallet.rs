@@ -185,23 +185,8 @@ mod tests {
 
     #[test]
     fn a_row_of_the_export_has_a_field_for_each_column() {
-        let row = history::Row {
-            record: 7,
-            at: UnixTime(1_764_034_977_000),
-            what: history::What::WrittenOff,
-            peer: PeerId([1; 32]),
-            amount: Credits(1_500_000_001),
-            job: None,
-            receipt: None,
-            lane: None,
-            tasks: None,
-            fuel: None,
-            bytes: None,
-            price: None,
-            per_gib: None,
-            owes_us: Credits(0),
-            owed_by_us: Credits(1),
-        };
+        let (at, what, amount) = (UnixTime(1_764_034_977_000), history::What::WrittenOff, Credits(1_500_000_001));
+        let row = history::Row::new(7, at, what, PeerId([1; 32]), amount, Credits(0), Credits(1));
         let line = csv_line(&row);
         assert_eq!(line.split(',').count(), COLUMNS.split(',').count());
         assert!(line.starts_with("7,2025-11-25 01:42:57,written off,12D3KooW"), "{line}");

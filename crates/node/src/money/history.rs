@@ -63,22 +63,18 @@ pub struct Row {
     pub owed_by_us: Credits,
 }
 
-/// Hands the whole history of a data folder to `show`, oldest first. Each record is checked as at the daemon's start.
-pub fn visit(home: &Home, mut show: impl FnMut(Row)) -> Result<(), ReadError> {
-    let mut accounts = Accounts::unforgetting(super::owner(home)?);
-    scan(home, |record, at, content| {
-        let entry = content.open(&open_sealed)?;
-        accounts.apply(&entry)?;
-        rows(record, at, &entry, &accounts).into_iter().for_each(&mut show);
-        Ok(())
-    })?;
-    Ok(())
-}
-
-fn rows(record: u64, at: UnixTime, entry: &Entry, accounts: &Accounts) -> Vec<Row> {
-    let row = |what, peer, amount| {
-        let Standing { owes_us, owed_by_us, .. } = accounts.standing(&peer);
-        Row {
+impl Row {
+    /// One that is about no receipt; after it the peer owes us this, and we owe it that.
+    pub fn new(
+        record: u64,
+        at: UnixTime,
+        what: What,
+        peer: PeerId,
+        amount: Credits,
+        owes_us: Credits,
+        owed_by_us: Credits,
+    ) -> Self {
+        Self {
             record,
             at,
             what,
@@ -95,6 +91,25 @@ fn rows(record: u64, at: UnixTime, entry: &Entry, accounts: &Accounts) -> Vec<Ro
             owes_us,
             owed_by_us,
         }
+    }
+}
+
+/// Hands the whole history of a data folder to `show`, oldest first. Each record is checked as at the daemon's start.
+pub fn visit(home: &Home, mut show: impl FnMut(Row)) -> Result<(), ReadError> {
+    let mut accounts = Accounts::unforgetting(super::owner(home)?);
+    scan(home, |record, at, content| {
+        let entry = content.open(&open_sealed)?;
+        accounts.apply(&entry)?;
+        rows(record, at, &entry, &accounts).into_iter().for_each(&mut show);
+        Ok(())
+    })?;
+    Ok(())
+}
+
+fn rows(record: u64, at: UnixTime, entry: &Entry, accounts: &Accounts) -> Vec<Row> {
+    let row = |what, peer, amount| {
+        let Standing { owes_us, owed_by_us, .. } = accounts.standing(&peer);
+        Row::new(record, at, what, peer, amount, owes_us, owed_by_us)
     };
     let of_payment = |what, peer, payment: &Opened| {
         let slice = |(id, receipt): &(ReceiptId, pocketmesh_types::Receipt)| Row {

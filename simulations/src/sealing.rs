@@ -1,6 +1,7 @@
 //! Seals of statements about payment: keyed hashes, which cost nothing. That signatures hold is shown by `wire`'s tests.
 
-use pocketmesh_types::{Bytes, Hash, PeerId, Signed, Statement};
+use pocketmesh_ledger::record::Payment;
+use pocketmesh_types::{Bytes, Hash, PeerId, Receipt, Signed, Statement};
 use pocketmesh_wire::{Signer, Verifier, statement};
 
 struct Quick(PeerId);
@@ -25,6 +26,14 @@ impl Verifier for Quick {
 /// Opens what [`seal`] has sealed.
 pub fn open(sealed: &[u8]) -> Result<Signed, String> {
     statement::open(sealed, &Quick(PeerId([0; 32]))).map_err(|error| error.to_string())
+}
+
+/// The receipts of a payment.
+pub fn receipts(payment: &Payment) -> impl Iterator<Item = Receipt> + '_ {
+    payment.receipts.iter().filter_map(|sealed| match open(sealed) {
+        Ok(Signed { statement: Statement::Receipt(receipt), .. }) => Some(receipt),
+        _ => None,
+    })
 }
 
 /// Seals a statement in the name of whoever has to.

@@ -117,7 +117,7 @@ impl Execution {
             return None;
         }
         let Held { offer, fellows, .. } = held?;
-        let (tariff, terms) = (earning::tariff_of(&lease), earning::terms_of(&lease));
+        let (tariff, terms) = (lease.tariff(), earning::terms_of(&lease));
         context.money.on_taken(id, context.applicant(from), tariff, terms, lease.job.limits.fuel);
         let work = WorkLease::new(from, &offer, lease, context.now);
         let job = work.job_id;

@@ -1,6 +1,6 @@
 //! A job: one program, many independent tasks, and the terms on which they are run.
 
-use crate::{BlobId, Bytes, Credits, Fuel, Output, PerGib, Price, ProfileId, UnixTime, limits, parts, tree};
+use crate::{BlobId, Bytes, Credits, Fuel, Output, PerGib, Price, ProfileId, Tariff, UnixTime, limits, parts, tree};
 use alloc::{format, string::String, string::ToString, vec::Vec};
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
@@ -178,6 +178,11 @@ pub enum Invalid {
 }
 
 impl Job {
+    /// What work for it is paid by, at this price of the fuel.
+    pub fn tariff(&self, price: Price) -> Tariff {
+        Tariff { price, per_gib: self.per_gib }
+    }
+
     /// Checks every bound that does not depend on who asks.
     pub fn check(&self) -> Result<(), Invalid> {
         match self.tasks {

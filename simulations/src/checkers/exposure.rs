@@ -4,7 +4,7 @@
 
 use super::{Checker, Found};
 use crate::{
-    sealing,
+    sealing::receipts,
     seen::Seen,
     truth::{Truth, index_of},
 };
@@ -13,7 +13,7 @@ use pocketmesh_ledger::{
     slices::Terms,
 };
 use pocketmesh_protocol::{Record, verification::windows::WindowId};
-use pocketmesh_types::{JobId, LeaseId, PeerId, RangeSet, Receipt, Signed, Statement, Tariff, TaskIndex};
+use pocketmesh_types::{JobId, LeaseId, PeerId, RangeSet, Receipt, Tariff, TaskIndex};
 use pocketmesh_wire::{Message, envelope, message::Claim};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -109,13 +109,6 @@ impl Exposure {
     }
 }
 
-fn receipts(payment: &Payment) -> impl Iterator<Item = Receipt> + '_ {
-    payment.receipts.iter().filter_map(|sealed| match sealing::open(sealed) {
-        Ok(Signed { statement: Statement::Receipt(receipt), .. }) => Some(receipt),
-        _ => None,
-    })
-}
-
 fn tasks(receipt: &Receipt) -> impl Iterator<Item = TaskIndex> + '_ {
     receipt.tasks.iter().flat_map(|&(start, end)| start..end)
 }
@@ -128,8 +121,7 @@ impl Checker for Exposure {
     fn see(&mut self, truth: &Truth, seen: &Seen<'_>, found: &mut Found) {
         match seen {
             Seen::Said { message: message @ Message::Lease(lease), .. } => {
-                let tariff = Tariff { price: lease.price, per_gib: lease.job.per_gib };
-                self.tariffs.insert(LeaseId(envelope::id(message)), tariff);
+                self.tariffs.insert(LeaseId(envelope::id(message)), lease.tariff());
             }
             Seen::Said { from, message: Message::Claim(claim), .. } => self.on_claim(truth, *from, claim, found),
             Seen::MoneyOnDisk { record, .. } => match &record.content {

@@ -2,12 +2,12 @@
 
 use super::{Checker, Found};
 use crate::{
-    sealing,
+    sealing::receipts,
     seen::Seen,
     truth::{Truth, index_of},
 };
 use pocketmesh_ledger::record::Content;
-use pocketmesh_types::{JobId, PeerId, RangeSet, Receipt, Signed, Statement};
+use pocketmesh_types::{JobId, PeerId, RangeSet, Receipt};
 use std::collections::BTreeMap;
 
 /// The seats that were paid, by what is on the payers' disks.
@@ -54,11 +54,7 @@ impl Checker for PaidOnce {
     fn see(&mut self, truth: &Truth, seen: &Seen<'_>, found: &mut Found) {
         let Seen::MoneyOnDisk { record, .. } = seen else { return };
         let Content::Paid(payment) = &record.content else { return };
-        for sealed in &payment.receipts {
-            if let Ok(Signed { statement: Statement::Receipt(receipt), .. }) = sealing::open(sealed) {
-                self.on_receipt(truth, &receipt, found);
-            }
-        }
+        receipts(payment).for_each(|receipt| self.on_receipt(truth, &receipt, found));
     }
 
     fn figures(&self) -> Vec<(&'static str, f64)> {

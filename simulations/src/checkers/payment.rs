@@ -6,7 +6,7 @@ use crate::{
     seen::Seen,
     truth::{Truth, index_of},
 };
-use pocketmesh_types::{Credits, JobId, LeaseId, PeerId, RangeSet, Tariff};
+use pocketmesh_types::{Credits, JobId, LeaseId, PeerId, RangeSet};
 use pocketmesh_wire::{
     Message, envelope,
     message::{Lease, Verdicts},
@@ -34,8 +34,7 @@ impl Payment {
         let id = LeaseId(envelope::id(&lease.clone().into()));
         let job = JobId(envelope::id(&lease.job.clone().into()));
         let Some(facts) = truth.job(&job) else { return };
-        let tariff = Tariff { price: lease.price, per_gib: lease.job.per_gib };
-        let per_task = tariff.cost(facts.work()).0;
+        let per_task = lease.tariff().cost(facts.work()).0;
         self.leases.insert(id, Account { per_task, tasks: 0, owed: Credits::default() });
     }
 

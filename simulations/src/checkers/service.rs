@@ -1,10 +1,9 @@
 //! Where strangers are served when nobody else waits, no task of a requester deep in debt is begun while another's waits at the same
-//! worker. By what is claimed and what is paid, not by what the worker thinks.
+//! worker. By what is claimed, not by what the worker thinks; in scenarios whose jobs are too small for a worker to wait for a payment.
 
 use super::{Checker, Found};
-use crate::{sealing, seen::Seen, truth::Truth};
-use pocketmesh_ledger::{record::Content, slices::Terms};
-use pocketmesh_types::{Credits, JobId, LeaseId, Price, RangeSet, Signed, Statement, TaskIndex};
+use crate::{seen::Seen, truth::Truth};
+use pocketmesh_types::{Credits, JobId, LeaseId, RangeSet, Tariff, TaskIndex};
 use pocketmesh_wire::{Message, envelope};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,12 +12,10 @@ use std::collections::{BTreeMap, BTreeSet};
 struct Held {
     requester: u32,
     job: JobId,
-    price: Price,
+    tariff: Tariff,
     assigned: BTreeSet<TaskIndex>,
     begun: RangeSet,
     claimed: RangeSet,
-    /// Claimed and not paid.
-    unpaid: BTreeSet<TaskIndex>,
     is_over: bool,
 }
 
@@ -40,11 +37,10 @@ impl Service {
                 let held = || Held {
                     requester: from,
                     job: JobId(envelope::id(&lease.job.clone().into())),
-                    price: lease.price,
+                    tariff: lease.tariff(),
                     assigned: BTreeSet::new(),
                     begun: RangeSet::default(),
                     claimed: RangeSet::default(),
-                    unpaid: BTreeSet::new(),
                     is_over: false,
                 };
                 self.leases.entry(id).or_insert_with(held);
@@ -66,9 +62,7 @@ impl Service {
             Message::Claim(claim) => {
                 if let Some(held) = self.leases.get_mut(&claim.lease) {
                     for row in &claim.results {
-                        if held.claimed.insert(row.task) {
-                            held.unpaid.insert(row.task);
-                        }
+                        held.claimed.insert(row.task);
                     }
                 }
             }
@@ -109,9 +103,7 @@ impl Service {
         let waits = |held: &&Held| {
             // Whoever has begun has the program.
             let is_ready = !held.is_over && !held.assigned.is_empty() && !held.begun.is_empty();
-            let fuel = truth.job(&held.job).map(|facts| facts.fuel);
-            let is_at_bound = held.unpaid.len() + held.assigned.len() >= Terms::default().exposure_tasks(fuel);
-            is_ready && !is_at_bound && held.requester != facts.requester
+            is_ready && held.requester != facts.requester
         };
         let others = self.by_worker.get(&at).into_iter().flatten().filter_map(|id| self.leases.get(id));
         // Fees are not known here: half of what is borne leaves room for them.
@@ -128,20 +120,10 @@ impl Service {
     fn owed(&self, truth: &Truth, worker: u32, requester: u32) -> Credits {
         let here = self.by_worker.get(&worker).into_iter().flatten().filter_map(|id| self.leases.get(id));
         let owed = here.filter(|held| held.requester == requester).map(|held| {
-            let each = truth.job(&held.job).map_or(Credits::default(), |facts| held.price.cost(facts.fuel));
+            let each = truth.job(&held.job).map_or(Credits::default(), |facts| held.tariff.cost(facts.work()));
             each.0 * held.claimed.len() as u128
         });
         Credits(owed.sum())
-    }
-
-    fn on_paid(&mut self, content: &Content) {
-        let Content::Received(payment) = content else { return };
-        for sealed in &payment.receipts {
-            let Ok(Signed { statement: Statement::Receipt(receipt), .. }) = sealing::open(sealed) else { continue };
-            if let Some(held) = self.leases.get_mut(&receipt.lease) {
-                held.unpaid.retain(|task| !receipt.tasks.iter().any(|(start, end)| (start..end).contains(&task)));
-            }
-        }
     }
 }
 
@@ -157,7 +139,6 @@ impl Checker for Service {
         match seen {
             Seen::Heard { to, from, message, .. } => self.on_heard(*to, *from, message),
             Seen::Said { message, .. } => self.on_said(message),
-            Seen::MoneyOnDisk { record, .. } => self.on_paid(&record.content),
             Seen::Began { at, job, task } => self.on_begun(truth, *at, *job, *task, found),
             Seen::Started { at, .. } => {
                 let here = self.by_worker.get(at).cloned().unwrap_or_default();

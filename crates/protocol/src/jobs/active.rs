@@ -31,7 +31,7 @@ use alloc::{
 use core::time::Duration;
 use pocketmesh_ledger::slices::Row;
 use pocketmesh_types::{
-    Arch, Fuel, Instant, Job, JobId, LeaseId, OfferId, Outcome, PeerId, RangeSet, Tariff, TaskIndex, UnixTime, limits,
+    Arch, Fuel, Instant, Job, JobId, LeaseId, OfferId, Outcome, PeerId, RangeSet, TaskIndex, UnixTime, limits,
 };
 use pocketmesh_wire::message::{EndReason, OfferClosed, Verdicts};
 
@@ -373,7 +373,7 @@ impl Active {
     pub(super) fn tell_accepted(&mut self, context: &mut Context, accepted: BTreeMap<LeaseId, Vec<Row>>, late: bool) {
         for (lease, seats) in accepted {
             let Some(granted) = self.leases.get_mut(&lease) else { continue };
-            let tariff = Tariff { price: granted.price, per_gib: self.job.per_gib };
+            let tariff = self.job.tariff(granted.price);
             for row in &seats {
                 context.money.on_accepted(&lease, *row);
                 granted.accepted += 1;

@@ -220,6 +220,7 @@ impl Active {
     }
 
     fn grant(&mut self, context: &mut Context, offer: OfferId, worker: PeerId, price: Price, device: Device) {
+        let terms = paying::terms();
         let lease = Lease {
             offer,
             worker,
@@ -227,8 +228,8 @@ impl Active {
             price,
             heartbeat_ms: u32::try_from(HEARTBEAT.as_millis()).expect("seconds"),
             commit_first: self.rule().commits_first,
-            slice_tasks: limits::SLICE_TASKS_DEFAULT,
-            hold_back_tasks: limits::HOLD_BACK_TASKS,
+            slice_tasks: terms.slice_tasks,
+            hold_back_tasks: terms.hold_back_tasks,
             fee: price.fee(self.job.program_len),
             ext: Ext::new(),
         };
@@ -237,7 +238,7 @@ impl Active {
         let id = LeaseId(envelope::id(&message));
         // Nothing waits for it: what is delivered under the lease comes after it in the journal.
         context.store(Record::Granted { job: self.id, lease: id, worker, price, fee });
-        context.money.on_granted(id, self.id, worker, self.tariff(price), fee, paying::terms());
+        context.money.on_granted(id, self.id, worker, self.job.tariff(price), fee, terms);
         context.send(worker, message);
         context.notify(Event::Leased { job: self.id, worker, price });
         self.add_lease(id, Granted::new(context, worker, price, device));

@@ -15,7 +15,7 @@ use crate::{
 };
 use core::time::Duration;
 use pocketmesh_ledger::slices::{Row, Terms};
-use pocketmesh_types::{Credits, LeaseId, PeerId, Price, Tariff, TaskIndex, Work, limits};
+use pocketmesh_types::{Credits, LeaseId, PeerId, Price, TaskIndex, Work, limits};
 
 /// What is due is paid this often, though it is less than a slice. Guess.
 pub const PAY_AGAIN: Duration = Duration::from_secs(10);
@@ -33,11 +33,6 @@ impl Active {
         bound.saturating_sub(held + context.money.unpaid(lease))
     }
 
-    /// What work at this price is paid by.
-    pub(super) fn tariff(&self, price: Price) -> Tariff {
-        Tariff { price, per_gib: self.job.per_gib }
-    }
-
     /// The most that a task can take: all that it may burn, its input if that is the longest, all that it may write, and the longest list of
     /// files.
     fn most_work(&self) -> Work {
@@ -49,7 +44,7 @@ impl Active {
     pub(super) fn affordable(&self, context: &Context, lease: &LeaseId) -> usize {
         let Some(budget) = self.job.budget else { return usize::MAX };
         let most = self.most_work();
-        let worst = |granted: &Granted| self.tariff(granted.price).bound(most).0;
+        let worst = |granted: &Granted| self.job.tariff(granted.price).bound(most).0;
         let under_way = self.leases.values().map(|granted| worst(granted).saturating_mul(granted.seats.len() as u128));
         let bound = under_way.fold(context.money.cost_of(&self.id).0, u128::saturating_add);
         let left = budget.0.saturating_sub(bound);
@@ -117,7 +112,7 @@ impl Active {
         price: Price,
         fee: Credits,
     ) {
-        context.money.on_granted(lease, self.id, worker, self.tariff(price), fee, terms());
+        context.money.on_granted(lease, self.id, worker, self.job.tariff(price), fee, terms());
         self.granted_before.insert(worker, lease);
     }
 

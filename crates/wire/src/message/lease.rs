@@ -2,7 +2,7 @@
 
 use super::{BoundError, Check, Ext, bounded};
 use alloc::vec::Vec;
-use pocketmesh_types::{Credits, Job, LeaseId, OfferId, PeerId, Price, TaskIndex, TaskInput, limits};
+use pocketmesh_types::{Credits, Job, LeaseId, OfferId, PeerId, Price, Tariff, TaskIndex, TaskInput, limits};
 use serde::{Deserialize, Serialize};
 
 /// The right to work on a job at a price, for a time.
@@ -28,6 +28,13 @@ pub struct Lease {
     pub fee: Credits,
     /// Later versions' fields.
     pub ext: Ext,
+}
+
+impl Lease {
+    /// What work under it is paid by.
+    pub fn tariff(&self) -> Tariff {
+        self.job.tariff(self.price)
+    }
 }
 
 impl Check for Lease {

@@ -13,6 +13,7 @@ pub mod payment;
 pub mod queues;
 pub mod seats;
 pub mod secrecy;
+pub mod service;
 pub mod settles;
 pub mod vouchers;
 pub mod windows;
@@ -105,6 +106,7 @@ fn all() -> Vec<Box<dyn Checker>> {
         Box::new(queues::Queues::default()),
         Box::new(seats::Seats),
         Box::new(secrecy::Secrecy::default()),
+        Box::new(service::Service::default()),
         Box::new(settles::Settles::default()),
         Box::new(vouchers::Vouchers::default()),
         Box::new(windows::Windows::default()),

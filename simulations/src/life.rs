@@ -8,8 +8,9 @@ use crate::{
     truth,
     world::{MS, SECOND, What, World},
 };
+use pocketmesh_ledger::driver::Embedded;
 use pocketmesh_protocol::{Config, Input, Peer};
-use pocketmesh_types::{Bytes, Hash, Price, ProfileId};
+use pocketmesh_types::{Bytes, Credits, Hash, PerGib, Price, ProfileId};
 
 /// How long others take to notice that a peer is gone without a word, at the least and the most.
 const NOTICED: (u64, u64) = (5 * SECOND, 20 * SECOND);
@@ -42,16 +43,22 @@ impl World {
         (node.born, node.armed, node.lanes) = (self.now, u64::MAX, Lanes::default());
         let same = self.plant == Some(Plant::SameDice);
         let (life, name) = if same { (0, [0; 32]) } else { (node.life, node.id.0) };
+        let mut money = self.plan.money();
+        if self.plant == Some(Plant::CreditIgnored) {
+            let any = Credits(u128::MAX);
+            money.driver = Embedded { base: any, max: any, ..money.driver };
+        }
         let mut peer = Box::new(Peer::new(Config {
             me: node.id,
             profile: profile(),
             ask,
+            floor_per_gib: PerGib(0),
             slots,
             arch: group.arch.into(),
             memory_max: MEMORY,
             seed: Hash::of_parts("simulated dice", &[&self.seed.to_le_bytes(), &name, &life.to_le_bytes()]).0,
             salt_key: Hash::of_parts("simulated salt", &[&node.id.0]).0,
-            money: self.plan.money(),
+            money,
         }));
         self.journal_of(at).into_iter().for_each(|record| peer.restore(record));
         let mut effects = self.restore_money(at, &mut peer);

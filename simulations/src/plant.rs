@@ -56,6 +56,7 @@ plants! {
     PaymentsLost, "payments-lost", found_by: "vouchers", "payments are told as kept and never reach the disk";
     PaymentsForgotten, "payments-forgotten", found_by: "paid-once", "a restarted peer does not read what it has paid, nor in which lane";
     ReceiptsLost, "receipts-lost", found_by: "exposure", "payments to us are told as kept and never reach the disk";
+    CreditIgnored, "credit-ignored", found_by: "service", "peers are told to bear any debt of anybody";
     RunsPileUp, "runs-pile-up", found_by: "queues", "a cancelled execution is queued again and again";
 }
 

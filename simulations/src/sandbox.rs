@@ -19,6 +19,7 @@ impl World {
     pub(crate) fn execute(&mut self, at: u32, run: &Run) {
         let job = run.name.parse().expect("jobs are named by their number");
         let task = run.args.first().and_then(|index| index.parse().ok()).expect("a task is told its index");
+        self.see(&Seen::Began { at, job, task });
         let task = Task { run: run.run, job, task, seed: run.seed, waited: 0 };
         self.nodes[at as usize].lanes.queued.push_back(task);
         self.pump(at);

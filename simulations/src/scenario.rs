@@ -3,7 +3,10 @@
 //! Everything about a run stands here or in its seed.
 
 use crate::sealing;
-use pocketmesh_ledger::service::{Rates, Unpaid};
+use pocketmesh_ledger::{
+    driver::Embedded,
+    service::{Rates, Unpaid},
+};
 use pocketmesh_protocol::settlement::Money;
 use pocketmesh_types::Credits;
 use serde::{Deserialize, Serialize};
@@ -48,9 +51,21 @@ pub struct Provide {
     /// For whom it is done.
     #[serde(default)]
     pub unpaid: Service,
-    /// How many gigafuel, at 100 nano-credits each, one owner gets for nothing before time refills it; nothing comes back here.
+    /// How many gigafuel, at 100 nano-credits each, one owner gets for nothing before time refills it; nothing comes back here. With
+    /// `idle` it is the debt beyond which a stranger is served when nobody else waits.
     #[serde(default)]
     pub allowance_gigafuel: u32,
+}
+
+impl Provide {
+    fn allowance(&self) -> Credits {
+        Credits(u128::from(self.allowance_gigafuel) * 100 * 1_000_000_000)
+    }
+
+    /// The debt that is borne of a stranger, if the scenario says so.
+    pub fn borne(&self) -> Option<Credits> {
+        (self.unpaid == Service::Idle && self.allowance_gigafuel > 0).then(|| self.allowance())
+    }
 }
 
 /// `provide.unpaid`.
@@ -74,14 +89,16 @@ impl Scenario {
             Service::Allowance => Unpaid::Allowance,
             Service::None => Unpaid::None,
         };
-        let each = Credits(u128::from(self.provide.allowance_gigafuel) * 100 * 1_000_000_000);
+        let each = self.provide.allowance();
         let rates = Rates {
             owner_max: each,
             owner_per_second: Credits(0),
             total_max: Credits(each.0 * 100),
             total_per_second: Credits(0),
         };
-        Money { unpaid, rates, ..Money::new(sealing::open) }
+        let money = Money::new(sealing::open);
+        let base = self.provide.borne().unwrap_or(money.driver.base);
+        Money { unpaid, rates, driver: Embedded { base, ..money.driver }, ..money }
     }
 }
 
@@ -261,6 +278,9 @@ pub struct Work {
     /// What is paid for a gigafuel at most.
     #[serde(default = "Work::ceiling_default")]
     pub ceiling: u64,
+    /// What is paid for a GiB.
+    #[serde(default)]
+    pub per_gib: u64,
 }
 
 /// How results are checked.

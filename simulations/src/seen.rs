@@ -68,6 +68,15 @@ pub enum Seen<'a> {
         /// The records.
         disk: &'a [Record],
     },
+    /// A peer's protocol has a task executed.
+    Began {
+        /// Where.
+        at: u32,
+        /// Of which job, by its number.
+        job: u32,
+        /// Which task.
+        task: TaskIndex,
+    },
     /// A sandbox brought a task to an end.
     Ran {
         /// Where.

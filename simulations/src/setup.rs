@@ -18,7 +18,7 @@ use crate::{
 };
 use pocketmesh_protocol::{Command, CommandId, Input, Inputs};
 use pocketmesh_types::{
-    BlobId, Fuel, JobId, Output, Price, UnixTime,
+    BlobId, Fuel, JobId, Output, PerGib, Price, UnixTime,
     job::{Job, TaskLimits},
 };
 use pocketmesh_wire::envelope;
@@ -101,6 +101,7 @@ impl World {
             self.truth.peers.push(Who { group, behaviour, arch, prefix, whitewash });
         }
         self.wiretap.on = self.truth.peers.iter().any(|who| who.behaviour == Behaviour::Copier);
+        self.truth.borne = self.plan.provide.borne();
         self.truth.arch_fault = self.plan.phases.iter().map(|phase| phase.faults.arch_fault).fold(0.0, f64::max);
         let has_b = self.truth.peers.iter().any(|who| who.arch == Arch::B);
         debug_assert!(self.truth.arch_fault == 0.0 || has_b, "a fault on a processor that nobody has");
@@ -256,6 +257,7 @@ fn job_of(plan: &Work, work: u16, number: usize, epoch: UnixTime) -> Job {
         limits: TaskLimits { wall_ms: plan.wall_s * 1_000, ..TaskLimits::default() },
         policy: plan.policy.policy(),
         max_price: Price(plan.ceiling),
+        per_gib: PerGib(plan.per_gib),
         budget: None,
         profile: life::profile(),
         epoch,

@@ -5,7 +5,7 @@
 use crate::scenario::{Arch, Behaviour, Checked};
 use pocketmesh_protocol::{Executed, RunId, execution::lease::run_of, input::Prefix};
 use pocketmesh_types::{
-    BlobId, Bytes, Exit, Fuel, Hash, Job, JobId, Outcome, Output, PeerId, TaskIndex, TaskInput, limits,
+    BlobId, Bytes, Credits, Exit, Fuel, Hash, Job, JobId, Outcome, Output, PeerId, TaskIndex, TaskInput, Work, limits,
 };
 use std::collections::BTreeMap;
 
@@ -50,6 +50,13 @@ pub struct JobFacts {
     pub at: u64,
 }
 
+impl JobFacts {
+    /// What a task is paid for: no task of a simulation has an input.
+    pub fn work(&self) -> Work {
+        Work { fuel: self.fuel, bytes: output_len(self) }
+    }
+}
+
 /// What is really so.
 #[derive(Debug, Default)]
 pub struct Truth {
@@ -60,6 +67,8 @@ pub struct Truth {
     numbers: BTreeMap<JobId, u32>,
     /// Whether an engine has a fault.
     pub arch_fault: f64,
+    /// The debt that is borne of anybody, where order is what it decides.
+    pub borne: Option<Credits>,
 }
 
 /// The name of a peer: where it stands among the peers is in its last four bytes.
@@ -122,11 +131,18 @@ pub fn result(facts: &JobFacts, seed: &[u8; 32], twist: u64) -> Executed {
     head.copy_from_slice(&seed[..8]);
     let content = (u64::from_le_bytes(head) ^ twist).to_le_bytes();
     let empty = Output { id: empty_id(), len: 0 };
-    let large = facts.output_bytes > limits::INLINE_BYTES_MAX as u64;
-    let len = if large { facts.output_bytes } else { content.len() as u64 };
-    let stdout = Output { id: BlobId(Hash::of(&content)), len };
+    let stdout = Output { id: BlobId(Hash::of(&content)), len: output_len(facts) };
     let outcome = Outcome { exit: Exit::Code(0), fuel: facts.fuel, stdout, stderr: empty, files: empty };
-    Executed { outcome, inline: if large { Vec::new() } else { vec![Bytes(content.to_vec())] } }
+    Executed { outcome, inline: if is_large(facts) { Vec::new() } else { vec![Bytes(content.to_vec())] } }
+}
+
+fn is_large(facts: &JobFacts) -> bool {
+    facts.output_bytes > limits::INLINE_BYTES_MAX as u64
+}
+
+/// What is small is eight bytes, whatever the scenario says.
+fn output_len(facts: &JobFacts) -> u64 {
+    if is_large(facts) { facts.output_bytes } else { 8 }
 }
 
 fn empty_id() -> BlobId {

@@ -198,6 +198,10 @@ pub struct Run {
     /// Pay no more than this, in nano-credits per gigafuel
     #[arg(long, value_name = "X")]
     pub max_price: Option<u64>,
+    /// Pay this for each GiB that a task moves, in nano-credits: its input, what it writes, and the list of its files. By default what a
+    /// core earns while a line of 100 Mbit/s carries a GiB [default: 25000]
+    #[arg(long, value_name = "X")]
+    pub per_gib: Option<u64>,
     /// Pay no more than this for its tasks, in nano-credits, as in 250 or 0.5; at the bound the job ends with part of its result.
     /// Each level of a reduce tree may cost as much again
     #[arg(long, value_name = "X", value_parser = quantity::amount)]

@@ -157,6 +157,12 @@ fn difference(plus: Credits, minus: Credits, show: impl Fn(Credits) -> String) -
     }
 }
 
+/// Bytes in MiB.
+pub fn mebibytes(bytes: u128) -> String {
+    let tenths = bytes / (1 << 20) * 10 + bytes % (1 << 20) * 10 / (1 << 20);
+    format!("{}.{}", tenths / 10, tenths % 10)
+}
+
 /// Fuel in billions.
 pub fn gigafuel(fuel: u128) -> String {
     format!("{}.{:03}", fuel / 1_000_000_000, fuel % 1_000_000_000 / 1_000_000)

@@ -16,8 +16,8 @@ pub fn outlook(spending: &Spending, promise: &Promise) -> String {
         },
     );
     format!(
-        "expected: at most {} nano-credits per gigafuel, for about {:.2} executions per result{bound}; {expected}",
-        spending.max_price.0, promise.executions,
+        "expected: at most {} nano-credits per gigafuel and {} per GiB moved, for about {:.2} executions per result{bound}; {expected}",
+        spending.max_price.0, spending.per_gib.0, promise.executions,
     )
 }
 
@@ -43,13 +43,14 @@ pub fn line(spending: &Spending) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pocketmesh_types::{Credits, Price};
+    use pocketmesh_types::{Credits, PerGib, Price};
 
     #[test]
     fn what_is_final_costs_what_it_costs_and_the_rest_is_expected() {
         let nano = |amount: u128| Credits(amount * 1_000_000_000);
         let half = Spending {
             max_price: Price(9),
+            per_gib: PerGib(5),
             budget: Some(nano(100)),
             owed: nano(20),
             paid: nano(15),

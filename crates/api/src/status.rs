@@ -1,6 +1,6 @@
 //! One look at the whole daemon.
 
-use pocketmesh_types::{PeerId, Price};
+use pocketmesh_types::{PeerId, PerGib, Price};
 use serde::{Deserialize, Serialize};
 
 /// What `pocketmesh status` shows.
@@ -41,6 +41,8 @@ pub struct Provide {
     pub memory: u64,
     /// The ask, in nano-credits per gigafuel.
     pub price: Price,
+    /// What is to be paid at least for each GiB that a task moves, in nano-credits.
+    pub floor_per_gib: PerGib,
     /// What is done for peers without credit: `idle`, `allowance` or `none`.
     pub unpaid: String,
     /// Tasks running now.

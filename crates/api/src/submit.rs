@@ -1,7 +1,7 @@
 //! A job as a person's tools describe it, before it is split, signed and offered.
 
 use crate::{InputFile, Promise, Spending, Verification};
-use pocketmesh_types::{BlobId, Credits, Fuel, JobId, Price, job::TaskLimits};
+use pocketmesh_types::{BlobId, Credits, Fuel, JobId, PerGib, Price, job::TaskLimits};
 use serde::{Deserialize, Serialize};
 
 /// Asks to run a program over an input. Blobs it names must have been uploaded before.
@@ -38,6 +38,9 @@ pub struct SubmitJob {
     /// No seat costs more, in nano-credits per gigafuel; absent, the daemon's own ceiling.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_price: Option<Price>,
+    /// What is paid for each GiB that a task moves, in nano-credits; absent, the daemon's own rate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_gib: Option<PerGib>,
     /// All of it together costs no more, in atto-credits; absent, there is no such bound.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<Credits>,

@@ -1,7 +1,7 @@
 //! What is owed, to whom and by whom: credit with peers. It is no money, and nobody redeems it.
 
 use crate::JobEvent;
-use pocketmesh_types::{Credits, PeerId, Price};
+use pocketmesh_types::{Credits, PeerId, PerGib, Price};
 use serde::{Deserialize, Serialize};
 
 /// How things stand with everybody.
@@ -47,6 +47,8 @@ pub struct Account {
 pub struct Spending {
     /// No worker is paid more than this, in nano-credits per gigafuel.
     pub max_price: Price,
+    /// What is paid for each GiB that a task moves, in nano-credits.
+    pub per_gib: PerGib,
     /// The most that all of it may cost, if its owner has said so.
     pub budget: Option<Credits>,
     /// What was accepted so far comes to, with the fees for fetching and compiling the program as far as they are paid.

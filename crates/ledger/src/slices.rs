@@ -9,7 +9,7 @@ mod payer;
 pub use earner::{Dispute, Earner};
 pub use payer::{Payer, Slice, WindowId};
 
-use pocketmesh_types::{Fuel, Hash, Outcome, TaskIndex, limits};
+use pocketmesh_types::{Fuel, Hash, Outcome, TaskIndex, Work, limits};
 
 /// What client and worker agree on with a lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,11 +40,15 @@ impl Terms {
     }
 
     /// The most executions, finished or begun, that a worker has unpaid: one slice and the hold-back. Nothing is known of their length
-    /// before one of them was `dearest`.
+    /// before one of them was `dearest`, with its bytes as the fuel that costs as much.
     pub fn exposure_tasks(&self, dearest: Option<Fuel>) -> usize {
+        self.slice(dearest) + self.hold_back_tasks as usize
+    }
+
+    fn slice(&self, dearest: Option<Fuel>) -> usize {
         let short = dearest.map_or(0, |dearest| self.slice_fuel.0 / dearest.0.max(1));
         let short = u32::try_from(short).unwrap_or(u32::MAX).min(limits::SLICE_SHORT_TASKS_MAX);
-        self.slice_tasks.max(short) as usize + self.hold_back_tasks as usize
+        self.slice_tasks.max(short) as usize
     }
 }
 
@@ -55,13 +59,32 @@ pub struct Row {
     pub task: TaskIndex,
     /// What it took.
     pub fuel: Fuel,
+    /// What was moved for it, in bytes.
+    pub bytes: u64,
     /// The digest of its outcome.
     pub digest: Hash,
 }
 
 impl Row {
-    /// What a task came to.
-    pub fn of(task: TaskIndex, outcome: &Outcome) -> Self {
-        Self { task, fuel: outcome.fuel, digest: outcome.digest() }
+    /// What a task came to, on an input of so many bytes.
+    pub fn of(task: TaskIndex, outcome: &Outcome, input_len: u64) -> Self {
+        let bytes = outcome.bytes().saturating_add(input_len);
+        Self { task, fuel: outcome.fuel, bytes, digest: outcome.digest() }
     }
+
+    /// What it is paid for.
+    pub fn work(&self) -> Work {
+        Work { fuel: self.fuel, bytes: self.bytes }
+    }
+
+    /// Whether a task can take as much.
+    fn is_possible(&self) -> bool {
+        self.fuel.0 <= limits::TASK_FUEL_MAX && self.bytes <= limits::TASK_BYTES_MAX
+    }
+}
+
+/// What neither of two takes more of.
+fn most(dearest: Option<Work>, row: &Row) -> Option<Work> {
+    let Work { fuel, bytes } = dearest.unwrap_or_default();
+    Some(Work { fuel: fuel.max(row.fuel), bytes: bytes.max(row.bytes) })
 }

@@ -10,7 +10,7 @@ use pocketmesh_ledger::{
     seats::Taken,
 };
 use pocketmesh_types::{
-    Credits, Fuel, Hash, Instant, JobId, Lane, LeaseId, PeerId, Price, Quittance, Receipt, ReceiptId, Voucher,
+    Credits, Fuel, Hash, Instant, JobId, Lane, LeaseId, PeerId, PerGib, Price, Quittance, Receipt, ReceiptId, Voucher,
     VoucherId, limits,
 };
 use proptest::prelude::*;
@@ -230,7 +230,9 @@ fn receipt(client: u8, payee: u8, of: u8, tasks: Vec<(u32, u32)>, fuel: u64) -> 
         lane: Lane(0),
         tasks,
         fuel: Fuel(fuel),
+        bytes: 0,
         price: Price(3),
+        per_gib: PerGib(0),
         fee: Credits(0),
         results: Hash::of(b"results"),
     }

@@ -7,13 +7,20 @@ use pocketmesh_ledger::{
     service::{self, Allowances, Applicant, Credit, Priority, Rates, Unpaid},
     slices::{Dispute, Earner, Payer, Row, Slice, Terms},
 };
-use pocketmesh_types::{Credits, Fuel, Hash, Instant, JobId, Lane, LeaseId, PeerId, Price, Receipt, limits};
+use pocketmesh_types::{
+    Credits, Fuel, Hash, Instant, JobId, Lane, LeaseId, PeerId, PerGib, Price, Receipt, Tariff, limits,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
-const PRICE: Price = Price(7);
+const TARIFF: Tariff = Tariff { price: Price(7), per_gib: PerGib(1 << 30) };
 
 fn row(task: u32, fuel: u64) -> Row {
-    Row { task, fuel: Fuel(fuel), digest: Hash::of(&task.to_le_bytes()) }
+    Row { task, fuel: Fuel(fuel), bytes: 0, digest: Hash::of(&task.to_le_bytes()) }
+}
+
+/// The same, of a task that moves as many bytes.
+fn moving(task: u32, fuel: u64) -> Row {
+    Row { bytes: fuel, ..row(task, fuel) }
 }
 
 fn terms(slice_tasks: u32, hold_back_tasks: u32) -> Terms {
@@ -21,10 +28,11 @@ fn terms(slice_tasks: u32, hold_back_tasks: u32) -> Terms {
 }
 
 fn receipt_of(slice: &Slice) -> Receipt {
-    let Slice { tasks, fuel, results, .. } = slice.clone();
+    let Slice { tasks, fuel, bytes, results, .. } = slice.clone();
+    let Tariff { price, per_gib } = TARIFF;
     let (client, payee) = (PeerId([1; 32]), PeerId([2; 32]));
     let (job, lease) = (JobId(Hash::of(b"job")), LeaseId(Hash::of(b"lease")));
-    Receipt { job, lease, client, payee, lane: Lane(0), tasks, fuel, price: PRICE, fee: Credits(0), results }
+    Receipt { job, lease, client, payee, lane: Lane(0), tasks, fuel, bytes, price, per_gib, fee: Credits(0), results }
 }
 
 fn count(slice: &Slice) -> u32 {
@@ -33,7 +41,7 @@ fn count(slice: &Slice) -> u32 {
 
 #[test]
 fn a_slice_is_due_when_it_passed_and_the_hold_back_is_behind_it() {
-    let mut payer = Payer::new(terms(4, 3));
+    let mut payer = Payer::new(terms(8, 3), TARIFF);
     for task in 0..7 {
         assert_eq!(payer.next_due(), None);
         assert!(payer.deliver(0, row(task, 10)));
@@ -52,8 +60,25 @@ fn a_slice_is_due_when_it_passed_and_the_hold_back_is_behind_it() {
 }
 
 #[test]
+fn of_short_tasks_more_is_due_at_once_in_as_many_receipts_as_it_takes() {
+    let mut payer = Payer::new(Terms { slice_tasks: 4, slice_fuel: Fuel(200), hold_back_tasks: 3 }, TARIFF);
+    for task in 0..12 {
+        assert_eq!(payer.next_due(), None, "half a slice are ten");
+        assert!(payer.deliver(0, row(task, 10)));
+    }
+    payer.deliver(0, row(12, 10));
+    let due: Vec<u32> = std::iter::from_fn(|| payer.next_due()).map(|slice| count(&slice)).collect();
+    assert_eq!((due, payer.unpaid()), (vec![4, 4, 2], 3));
+    (100..109).for_each(|task| assert!(payer.accept(row(task, 10))));
+    assert_eq!(payer.next_due(), None);
+    payer.accept(row(109, 10));
+    let due: Vec<u32> = std::iter::from_fn(|| payer.next_due()).map(|slice| count(&slice)).collect();
+    assert_eq!((due, payer.unpaid()), (vec![4, 4, 2], 3));
+}
+
+#[test]
 fn a_window_is_paid_only_when_those_before_it_are_final() {
-    let mut payer = Payer::new(terms(2, 1));
+    let mut payer = Payer::new(terms(4, 1), TARIFF);
     for task in 0..6 {
         payer.deliver(task / 3, row(task, 1));
     }
@@ -66,7 +91,7 @@ fn a_window_is_paid_only_when_those_before_it_are_final() {
 
 #[test]
 fn a_void_forfeits_what_was_not_paid_and_nothing_else() {
-    let mut payer = Payer::new(terms(2, 1));
+    let mut payer = Payer::new(terms(4, 1), TARIFF);
     for task in 0..9 {
         payer.deliver(task / 3, row(task, 1));
     }
@@ -79,7 +104,7 @@ fn a_void_forfeits_what_was_not_paid_and_nothing_else() {
 
 #[test]
 fn a_stopped_job_pays_for_what_was_delivered() {
-    let mut payer = Payer::new(Terms::default());
+    let mut payer = Payer::new(Terms::default(), TARIFF);
     for task in 0..100 {
         payer.deliver(task / 30, row(task, 1));
     }
@@ -90,7 +115,7 @@ fn a_stopped_job_pays_for_what_was_delivered() {
 
 #[test]
 fn a_task_is_taken_once() {
-    let mut payer = Payer::new(Terms::default());
+    let mut payer = Payer::new(Terms::default(), TARIFF);
     assert!(payer.deliver(0, row(5, 1)) && !payer.deliver(0, row(5, 1)) && !payer.deliver(1, row(5, 1)));
     assert!(!payer.deliver(0, row(6, u64::MAX)), "no task takes as much fuel");
     payer.on_final(0);
@@ -99,8 +124,8 @@ fn a_task_is_taken_once() {
 
 #[test]
 fn a_receipt_that_says_anything_else_than_was_delivered_is_disputed() {
-    let mut earner = Earner::new(terms(4, 2), PRICE);
-    let mut payer = Payer::new(terms(4, 2));
+    let mut earner = Earner::new(terms(4, 2), TARIFF);
+    let mut payer = Payer::new(terms(4, 2), TARIFF);
     for task in [3, 1, 2, 9, 4, 5] {
         assert!(earner.begin(task));
         earner.deliver(row(task, 10));
@@ -119,6 +144,9 @@ fn a_receipt_that_says_anything_else_than_was_delivered_is_disputed() {
     assert!(matches!(of(|receipt| receipt.fuel = Fuel(39)), Dispute::Fuel { .. }));
     assert_eq!(of(|receipt| receipt.tasks = vec![(1, 4), (8, 9)]), Dispute::Task(8));
     assert_eq!(of(|receipt| receipt.results = Hash::default()), Dispute::Results);
+    let leased = TARIFF.per_gib;
+    assert_eq!(of(|receipt| receipt.per_gib = PerGib(2)), Dispute::PerGib { found: PerGib(2), leased });
+    assert_eq!(of(|receipt| receipt.bytes = 3), Dispute::Bytes { found: 3, moved: 0 });
     earner.on_paid(&good);
     assert_eq!(earner.check(&good), Err(Dispute::Task(1)), "paid once");
     assert_eq!((earner.at_stake(), earner.exposed_tasks()), (Credits(140), 2));
@@ -127,7 +155,7 @@ fn a_receipt_that_says_anything_else_than_was_delivered_is_disputed() {
 #[test]
 fn a_slice_of_short_tasks_has_more_of_them_until_a_dear_one_is_seen() {
     let terms = Terms { slice_tasks: 4, slice_fuel: Fuel(1_000), hold_back_tasks: 2 };
-    let mut earner = Earner::new(terms, PRICE);
+    let mut earner = Earner::new(terms, TARIFF);
     let begun = |earner: &mut Earner| (0..).take_while(|&task| earner.begin(task + 1_000)).count();
     assert_eq!(begun(&mut earner.clone()), 6, "nothing is known of them");
     earner.begin(0);
@@ -144,6 +172,47 @@ fn a_slice_of_short_tasks_has_more_of_them_until_a_dear_one_is_seen() {
     let most = (limits::SLICE_SHORT_TASKS_MAX + limits::HOLD_BACK_TASKS) as usize;
     assert_eq!(Terms::default().exposure_tasks(Some(Fuel(1))), most);
     assert_eq!(Terms::default().exposure_tasks(Some(Fuel(limits::TASK_FUEL_MAX))), 276);
+}
+
+#[test]
+fn bytes_are_at_stake_and_paid_as_fuel_is() {
+    let tariff = Tariff { price: Price(7), per_gib: PerGib(1) };
+    let (mut earner, mut payer) = (Earner::new(terms(2, 1), tariff), Payer::new(terms(2, 1), tariff));
+    // What is rounded away for each is paid for all.
+    for (task, bytes) in [(0, 101), (1, 203), (2, 307)] {
+        let row = Row { bytes, ..row(task, 10) };
+        assert!(earner.begin(task));
+        earner.deliver(row);
+        assert!(payer.deliver(0, row));
+    }
+    let each = |bytes| 70 + tariff.per_gib.cost(bytes).0;
+    assert_eq!(earner.at_stake(), Credits(each(101) + each(203) + each(307)));
+    let slice = payer.next_due().unwrap();
+    assert_eq!((slice.fuel, slice.bytes), (Fuel(20), 304));
+    let receipt = Receipt { per_gib: tariff.per_gib, ..receipt_of(&slice) };
+    assert_eq!(receipt.total(), Some(Credits(140 + 304 * 1_000_000_000 / (1 << 30))));
+    assert_eq!(earner.check(&receipt), Ok(()));
+    earner.on_paid(&receipt);
+    assert_eq!((earner.at_stake(), earner.exposed_tasks()), (Credits(each(307)), 1));
+    assert!(!payer.accept(Row { bytes: u64::MAX, ..row(9, 10) }), "no task moves as much");
+}
+
+#[test]
+fn tasks_that_move_much_are_no_short_ones() {
+    let terms = Terms { slice_tasks: 4, slice_fuel: Fuel(1_000), hold_back_tasks: 2 };
+    // A MiB costs what 250 units of fuel do.
+    let tariff = Tariff { price: Price(1_000_000_000), per_gib: PerGib(1_024 * 250) };
+    let mut earner = Earner::new(terms, tariff);
+    earner.begin(1_000);
+    earner.deliver(row(1_000, 10));
+    let room = |earner: &Earner| {
+        let mut earner = earner.clone();
+        (0..).take_while(|&task| earner.begin(task)).count()
+    };
+    assert_eq!(room(&earner), 100 + 2 - 1);
+    earner.begin(1_001);
+    earner.deliver(Row { bytes: 1 << 20, ..row(1_001, 10) });
+    assert_eq!(room(&earner), 4 + 2 - 2);
 }
 
 /// Numbers that look random and are the same in every run.
@@ -180,8 +249,8 @@ struct Game {
 impl Game {
     fn new(terms: Terms) -> Self {
         Self {
-            payer: Payer::new(terms),
-            earner: Earner::new(terms, PRICE),
+            payer: Payer::new(terms, TARIFF),
+            earner: Earner::new(terms, TARIFF),
             fuel: BTreeMap::new(),
             begun: Vec::new(),
             next: 0,
@@ -231,7 +300,7 @@ impl Game {
             return;
         }
         let task = self.begun.swap_remove(dice.below(self.begun.len() as u64) as usize);
-        let row = row(task, self.fuel[&task]);
+        let row = moving(task, self.fuel[&task]);
         self.earner.deliver(row);
         assert!(self.payer.deliver(self.window, row));
         self.in_window += 1;
@@ -273,7 +342,7 @@ impl Game {
         while !self.under_way.is_empty() {
             self.arrive();
         }
-        let begun: u128 = self.begun.iter().map(|task| PRICE.cost(Fuel(self.fuel[task])).0).sum();
+        let begun: u128 = self.begun.iter().map(|task| TARIFF.cost(moving(*task, self.fuel[task]).work()).0).sum();
         (self.earner.exposed_tasks(), self.earner.at_stake().0 + begun)
     }
 }
@@ -300,7 +369,7 @@ fn over_a_hundred_thousand_aborts_neither_side_loses_more_than_was_agreed() {
             }
         }
         let exposure = terms.exposure_tasks(None);
-        let mut dearest: Vec<u128> = game.fuel.values().map(|&fuel| PRICE.cost(Fuel(fuel)).0).collect();
+        let mut dearest: Vec<u128> = game.fuel.values().map(|&fuel| TARIFF.cost(moving(0, fuel).work()).0).collect();
         dearest.sort_unstable_by(|a, b| b.cmp(a));
         let bound: u128 = dearest.iter().take(exposure).sum();
         let (tasks, lost) = game.lost_by_worker();

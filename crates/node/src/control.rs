@@ -336,6 +336,7 @@ fn status_of(driver: &mut Driver, network: String) -> Status {
             cores: provide.cores(),
             memory: provide.memory(),
             price: provide.price,
+            floor_per_gib: provide.floor_per_gib,
             unpaid: provide.unpaid.name().into(),
             running: u32::try_from(running).unwrap_or(u32::MAX),
             reason: match (provide.enabled, leases) {

@@ -4,7 +4,7 @@ use crate::{clock::wall, reduce::Plan};
 use pocketmesh_api::JobEvent;
 use pocketmesh_protocol::{Event, effect::LeaseOver, jobs::Jobs};
 use pocketmesh_types::{JobId, PeerId, TaskIndex};
-use pocketmesh_wire::message::EndReason;
+use pocketmesh_wire::message::{DeclineReason, EndReason};
 use std::{
     collections::{BTreeMap, VecDeque},
     path::PathBuf,
@@ -153,6 +153,9 @@ fn farewell(reason: LeaseOver) -> &'static str {
         LeaseOver::Ended(EndReason::Silent) => "was silent too long: its tasks go to others",
         LeaseOver::Ended(EndReason::Refuted) => "is out: all its open claims are void",
         LeaseOver::Ended(EndReason::Unknown) => "has no lease any more",
+        LeaseOver::Declined(DeclineReason::DearerThanOffered) => {
+            "gave its lease up: tasks burn far more than the offer said"
+        }
         LeaseOver::Declined(_) => "turned its lease down",
         LeaseOver::Disconnected => "is gone: its tasks go to others",
     }

@@ -11,7 +11,7 @@ use pocketmesh_sandbox::sealed::Sealed;
 use pocketmesh_sandbox::{Failure, LoadError, Stdin, Submission, Task};
 use pocketmesh_types::job::TaskLimits;
 use pocketmesh_types::tree::{File, Tree};
-use pocketmesh_types::{BlobId, Fuel, Hash, Job, Outcome, Output, Policy, Price, ProfileId, UnixTime, limits};
+use pocketmesh_types::{BlobId, Fuel, Hash, Job, Outcome, Output, PerGib, Policy, Price, ProfileId, UnixTime, limits};
 use std::collections::BTreeMap;
 use std::io;
 use std::num::NonZeroUsize;
@@ -216,6 +216,7 @@ fn prepare(local: LocalTask) -> Result<(Task, Blobs), Refusal> {
         limits: local.limits,
         policy: Policy::Replicas(1),
         max_price: Price::default(),
+        per_gib: PerGib::default(),
         budget: None,
         profile: ProfileId::default(),
         epoch: EPOCH,

@@ -108,7 +108,7 @@ mod tests {
         let lock = FolderLock::acquire(folder.path()).expect("a lock");
         let (index, _) = Index::open(&lock, 1 << 20).expect("an index");
         let (results, job) = (Results::new(index.tree("results").expect("a tree")), JobId::default());
-        let task = |task| FinalTask { task, outcome: None, stdout: None, stderr: None, workers: vec![] };
+        let task = |task| FinalTask { task, outcome: None, stdout: None, stderr: None, workers: vec![], input_len: 0 };
         results.put(&job, &[task(0), task(1), task(2)]).expect("put");
         let mut finals = RangeSet::default();
         finals.insert(1);

@@ -280,6 +280,7 @@ fn protocol_config(home: &Home, key: &Key, seed: &[u8; 32], executor: &dyn Execu
         me: key.peer(),
         profile: executor.profile(),
         ask: provide.price,
+        floor_per_gib: provide.floor_per_gib,
         slots: if provide.enabled { u16::try_from(provide.cores()).unwrap_or(u16::MAX) } else { 0 },
         arch: Arch::of_name(std::env::consts::ARCH),
         memory_max: provide.memory() / u64::from(provide.cores().max(1)),

@@ -76,6 +76,7 @@ pub fn spending(driver: &Driver, active: &Active) -> Spending {
     });
     Spending {
         max_price: active.job.max_price,
+        per_gib: active.job.per_gib,
         budget: active.job.budget,
         owed: owed(driver, active),
         paid: driver.till.paid_for(&active.id),

@@ -13,7 +13,7 @@ use crate::{
 };
 use core::time::Duration;
 use pocketmesh_ledger::service::Priority;
-use pocketmesh_types::{JobId, OfferId, PeerId, limits};
+use pocketmesh_types::{JobId, OfferId, PeerId, Tariff, limits};
 use pocketmesh_wire::{
     Message, Verified, envelope,
     message::{Bid, Closing, Ext, Offer, OfferClosed, Standing},
@@ -35,7 +35,7 @@ pub enum Pass {
     Paused,
     /// Its slots are spoken for.
     Busy,
-    /// The ceiling is below our price.
+    /// The ceiling is below our price, or what is paid for a GiB below our floor.
     TooCheap,
     /// A task may use more memory than this device gives.
     TooLarge,
@@ -89,8 +89,9 @@ impl Bidding {
 
     /// Why this peer would not bid for such an offer now, if it would not.
     pub fn pass(&self, context: &Context, author: &PeerId, offer: &Offer, busy: usize) -> Option<Pass> {
+        let tariff = Tariff { price: context.config.ask, per_gib: offer.per_gib };
         let commitments = busy + self.board.committed();
-        let cost = settlement::first_cost(context.config.ask, offer.limits.fuel);
+        let cost = settlement::first_cost(tariff, offer.limits.fuel);
         let served = context.money.would_serve(context.applicant(*author), cost, context.now);
         if !context.reputation.is_served(author) {
             Some(Pass::Unjust)
@@ -98,7 +99,7 @@ impl Bidding {
             Some(Pass::Paused)
         } else if offer.profile != context.config.profile {
             Some(Pass::OtherProfile)
-        } else if offer.ceiling < context.config.ask {
+        } else if offer.ceiling < context.config.ask || offer.per_gib < context.config.floor_per_gib {
             Some(Pass::TooCheap)
         } else if offer.limits.memory > context.config.memory_max {
             Some(Pass::TooLarge)

@@ -11,7 +11,9 @@ use crate::{
 use alloc::{collections::BTreeMap, vec::Vec};
 use core::time::Duration;
 use pocketmesh_ledger::service::Applicant;
-use pocketmesh_types::{Arch, BlobId, Bytes, Hash, Instant, Output, PeerId, Price, ProfileId, UnixTime, limits};
+use pocketmesh_types::{
+    Arch, BlobId, Bytes, Hash, Instant, Output, PeerId, PerGib, Price, ProfileId, UnixTime, limits,
+};
 use pocketmesh_wire::Message;
 use rand_chacha::{
     ChaCha20Rng,
@@ -30,6 +32,8 @@ pub struct Config {
     pub profile: ProfileId,
     /// What it asks for its work.
     pub ask: Price,
+    /// What it is to be paid at least for each GiB that is moved for a task.
+    pub floor_per_gib: PerGib,
     /// How many tasks it runs at once; none if it gives nothing.
     pub slots: u16,
     /// Its architecture.

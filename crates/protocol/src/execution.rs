@@ -116,10 +116,10 @@ impl Execution {
             context.send(from, Decline { lease: id, reason });
             return None;
         }
-        let (contacts, fellows) = held.map(|held| (held.offer.contacts, held.fellows)).unwrap_or_default();
-        let terms = earning::terms_of(&lease);
-        context.money.on_taken(id, context.applicant(from), lease.price, terms, lease.job.limits.fuel);
-        let work = WorkLease::new(from, contacts, lease, context.now);
+        let Held { offer, fellows, .. } = held?;
+        let (tariff, terms) = (earning::tariff_of(&lease), earning::terms_of(&lease));
+        context.money.on_taken(id, context.applicant(from), tariff, terms, lease.job.limits.fuel);
+        let work = WorkLease::new(from, &offer, lease, context.now);
         let job = work.job_id;
         // All who won begin at once.
         let (program, files) = (Item::Blob(work.job.program), Item::Tree(work.job.files.id));
@@ -137,8 +137,12 @@ impl Execution {
     pub fn on_assign(&mut self, context: &mut Context, from: PeerId, assign: Assign) {
         let Some(lease) = self.asked_of(context, from, &assign.lease) else { return };
         if lease.leaving.is_some() {
+            let reason = match lease.leaving {
+                Some(DeclineReason::DearerThanOffered) => HandBackReason::DearerThanOffered,
+                _ => HandBackReason::DevicePaused,
+            };
             let tasks = assign.tasks.iter().map(|assigned| assigned.task).collect();
-            context.send(from, HandBack { lease: assign.lease, tasks, reason: HandBackReason::DevicePaused });
+            context.send(from, HandBack { lease: assign.lease, tasks, reason });
             return;
         }
         let fetches = lease.take_tasks(assign.tasks);
@@ -218,6 +222,12 @@ impl Execution {
                 self.counters.executed += 1;
                 let Some(lease) = self.leases.get_mut(&id) else { return true };
                 lease.finish(task, executed.clone());
+                if lease.leaving.is_none() && lease.is_dearer_than_offered() {
+                    let not_begun = lease.not_begun();
+                    lease.leaving = Some(DeclineReason::DearerThanOffered);
+                    self.hand_back(context, id, not_begun, HandBackReason::DearerThanOffered);
+                }
+                let Some(lease) = self.leases.get_mut(&id) else { return true };
                 if lease.is_idle() || lease.has_full_batch() {
                     self.flush(context, id);
                 } else {
@@ -238,7 +248,7 @@ impl Execution {
         context.timers.cancel(Timer::Flush(id));
         let Some(lease) = self.leases.get_mut(&id) else { return };
         while let Some((message, attached)) = lease.next_batch(id, context) {
-            earning::note_claimed(context, &message);
+            earning::note_claimed(context, lease, &message);
             context.send_with(lease.requester, message, attached);
         }
     }

@@ -3,7 +3,7 @@
 use crate::settlement::StoreId;
 use alloc::{boxed::Box, string::String, vec::Vec};
 use pocketmesh_ledger::record::Payment;
-use pocketmesh_types::{BlobId, Bytes, Job, JobId, Outcome, PeerId, TaskIndex, TaskInput, UnixTime};
+use pocketmesh_types::{BlobId, Bytes, Job, JobId, Outcome, PeerId, TaskIndex, TaskInput, UnixTime, bytes};
 use pocketmesh_wire::{Message, Verified};
 use serde::{Deserialize, Serialize};
 
@@ -180,6 +180,9 @@ pub enum Inputs {
     Cut {
         /// All of them together, in bytes.
         bytes: u64,
+        /// The longest, in bytes.
+        #[serde(default, skip_serializing_if = "bytes::is_zero")]
+        longest: u64,
     },
 }
 
@@ -188,7 +191,15 @@ impl Inputs {
     pub fn bytes(self) -> u64 {
         match self {
             Self::None => 0,
-            Self::Cut { bytes } => bytes,
+            Self::Cut { bytes, .. } => bytes,
+        }
+    }
+
+    /// The longest, in bytes.
+    pub fn longest(self) -> u64 {
+        match self {
+            Self::None => 0,
+            Self::Cut { longest, .. } => longest,
         }
     }
 }

@@ -184,6 +184,17 @@ impl Jobs {
         self.storing.insert(record, Storing::Submission(command, active));
     }
 
+    /// A job is taken to burn what the last one with its program did, until something of it is final.
+    fn expect_as_before(&mut self, id: JobId) {
+        let Some(program) = self.jobs.get(&id).map(|active| active.job.program) else { return };
+        let alike = self.jobs.values().filter(|other| other.job.program == program && other.id != id);
+        let means = alike.filter_map(|other| Some((other.submitted_at, other.burnt.mean()?)));
+        let last = means.max_by_key(|&(at, _)| at).map(|(_, mean)| mean);
+        if let Some(active) = self.jobs.get_mut(&id) {
+            active.expected_fuel = last;
+        }
+    }
+
     /// A record is on the disk to stay: now what relies on it may be done.
     pub fn on_stored(&mut self, context: &mut Context, record: RecordId) {
         match self.storing.remove(&record) {
@@ -191,6 +202,7 @@ impl Jobs {
                 let id = active.id;
                 self.jobs.insert(id, *active);
                 self.awake.insert(id);
+                self.expect_as_before(id);
                 context.emit(Effect::Reply { command, reply: Reply::Submitted(id) });
                 context.timers.set(Timer::OfferAgain(id), context.now);
             }

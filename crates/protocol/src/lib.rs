@@ -8,6 +8,7 @@ extern crate alloc;
 
 pub mod auction;
 pub mod bidding;
+pub mod burnt;
 pub mod context;
 pub mod effect;
 pub mod execution;

@@ -2,7 +2,9 @@
 
 use crate::{input::Inputs, verification::windows::WindowId};
 use alloc::vec::Vec;
-use pocketmesh_types::{Bytes, ClaimId, Credits, Job, JobId, LeaseId, Outcome, PeerId, Price, TaskIndex, UnixTime};
+use pocketmesh_types::{
+    Bytes, ClaimId, Credits, Job, JobId, LeaseId, Outcome, PeerId, Price, TaskIndex, UnixTime, bytes,
+};
 use serde::{Deserialize, Serialize};
 
 /// One fact. A record is written before anything that relies on it leaves the peer.
@@ -27,7 +29,7 @@ pub enum Record {
         worker: PeerId,
         /// At which price.
         price: Price,
-        /// What is paid beside the fuel.
+        /// What is paid beside its work.
         fee: Credits,
     },
     /// Tasks whose outcome is final.
@@ -146,6 +148,9 @@ pub struct FinalTask {
     pub stderr: Option<Bytes>,
     /// Whose claims agreed with it.
     pub workers: Vec<PeerId>,
+    /// The length of its input, which is paid for with what it came to, in bytes.
+    #[serde(default, skip_serializing_if = "bytes::is_zero")]
+    pub input_len: u64,
 }
 
 /// How a job ended.

@@ -50,6 +50,8 @@ fn offer(nonce: &Hash, seats: u16, ceiling: u64, bids_wanted: u16) -> Offer {
         input_bytes: 0,
         limits: TaskLimits::default(),
         ceiling: Price(ceiling),
+        per_gib: pocketmesh_types::PerGib(0),
+        expected_fuel: None,
         seats,
         bids_wanted,
         depth: 0,

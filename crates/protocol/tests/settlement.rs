@@ -9,20 +9,23 @@ use pocketmesh_ledger::{
     driver::Embedded,
     record::{Content, Payment},
     service::{Allowances, Applicant, Priority, Rates, Unpaid},
-    slices::{Row, Terms},
+    slices::{Dispute, Row, Terms},
 };
 use pocketmesh_protocol::settlement::{Begin, Effect, Event, Refusal, State, StoreId};
-use pocketmesh_types::{Bytes, Credits, Fuel, Hash, Instant, JobId, Lane, LeaseId, PeerId, Price, Statement};
+use pocketmesh_types::{
+    Bytes, Credits, Fuel, Hash, Instant, JobId, Lane, LeaseId, PeerId, PerGib, Price, Statement, Tariff,
+};
 use sealing::{open, seal};
 use std::collections::{BTreeMap, BTreeSet};
 
 const CLIENT: PeerId = PeerId([1; 32]);
 const WORKER: PeerId = PeerId([2; 32]);
 const PRICE: Price = Price(7);
+const TARIFF: Tariff = Tariff { price: PRICE, per_gib: PerGib(0) };
 const TERMS: Terms = Terms { slice_tasks: 4, slice_fuel: Fuel(0), hold_back_tasks: 3 };
 
 fn row(task: u32) -> Row {
-    Row { task, fuel: Fuel(100 + u64::from(task)), digest: Hash::of(&task.to_le_bytes()) }
+    Row { task, fuel: Fuel(100 + u64::from(task)), bytes: 0, digest: Hash::of(&task.to_le_bytes()) }
 }
 
 fn cost(tasks: impl IntoIterator<Item = u32>) -> Credits {
@@ -138,9 +141,14 @@ impl World {
     }
 
     fn lease(&mut self, lease: LeaseId, job: JobId) {
-        self.client().on_granted(lease, job, WORKER, PRICE, Credits(0), TERMS);
+        self.lease_at(lease, job, [TARIFF; 2]);
+    }
+
+    /// A lease of which the two may think differently.
+    fn lease_at(&mut self, lease: LeaseId, job: JobId, [paid, expected]: [Tariff; 2]) {
+        self.client().on_granted(lease, job, WORKER, paid, Credits(0), TERMS);
         let applicant = Applicant { peer: CLIENT, prefix: None, has_history: false };
-        assert!(self.worker().on_taken(lease, applicant, PRICE, TERMS, Fuel(1_000)));
+        assert!(self.worker().on_taken(lease, applicant, expected, TERMS, Fuel(1_000)));
     }
 
     /// Carries effects out, and checks that nothing leaves a node that is not on its disk.
@@ -563,7 +571,7 @@ fn of_two_leases_of_one_worker_only_the_oldest_open_window_is_paid() {
 fn payments_for_unknown_leases_do_not_fill_the_journal() {
     let mut world = World::new(3);
     let (lease, job) = names(1);
-    world.client().on_granted(lease, job, WORKER, PRICE, Credits(0), TERMS);
+    world.client().on_granted(lease, job, WORKER, TARIFF, Credits(0), TERMS);
     for task in 0..5_000 {
         world.client().on_accepted(&lease, row(task));
         world.client().on_pause(&lease);
@@ -572,4 +580,41 @@ fn payments_for_unknown_leases_do_not_fill_the_journal() {
     let node = &world.nodes[&WORKER];
     assert!(node.disk.len() <= 1 << 12, "{}", node.disk.len());
     assert!(node.events.iter().any(|event| matches!(event, Event::Refused { why: Refusal::Unasked, .. })));
+}
+
+/// A lease under which a slice is paid, the client's rows being these; what the worker makes of it.
+fn paid_by_bytes(tariffs: [Tariff; 2], told: impl Fn(Row) -> Row) -> (World, Option<Dispute>) {
+    let mut world = World::new(1);
+    let (lease, job) = names(0);
+    world.lease_at(lease, job, tariffs);
+    for task in 0..7 {
+        assert!(begin(&mut world, &lease, task));
+        let row = Row { bytes: 1 << 20, ..row(task) };
+        world.worker().on_claimed(&lease, row, Instant(0));
+        world.client().on_delivered(&lease, 0, told(row));
+        world.perform();
+    }
+    world.settle();
+    let disputed = world.nodes[&WORKER].events.iter().find_map(|event| match event {
+        Event::Disputed { why, .. } => Some(*why),
+        _ => None,
+    });
+    (world, disputed)
+}
+
+#[test]
+fn bytes_are_paid_and_a_receipt_for_others_or_at_another_rate_is_disputed() {
+    let tariff = Tariff { per_gib: PerGib(1_024), ..TARIFF };
+    let (world, disputed) = paid_by_bytes([tariff; 2], |row| row);
+    // A slice is four tasks; three are held back. A MiB costs a nano-credit.
+    let paid = Credits(cost(0..4).0 + 4 * 1_000_000_000);
+    assert_eq!((world.standings(), disputed), ((paid, paid), None));
+    world.nodes.values().for_each(Node::audit);
+    let cheaper = Tariff { per_gib: PerGib(1_023), ..tariff };
+    let (world, disputed) = paid_by_bytes([cheaper, tariff], |row| row);
+    assert_eq!(disputed, Some(Dispute::PerGib { found: cheaper.per_gib, leased: tariff.per_gib }));
+    assert_eq!(world.standings().1, Credits(0));
+    let (world, disputed) = paid_by_bytes([tariff; 2], |row| Row { bytes: row.bytes - 1, ..row });
+    assert_eq!(disputed, Some(Dispute::Bytes { found: (4 << 20) - 4, moved: 4 << 20 }));
+    assert_eq!(world.standings().1, Credits(0));
 }

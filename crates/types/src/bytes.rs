@@ -46,3 +46,8 @@ impl From<&[u8]> for Bytes {
         Self(bytes.to_vec())
     }
 }
+
+/// Whether a number of bytes is left out where nothing stands for none.
+pub fn is_zero(count: &u64) -> bool {
+    *count == 0
+}

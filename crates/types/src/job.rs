@@ -1,6 +1,6 @@
 //! A job: one program, many independent tasks, and the terms on which they are run.
 
-use crate::{BlobId, Bytes, Credits, Fuel, Output, Price, ProfileId, UnixTime, limits, parts, tree};
+use crate::{BlobId, Bytes, Credits, Fuel, Output, PerGib, Price, ProfileId, UnixTime, limits, parts, tree};
 use alloc::{format, string::String, string::ToString, vec::Vec};
 use core::time::Duration;
 use serde::{Deserialize, Serialize};
@@ -39,6 +39,9 @@ pub struct Job {
     pub policy: Policy,
     /// No seat costs more than this.
     pub max_price: Price,
+    /// What is paid for each GiB that a task moves.
+    #[serde(default, skip_serializing_if = "PerGib::is_zero")]
+    pub per_gib: PerGib,
     /// All of it together costs its requester no more than this, if it says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<Credits>,
@@ -166,6 +169,9 @@ pub enum Invalid {
     /// Arguments, environment and name together are too large.
     #[error("name, arguments and environment take {0} bytes; at most {max} are allowed", max = limits::JOB_TEXT_BYTES_MAX)]
     Text(usize),
+    /// More is paid for a GiB than can be counted for all of them.
+    #[error("{} nano-credits are paid for a GiB; at most {max} are allowed", .0.0, max = limits::PER_GIB_MAX)]
+    PerGib(PerGib),
     /// A limit is out of range.
     #[error("the {0} limit is out of range: {1} allows {2} to {3}")]
     Limit(&'static str, &'static str, u64, u64),
@@ -196,6 +202,9 @@ impl Job {
         }
         if !self.input_name.is_empty() && !tree::is_name(&self.input_name) {
             return Err(Invalid::InputName(self.input_name.clone()));
+        }
+        if self.per_gib.0 > limits::PER_GIB_MAX {
+            return Err(Invalid::PerGib(self.per_gib));
         }
         let text = self.name.len()
             + self.input_name.len()

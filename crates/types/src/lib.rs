@@ -22,7 +22,7 @@ pub mod tree;
 
 pub use arch::Arch;
 pub use bytes::Bytes;
-pub use credits::{Credits, Fuel, Price};
+pub use credits::{Credits, Fuel, PerGib, Price, Tariff, Work};
 pub use id::{BlobId, ClaimId, Hash, JobId, LeaseId, NetworkId, OfferId, ProfileId, ReceiptId, VoucherId};
 pub use job::{Auditors, Job, Policy, Target, TaskIndex, TaskInput};
 pub use outcome::{Exit, Outcome, Output};

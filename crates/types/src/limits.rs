@@ -86,6 +86,9 @@ pub const PROGRAM_FUEL_PER_BYTE: u64 = 1_000;
 /// What one counterparty may ever be promised, or promise, in atto-credits: 10¹² credits. With at most so many counterparties and four
 /// accounts with each, no sum over all of them overflows, so nobody can stop our books by promising the moon.
 pub const BALANCE_MAX: u128 = 1 << 100;
+/// What is paid for a GiB, in nano-credits: a million credits. With it the dearest receipt that can be, 256 tasks that move two GiB each, comes
+/// to less than 2⁹⁰ atto-credits.
+pub const PER_GIB_MAX: u64 = 1_000_000_000_000_000;
 /// A receipt, voucher or quittance with its signature.
 pub const STATEMENT_BYTES_MAX: usize = 4 << 10;
 /// Receipts that one voucher pays at once; a message carries them and the voucher.
@@ -122,5 +125,7 @@ pub const TASK_FUEL_MAX: u64 = 1 << 50;
 pub const TASK_MEMORY_BYTES_MAX: u64 = 4 << 30;
 /// Output of a task.
 pub const TASK_OUTPUT_BYTES_MAX: u64 = 1 << 30;
+/// What one task moves, as far as it is paid for: an input, which is a blob; its streams; the list of its files.
+pub const TASK_BYTES_MAX: u64 = BLOB_BYTES_MAX + TASK_OUTPUT_BYTES_MAX + TREE_BYTES_MAX;
 /// A day.
 pub const TASK_WALL_MS_MAX: u64 = 86_400_000;

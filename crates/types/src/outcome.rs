@@ -93,6 +93,11 @@ impl Outcome {
         Hash(*hasher.finalize().as_bytes())
     }
 
+    /// The bytes of both streams, and of the list of the files: what its worker sends, as far as the outcome says it.
+    pub fn bytes(&self) -> u64 {
+        self.stdout.len.saturating_add(self.stderr.len).saturating_add(self.files.len)
+    }
+
     /// Whether the program ended well.
     pub fn is_success(&self) -> bool {
         self.exit == Exit::Code(0)

@@ -2,7 +2,9 @@
 //!
 //! They are statements that outlive the connection they came over: signed each for itself, kept in the journal, shown to others.
 
-use crate::{Credits, Fuel, Hash, JobId, LeaseId, PeerId, Price, TaskIndex, VoucherId, limits};
+use crate::{
+    Credits, Fuel, Hash, JobId, LeaseId, PeerId, PerGib, Price, Tariff, TaskIndex, VoucherId, Work, bytes, limits,
+};
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
@@ -28,9 +30,15 @@ pub struct Receipt {
     pub tasks: Vec<(TaskIndex, TaskIndex)>,
     /// The fuel of all of them together.
     pub fuel: Fuel,
-    /// The price.
+    /// The bytes that were moved for all of them together; left out if there were none.
+    #[serde(default, skip_serializing_if = "bytes::is_zero")]
+    pub bytes: u64,
+    /// The price of the fuel.
     pub price: Price,
-    /// What is paid beside the fuel: fetching and compiling the program, with a lease's first slice.
+    /// That of the bytes; left out if there is none.
+    #[serde(default, skip_serializing_if = "PerGib::is_zero")]
+    pub per_gib: PerGib,
+    /// What is paid beside them: fetching and compiling the program, with a lease's first slice.
     pub fee: Credits,
     /// The root over the results: see [`results_root`](crate::merkle::results_root).
     pub results: Hash,
@@ -109,9 +117,15 @@ impl Receipt {
         self.tasks.iter().map(|&(start, end)| u64::from(end.saturating_sub(start))).sum()
     }
 
-    /// What it comes to, if that can be counted.
+    /// What it pays by.
+    pub fn tariff(&self) -> Tariff {
+        Tariff { price: self.price, per_gib: self.per_gib }
+    }
+
+    /// What it comes to, rounded down, if that can be counted.
     pub fn total(&self) -> Option<Credits> {
-        self.price.cost(self.fuel).checked_add(self.fee)
+        let work = Work { fuel: self.fuel, bytes: self.bytes };
+        self.tariff().checked_cost(work)?.checked_add(self.fee)
     }
 
     /// Checks every bound that the bytes alone do not show.

@@ -1,8 +1,8 @@
 //! Sealed statements: golden bytes, and what is refused. specs/settlement.md §2.
 
 use pocketmesh_types::{
-    Bytes, Credits, Fuel, Hash, JobId, Lane, LeaseId, PeerId, Price, Quittance, Receipt, Statement, Voucher, VoucherId,
-    limits, payment::Invalid,
+    Bytes, Credits, Fuel, Hash, JobId, Lane, LeaseId, PeerId, PerGib, Price, Quittance, Receipt, Statement, Voucher,
+    VoucherId, limits, payment::Invalid,
 };
 use pocketmesh_wire::{
     Key, Kind, Message, Payment, Signer, Strict,
@@ -28,7 +28,9 @@ fn receipt() -> Receipt {
         lane: Lane(0),
         tasks: vec![(0, 7), (9, 10)],
         fuel: Fuel(8_000_000),
+        bytes: 0,
         price: Price(950),
+        per_gib: PerGib(0),
         fee: Credits(1_000),
         results: Hash::of(b"results"),
     }
@@ -41,6 +43,11 @@ fn voucher() -> Voucher {
     Voucher { client: client().peer(), payee: payee().peer(), lane: Lane(0), cumulative, receipts_root }
 }
 
+/// One for a slice whose tasks moved something. What is nothing is left out, so that the others read as they did before bytes were paid.
+fn receipt_of_bytes() -> Receipt {
+    Receipt { bytes: 3 << 20, per_gib: PerGib(25_000), ..receipt() }
+}
+
 /// One statement of each kind, and the key that has to seal it.
 fn samples() -> Vec<(&'static str, Statement, Key)> {
     let Voucher { client: payer, payee: paid, lane, cumulative, .. } = voucher();
@@ -50,6 +57,7 @@ fn samples() -> Vec<(&'static str, Statement, Key)> {
         ("receipt", Statement::Receipt(receipt()), client()),
         ("voucher", Statement::Voucher(voucher()), client()),
         ("quittance", Statement::Quittance(quittance), payee()),
+        ("receipt", Statement::Receipt(receipt_of_bytes()), client()),
     ]
 }
 
@@ -120,6 +128,8 @@ fn receipts_out_of_bounds_are_refused() {
         tasks
     );
     assert_eq!(refused(|receipt| receipt.fee = Credits(u128::MAX)), Some(OpenError::Invalid(Invalid::TooMuch)));
+    let dear = |receipt: &mut Receipt| (receipt.bytes, receipt.per_gib) = (u64::MAX, PerGib(u64::MAX));
+    assert_eq!(refused(dear), Some(OpenError::Invalid(Invalid::TooMuch)));
     assert_eq!(refused(|receipt| receipt.payee = client().peer()), Some(OpenError::Invalid(Invalid::Oneself)));
 }
 
@@ -128,7 +138,15 @@ fn the_longest_receipt_fits_and_a_longer_list_does_not() {
     let last = limits::TASKS_PER_JOB_MAX;
     let ranges = |count: u32| (0..count).map(|at| (last - 3 * (count - at), last - 3 * (count - at) + 1)).collect();
     let max = limits::SLICE_TASKS_MAX;
+    let longest = |receipt: &mut Receipt| (receipt.bytes, receipt.per_gib) = (1 << 40, PerGib(1 << 40));
     assert_eq!(refused(|receipt| receipt.tasks = ranges(max)), None);
+    assert_eq!(
+        refused(|receipt| {
+            longest(receipt);
+            receipt.tasks = ranges(max);
+        }),
+        None
+    );
     assert_eq!(refused(|receipt| receipt.tasks = ranges(max + 1)), Some(OpenError::Invalid(Invalid::Tasks)));
 }
 

@@ -2,7 +2,7 @@
 
 use pocketmesh_types::{
     Arch, BlobId, Bytes, ClaimId, Credits, Exit, Fuel, Hash, Job, JobId, LeaseId, OfferId, Outcome, Output, PeerId,
-    Policy, Price, ProfileId, TaskInput, UnixTime, job::TaskLimits, limits,
+    PerGib, Policy, Price, ProfileId, TaskInput, UnixTime, job::TaskLimits, limits,
 };
 use pocketmesh_wire::{
     Envelope, Key, Kind, Message, OpenError, Payment, Signer, Strict, cbor, envelope,
@@ -43,6 +43,7 @@ fn job() -> Job {
         limits: TaskLimits::default(),
         policy: Policy::Replicas(2),
         max_price: Price(1_000),
+        per_gib: PerGib(25_000),
         budget: None,
         profile: ProfileId(hash("det-1")),
         epoch: UnixTime(1_700_000_000_000),
@@ -60,6 +61,8 @@ fn offered() -> Offer {
         input_bytes: 5_000_000,
         limits: TaskLimits::default(),
         ceiling: Price(1_000),
+        per_gib: PerGib(25_000),
+        expected_fuel: Some(Fuel(7_000_000)),
         seats: 4,
         bids_wanted: 64,
         depth: 3,
@@ -221,6 +224,15 @@ fn a_list_longer_than_its_bound_is_refused() {
     let reveal = Message::from(Reveal { lease: LeaseId(hash("lease")), tasks, bare: false });
     let opened = Envelope::seal(&reveal, vec![], &key()).open_direct(key().peer(), &Strict);
     assert!(matches!(opened, Err(OpenError::Bounds(_))), "{opened:?}");
+}
+
+#[test]
+fn a_gib_has_a_price_that_can_be_counted() {
+    for (per_gib, is_in_bounds) in [(limits::PER_GIB_MAX, true), (limits::PER_GIB_MAX + 1, false)] {
+        let (offer, job) = (Offer { per_gib: PerGib(per_gib), ..offered() }, Job { per_gib: PerGib(per_gib), ..job() });
+        assert_eq!(Message::from(offer).check().is_ok(), is_in_bounds);
+        assert_eq!(Message::from(job).check().is_ok(), is_in_bounds);
+    }
 }
 
 #[test]

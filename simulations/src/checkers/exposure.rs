@@ -13,13 +13,15 @@ use pocketmesh_ledger::{
     slices::Terms,
 };
 use pocketmesh_protocol::{Record, verification::windows::WindowId};
-use pocketmesh_types::{JobId, LeaseId, PeerId, RangeSet, Receipt, Signed, Statement, TaskIndex};
-use pocketmesh_wire::{Message, message::Claim};
+use pocketmesh_types::{JobId, LeaseId, PeerId, RangeSet, Receipt, Signed, Statement, Tariff, TaskIndex};
+use pocketmesh_wire::{Message, envelope, message::Claim};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What each side has at stake.
 #[derive(Debug, Default)]
 pub struct Exposure {
+    /// What each lease pays by.
+    tariffs: BTreeMap<LeaseId, Tariff>,
     /// Claimed and not paid, by lease.
     unpaid: BTreeMap<LeaseId, BTreeSet<TaskIndex>>,
     claimed: BTreeMap<LeaseId, RangeSet>,
@@ -39,7 +41,8 @@ impl Exposure {
         let unpaid = self.unpaid.entry(claim.lease).or_default();
         unpaid.extend(claim.results.iter().map(|row| row.task).filter(|&task| claimed.insert(task)));
         self.most_unpaid = self.most_unpaid.max(unpaid.len());
-        let most = Terms::default().exposure_tasks(truth.job(&claim.job).map(|facts| facts.fuel));
+        let tariff = self.tariffs.get(&claim.lease).copied().unwrap_or_default();
+        let most = Terms::default().exposure_tasks(truth.job(&claim.job).map(|facts| tariff.in_fuel(facts.work())));
         if unpaid.len() > most {
             let count = unpaid.len();
             found.add(|| format!("peer {from} has {count} results unpaid under one lease, and {most} are agreed"));
@@ -124,6 +127,10 @@ impl Checker for Exposure {
 
     fn see(&mut self, truth: &Truth, seen: &Seen<'_>, found: &mut Found) {
         match seen {
+            Seen::Said { message: message @ Message::Lease(lease), .. } => {
+                let tariff = Tariff { price: lease.price, per_gib: lease.job.per_gib };
+                self.tariffs.insert(LeaseId(envelope::id(message)), tariff);
+            }
             Seen::Said { from, message: Message::Claim(claim), .. } => self.on_claim(truth, *from, claim, found),
             Seen::MoneyOnDisk { record, .. } => match &record.content {
                 Content::Received(payment) => self.on_received(payment),

@@ -38,6 +38,11 @@ impl PaidOnce {
         if receipt.fuel.0 != facts.fuel.0 * receipt.count() {
             found.add(|| format!("a receipt of job {number} says other fuel than its tasks took"));
         }
+        if receipt.bytes != facts.work().bytes * receipt.count() || receipt.per_gib != facts.job.per_gib {
+            found.add(|| {
+                format!("a receipt of job {number} pays for other bytes than its tasks moved, or at another rate")
+            });
+        }
     }
 }
 

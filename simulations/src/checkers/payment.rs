@@ -1,4 +1,4 @@
-//! A seat is accepted once, what is owed is price × fuel of what was accepted, and it only grows. A lease arrives as it
+//! A seat is accepted once, what is owed is what the lease pays for what was accepted, and it only grows. A lease arrives as it
 //! was granted.
 
 use super::{Checker, Found};
@@ -6,7 +6,7 @@ use crate::{
     seen::Seen,
     truth::{Truth, index_of},
 };
-use pocketmesh_types::{Credits, JobId, LeaseId, PeerId, RangeSet};
+use pocketmesh_types::{Credits, JobId, LeaseId, PeerId, RangeSet, Tariff};
 use pocketmesh_wire::{
     Message, envelope,
     message::{Lease, Verdicts},
@@ -34,7 +34,8 @@ impl Payment {
         let id = LeaseId(envelope::id(&lease.clone().into()));
         let job = JobId(envelope::id(&lease.job.clone().into()));
         let Some(facts) = truth.job(&job) else { return };
-        let per_task = lease.price.cost(facts.fuel).0;
+        let tariff = Tariff { price: lease.price, per_gib: lease.job.per_gib };
+        let per_task = tariff.cost(facts.work()).0;
         self.leases.insert(id, Account { per_task, tasks: 0, owed: Credits::default() });
     }
 

@@ -7,6 +7,7 @@ use pocketmesh_sim::{Plant, checkers::Checkers};
 fn ground(plant: Plant) -> &'static str {
     match plant.found_by() {
         "windows" => "planted-windows",
+        "service" => "credit-crowd",
         "exposure" => "planted-money",
         _ => "planted",
     }
@@ -30,6 +31,7 @@ fn without_a_bug_nothing_is_found_on_the_same_ground() {
     }
     passes("planted-windows", 1);
     passes("planted-money", 1);
+    passes("credit-crowd", 1);
 }
 
 #[test]

@@ -115,6 +115,7 @@ async fn submit(client: &Client) -> Result<Submitted, Error> {
         reduce: None,
         verification: Verification::default(),
         max_price: None,
+        per_gib: None,
         budget: None,
         limits: Limits::default(),
     };

@@ -24,7 +24,7 @@ fn text(status: &Status) -> String {
     let addresses: Vec<_> = status.addresses.iter().map(|address| one_line(address)).collect();
     format!(
         "peer       {}\nnetwork    {}\nversion    {}, up {}\naddresses  {}\npeers      {} connected\n\
-         gives      {}: {} of {} cores busy, {} of memory, {} nano-credits per gigafuel\n           {}\n\
+         gives      {}: {} of {} cores busy, {} of memory, {} nano-credits per gigafuel, {} per GiB at least\n           {}\n\
          offers     {} heard, {} bid on, {} won\nwork       {} tasks executed, {} accepted, {} voided\n\
          jobs       {} active, {} finished{}",
         status.peer,
@@ -38,6 +38,7 @@ fn text(status: &Status) -> String {
         provide.cores,
         Size(provide.memory),
         provide.price.0,
+        provide.floor_per_gib.0,
         one_line(&provide.reason),
         offers.heard,
         offers.bid,

@@ -133,7 +133,7 @@ fn name(what: history::What) -> &'static str {
 }
 
 /// The columns of the CSV. Amounts are nano-credits with all their decimals; `sum_after` is what the peer owes us, less what we owe it.
-const COLUMNS: &str = "record,time_utc,what,peer,job,receipt,lane,tasks,fuel,price,amount,sum_after";
+const COLUMNS: &str = "record,time_utc,what,peer,job,receipt,lane,tasks,fuel,price,bytes,per_gib,amount,sum_after";
 
 fn export(context: &Context) -> Outcome {
     let home = context.home()?;
@@ -169,6 +169,8 @@ fn csv_line(row: &history::Row) -> String {
         row.tasks.map(|tasks| tasks.to_string()).unwrap_or_default(),
         row.fuel.map(|fuel| fuel.0.to_string()).unwrap_or_default(),
         row.price.map(|price| price.0.to_string()).unwrap_or_default(),
+        row.bytes.map(|bytes| bytes.to_string()).unwrap_or_default(),
+        row.per_gib.map(|per_gib| per_gib.0.to_string()).unwrap_or_default(),
         quantity::nano_exact(row.amount),
         quantity::signed_exact(row.owes_us, row.owed_by_us),
     ];
@@ -194,7 +196,9 @@ mod tests {
             lane: None,
             tasks: None,
             fuel: None,
+            bytes: None,
             price: None,
+            per_gib: None,
             owes_us: Credits(0),
             owed_by_us: Credits(1),
         };

@@ -76,11 +76,13 @@ fn a_dry_run_prints_the_job_and_needs_no_daemon() {
     let program = place.file("primes.wasm", MODULE);
     let text = place.file("text", "a\nb\n");
     let args = ["run", &program, "--range", "0..200", "--memory", "64MiB", "--fuel", "5G", "--timeout", "2m"];
-    let ended = place.run(&[&args[..], &["--dry-run", "--max-price", "7", "--", "{index}", "140000"]].concat());
+    let ended = place
+        .run(&[&args[..], &["--dry-run", "--max-price", "7", "--per-gib", "8", "--", "{index}", "140000"]].concat());
     let job: toml::Table = ended.succeeds().parse().expect("TOML");
     assert_eq!(job["name"].as_str(), Some("primes"));
     assert_eq!(job["range"].as_str(), Some("0..200"));
     assert_eq!((job.get("replicas"), job["max_price"].as_integer()), (None, Some(7)));
+    assert_eq!(job["per_gib"].as_integer(), Some(8));
     let trust = ["confidence", "assume_saboteurs", "audit"].map(|name| job[name].as_str().expect(name).to_owned());
     assert_eq!(trust, ["0.999", "0.2", "auto"]);
     assert_eq!(job["args"].as_array().map(Vec::len), Some(2));

@@ -56,6 +56,7 @@ fn history_and_export_tell_the_same_and_end_with_the_balance() {
     assert!(history.succeeds().contains("nano-credits") && history.stderr.contains("left out"), "{history:?}");
     let listed = place.run(&["receipts", "list", "--json"]).json();
     let kinds: Vec<_> = listed.as_array().expect("a list").iter().map(|row| row["what"].clone()).collect();
+    assert!(listed.as_array().expect("a list").iter().all(|row| row["bytes"] == "0"), "it knew no bytes: {listed}");
     assert!(kinds.contains(&"paid".into()) && kinds.contains(&"received".into()), "{listed}");
 }
 

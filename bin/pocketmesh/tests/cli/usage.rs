@@ -73,6 +73,7 @@ fn the_flags_of_run_are_those_that_scripts_rely_on() {
         "--replicas",
         "--provisional",
         "--max-price",
+        "--per-gib",
         "--budget",
         "--memory",
         "--fuel",

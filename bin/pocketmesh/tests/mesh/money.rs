@@ -97,6 +97,37 @@ fn a_job_is_paid_and_restarts_change_no_balance() {
     drop(running);
 }
 
+#[test]
+fn what_tasks_move_is_paid_at_the_rate_that_their_job_names() {
+    const PER_GIB: u128 = 1_000_000;
+    let mesh = Testnet::start(3);
+    let (text, out) = (mesh.dir().join("text"), mesh.dir().join("out"));
+    let lines: String = (0..40).map(|line| format!("{}\n", format!("word{line} ").repeat(1_500))).collect();
+    fs::write(&text, &lines).expect("written");
+    let (program, text, folder) = (guest("wordcount"), text.display().to_string(), out.display().to_string());
+    let rate = PER_GIB.to_string();
+    mesh.ok(1, &["run", &program, "-i", &text, "--split", "lines=1", "--per-gib", &rate, "-o", &folder]);
+    mesh.wait_until("the books agree, and something was paid", || {
+        agree(&mesh, &[0, 1, 2]) && standing(&mesh, 1, 0)[1] + standing(&mesh, 1, 2)[1] > 0
+    });
+    let fee = 1_000 * u128::from(fs::metadata(&program).expect("it is there").len());
+    let rows = mesh.json(1, &["wallet", "export"]);
+    let paid: Vec<&Value> = rows.as_array().expect("a list").iter().filter(|row| row["what"] == "paid").collect();
+    let number = |row: &Value, field: &str| u128::from(row[field].as_u64().unwrap_or_else(|| panic!("{field}: {row}")));
+    let mut moved = 0;
+    for row in paid {
+        let (price, bytes) = (number(row, "price"), number(row, "bytes"));
+        assert_eq!(number(row, "per_gib"), PER_GIB);
+        let cost = price * number(row, "fuel") + ((PER_GIB * 1_000_000_000 * bytes) >> 30);
+        let beside = amount(&row["amount"]) - cost;
+        assert!(beside == 0 || beside == price * fee, "{row}: {beside} beside what its tasks took");
+        moved += bytes;
+    }
+    assert!(moved > lines.len() as u128, "each line went to somebody: {moved}");
+    assert_eq!(verify(&out.join("receipts.cbor")).0, Some(0));
+    [0, 1, 2].iter().for_each(|&peer| drop(audit(&mesh, peer)));
+}
+
 /// `POCKETMESH_KILLS=200` makes it more of them.
 #[test]
 fn peers_that_are_killed_again_and_again_lose_nothing_and_double_nothing() {

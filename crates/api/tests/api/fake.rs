@@ -2,7 +2,7 @@
 
 use futures::{StreamExt, stream};
 use pocketmesh_api::*;
-use pocketmesh_types::{BlobId, Credits, Fuel, Hash, JobId, Output, PeerId, Price, ProfileId, UnixTime};
+use pocketmesh_types::{BlobId, Credits, Fuel, Hash, JobId, Output, PeerId, PerGib, Price, ProfileId, UnixTime};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -143,6 +143,7 @@ impl Control for Fake {
                 cores: 2,
                 memory: 1 << 30,
                 price: Price(7),
+                floor_per_gib: PerGib(3),
                 unpaid: "idle".into(),
                 running: 0,
                 reason: "idle".into(),
@@ -308,6 +309,7 @@ pub fn task_files(index: u64) -> TaskFiles {
 pub fn spending() -> Spending {
     Spending {
         max_price: Price(10),
+        per_gib: PerGib(20),
         budget: Some(Credits(u128::MAX)),
         owed: Credits(1_234_500),
         paid: Credits(1_000_000),

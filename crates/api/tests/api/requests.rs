@@ -3,7 +3,7 @@
 use crate::fake::{Fake, QUOTA, Running, job_id, peer, report, reputation, summary, task_files, wallet};
 use futures::{StreamExt, TryStreamExt, stream};
 use pocketmesh_api::*;
-use pocketmesh_types::{BlobId, Credits, Price};
+use pocketmesh_types::{BlobId, Credits, PerGib, Price};
 
 fn code<T: std::fmt::Debug>(reply: Result<T, ClientError>) -> Code {
     match reply {
@@ -101,6 +101,7 @@ fn job(input: Input) -> SubmitJob {
         reduce: Some(Reduce { program: BlobId::of(b"sum"), args: vec![], fan_in: Some(3) }),
         verification: Verification::Replicas(2),
         max_price: Some(Price(500)),
+        per_gib: Some(PerGib(70)),
         budget: Some(Credits(1 << 90)),
         limits: Limits { fuel: Some(9), ..Limits::default() },
     }
@@ -118,6 +119,7 @@ async fn jobs_arrive_as_they_were_described() {
         SubmitJob {
             reduce: None,
             max_price: None,
+            per_gib: None,
             budget: None,
             verification: Verification::Audits(Audits { error_ppb: 7, saboteurs_ppm: 0, by: Auditors::Mesh }),
             files: vec![InputFile { path: "data/a b.txt".into(), blob: BlobId::of(b"a"), len: 1 }],

@@ -1,11 +1,11 @@
 //! The client's half: results come in, slices become due.
 
-use super::{Row, Terms};
+use super::{Row, Terms, most};
 use alloc::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     vec::Vec,
 };
-use pocketmesh_types::{Fuel, Hash, RangeSet, TaskIndex, limits, merkle};
+use pocketmesh_types::{Fuel, Hash, RangeSet, Tariff, TaskIndex, Work, limits, merkle};
 
 /// Numbers the windows of one worker, in order.
 pub type WindowId = u32;
@@ -17,12 +17,15 @@ const WINDOWS_MAX: usize = 64;
 #[derive(Debug, Clone)]
 pub struct Payer {
     terms: Terms,
+    tariff: Tariff,
     /// Results that were final when they came, and are not paid.
     accepted: BTreeMap<TaskIndex, Row>,
+    /// So many of these are due.
+    ripe: usize,
     /// Those that are neither final and paid, nor void.
     windows: VecDeque<Window>,
-    /// The most that a result has burnt.
-    dearest: Option<Fuel>,
+    /// The most that a result has taken.
+    dearest: Option<Work>,
     /// Whether what is due is paid now, though it is less than a slice.
     hurries: bool,
 }
@@ -32,6 +35,8 @@ struct Window {
     id: WindowId,
     /// Delivered and not paid, in order of delivery.
     unpaid: VecDeque<Row>,
+    /// So many of these are due: half a slice had come together.
+    ripe: usize,
     tasks: RangeSet,
     /// Whether it takes no more; then also less than a slice is due.
     is_drawn: bool,
@@ -49,21 +54,24 @@ pub struct Slice {
     pub tasks: Vec<(TaskIndex, TaskIndex)>,
     /// What they took together.
     pub fuel: Fuel,
+    /// What was moved for them together, in bytes.
+    pub bytes: u64,
     /// The root over them.
     pub results: Hash,
 }
 
 impl Payer {
     /// A lease under which nothing was delivered yet.
-    pub fn new(terms: Terms) -> Self {
-        Self { terms, accepted: BTreeMap::new(), windows: VecDeque::new(), dearest: None, hurries: false }
+    pub fn new(terms: Terms, tariff: Tariff) -> Self {
+        let (accepted, windows) = (BTreeMap::new(), VecDeque::new());
+        Self { terms, tariff, accepted, ripe: 0, windows, dearest: None, hurries: false }
     }
 
     /// A result is final. Says whether it was taken; a task is taken once.
     pub fn accept(&mut self, row: Row) -> bool {
-        let is_new = row.fuel.0 <= limits::TASK_FUEL_MAX && !self.has(row.task);
+        let is_new = row.is_possible() && !self.has(row.task);
         if is_new {
-            self.dearest = self.dearest.max(Some(row.fuel));
+            self.dearest = most(self.dearest, &row);
             self.accepted.insert(row.task, row);
         }
         is_new
@@ -72,7 +80,7 @@ impl Payer {
     /// A result is here, right or wrong, and goes into this window: the newest one, or the one after it. Says whether it was
     /// taken; a task is taken once, and a window that is drawn or final takes none.
     pub fn deliver(&mut self, window: WindowId, row: Row) -> bool {
-        if row.fuel.0 > limits::TASK_FUEL_MAX || self.has(row.task) {
+        if !row.is_possible() || self.has(row.task) {
             return false;
         }
         let newest = self.windows.back().map(|window| window.id);
@@ -84,7 +92,7 @@ impl Payer {
         }
         match self.windows.back_mut() {
             Some(last) if last.takes(window) => {
-                self.dearest = self.dearest.max(Some(row.fuel));
+                self.dearest = most(self.dearest, &row);
                 last.unpaid.push_back(row);
                 last.tasks.insert(row.task)
             }
@@ -135,21 +143,21 @@ impl Payer {
         void.into_iter().flat_map(|window| window.unpaid).collect()
     }
 
-    /// These seats were paid or forfeited, as the journal says. Says what those of them took that were known here.
-    pub fn on_taken(&mut self, tasks: &[(TaskIndex, TaskIndex)]) -> Fuel {
-        let mut fuel = 0_u64;
+    /// These seats were paid or forfeited, as the journal says. Says which of them were known here.
+    pub fn on_taken(&mut self, tasks: &[(TaskIndex, TaskIndex)]) -> Vec<Row> {
+        let mut taken = Vec::new();
         let mut is_left = |row: &Row| {
             let is_taken = tasks.iter().any(|&(start, end)| (start..end).contains(&row.task));
-            fuel = fuel.saturating_add(if is_taken { row.fuel.0 } else { 0 });
+            taken.extend(is_taken.then_some(*row));
             !is_taken
         };
         self.accepted.retain(|_, row| is_left(row));
         self.windows.iter_mut().for_each(|window| window.unpaid.retain(&mut is_left));
         self.drop_paid();
-        Fuel(fuel)
+        taken
     }
 
-    /// The next slice that is due; it counts as paid from now on.
+    /// The next part of what is due, no more than a receipt takes; it counts as paid from now on.
     ///
     /// Only the oldest window is paid: so what was paid and may still turn out void is in one window.
     pub fn next_due(&mut self) -> Option<Slice> {
@@ -158,9 +166,13 @@ impl Payer {
 
     /// The same, but of no window after this one that is not final: what another lease of this worker has under way is older.
     pub fn next_due_until(&mut self, last: WindowId) -> Option<Slice> {
-        let slice_tasks = self.terms.slice_tasks as usize;
-        if self.accepted.len() >= slice_tasks || (self.hurries && !self.accepted.is_empty()) {
-            let rows = core::iter::from_fn(|| self.accepted.pop_first()).take(slice_tasks);
+        if self.hurries || self.accepted.len() >= self.batch() {
+            self.ripe = self.accepted.len();
+        }
+        let count = self.ripe.min(self.accepted.len()).min(self.terms.slice_tasks as usize);
+        self.ripe -= count;
+        if count > 0 {
+            let rows = core::iter::from_fn(|| self.accepted.pop_first()).take(count);
             return Some(slice_of(None, rows.map(|(_, row)| row).collect()));
         }
         let slice = self.next_of_window(last);
@@ -174,16 +186,26 @@ impl Payer {
     }
 
     fn next_of_window(&mut self, last: WindowId) -> Option<Slice> {
-        let (slice_tasks, hold_back) = (self.terms.slice_tasks as usize, self.terms.hold_back_tasks as usize);
+        let (batch, hurries) = (self.batch(), self.hurries);
+        let Terms { slice_tasks, hold_back_tasks, .. } = self.terms;
         let window = self.windows.front_mut().filter(|window| window.is_final || window.id <= last)?;
-        let count = window.due(hold_back).min(slice_tasks);
-        let is_enough = count == slice_tasks || window.is_final || window.is_drawn || self.hurries;
-        if count == 0 || !is_enough {
+        let free = window.due(hold_back_tasks as usize);
+        if free >= batch || window.is_final || window.is_drawn || hurries {
+            window.ripe = free;
+        }
+        let count = window.ripe.min(free).min(slice_tasks as usize);
+        if count == 0 {
             return None;
         }
+        window.ripe -= count;
         let slice = slice_of(Some(window.id), window.unpaid.drain(..count).collect());
         self.drop_paid();
         Some(slice)
+    }
+
+    /// What is paid together: half a slice, so that a worker need not wait for a payment's way.
+    fn batch(&self) -> usize {
+        self.terms.slice(self.dearest()).div_ceil(2)
     }
 
     /// Results that are here and not paid.
@@ -191,9 +213,9 @@ impl Payer {
         self.accepted.len() + self.windows.iter().map(|window| window.unpaid.len()).sum::<usize>()
     }
 
-    /// The most that a result has burnt, if there is one.
+    /// The most that a result has taken, if there is one.
     pub fn dearest(&self) -> Option<Fuel> {
-        self.dearest
+        self.dearest.map(|work| self.tariff.in_fuel(work))
     }
 
     /// Whether this task is here, and not paid; or paid, in a window that is not final.
@@ -220,7 +242,7 @@ impl Payer {
 impl Window {
     fn new(id: WindowId) -> Self {
         let (unpaid, tasks, open) = (VecDeque::new(), RangeSet::default(), BTreeSet::new());
-        Self { id, unpaid, tasks, is_drawn: false, open, is_final: false }
+        Self { id, unpaid, ripe: 0, tasks, is_drawn: false, open, is_final: false }
     }
 
     fn takes(&self, id: WindowId) -> bool {
@@ -241,7 +263,8 @@ impl Window {
 fn slice_of(window: Option<WindowId>, mut rows: Vec<Row>) -> Slice {
     rows.sort_unstable_by_key(|row| row.task);
     let fuel = Fuel(rows.iter().map(|row| row.fuel.0).sum());
+    let bytes = rows.iter().map(|row| row.bytes).sum();
     let tasks = rows.iter().map(|row| row.task).collect::<RangeSet>().ranges().collect();
     let results = merkle::results_root(rows.iter().map(|row| (row.task, row.digest)));
-    Slice { window, tasks, fuel, results }
+    Slice { window, tasks, fuel, bytes, results }
 }

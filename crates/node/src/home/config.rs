@@ -3,7 +3,7 @@
 use super::address::{self, AddressError};
 use super::size::Size;
 use pocketmesh_network::check_network_name;
-use pocketmesh_types::Price;
+use pocketmesh_types::{PerGib, Price};
 use serde::Deserialize;
 use std::thread;
 use toml_edit::{DocumentMut, Item, Value};
@@ -59,6 +59,8 @@ pub struct Provide {
     pub memory: Option<Size>,
     /// The ask, in nano-credits per gigafuel.
     pub price: Price,
+    /// What is to be paid at least for each GiB that a task moves, in nano-credits.
+    pub floor_per_gib: PerGib,
     /// What is done for peers without credit.
     pub unpaid: Unpaid,
 }
@@ -172,7 +174,14 @@ fn yes() -> bool {
 
 impl Default for Provide {
     fn default() -> Self {
-        Self { enabled: true, cores: None, memory: None, price: Price(DEFAULT_PRICE), unpaid: Unpaid::Idle }
+        Self {
+            enabled: true,
+            cores: None,
+            memory: None,
+            price: Price(DEFAULT_PRICE),
+            floor_per_gib: PerGib(0),
+            unpaid: Unpaid::Idle,
+        }
     }
 }
 
@@ -289,7 +298,7 @@ mod tests {
         let config = Config::parse(&text).expect("valid");
         assert!(config.mdns && config.provide.enabled);
         assert_eq!(config.provide.cores, Some(2));
-        assert_eq!(config.provide.price, Price(DEFAULT_PRICE));
+        assert_eq!((config.provide.price, config.provide.floor_per_gib), (Price(DEFAULT_PRICE), PerGib(0)));
         assert_eq!(config.storage.quota, DEFAULT_QUOTA);
         assert_eq!(config.sandbox, Sandbox::default());
     }

@@ -7,7 +7,7 @@ use pocketmesh_ledger::{
     accounts::Standing,
     record::{Debtor, Opened},
 };
-use pocketmesh_types::{Credits, Fuel, JobId, Lane, PeerId, Price, ReceiptId, UnixTime};
+use pocketmesh_types::{Credits, Fuel, JobId, Lane, PeerId, PerGib, Price, ReceiptId, UnixTime};
 use serde::Serialize;
 
 /// What happened.
@@ -49,10 +49,14 @@ pub struct Row {
     pub lane: Option<Lane>,
     /// How many results.
     pub tasks: Option<u64>,
-    /// What they took.
+    /// The fuel that they took.
     pub fuel: Option<Fuel>,
-    /// At which price.
+    /// What was moved for them, in bytes.
+    pub bytes: Option<u64>,
+    /// At which price of the fuel.
     pub price: Option<Price>,
+    /// And of the bytes.
+    pub per_gib: Option<PerGib>,
     /// What the peer owes us after the record.
     pub owes_us: Credits,
     /// What we owe it after the record.
@@ -74,8 +78,23 @@ pub fn visit(home: &Home, mut show: impl FnMut(Row)) -> Result<(), ReadError> {
 fn rows(record: u64, at: UnixTime, entry: &Entry, accounts: &Accounts) -> Vec<Row> {
     let row = |what, peer, amount| {
         let Standing { owes_us, owed_by_us, .. } = accounts.standing(&peer);
-        let (job, receipt, lane, tasks, fuel, price) = (None, None, None, None, None, None);
-        Row { record, at, what, peer, amount, job, receipt, lane, tasks, fuel, price, owes_us, owed_by_us }
+        Row {
+            record,
+            at,
+            what,
+            peer,
+            amount,
+            job: None,
+            receipt: None,
+            lane: None,
+            tasks: None,
+            fuel: None,
+            bytes: None,
+            price: None,
+            per_gib: None,
+            owes_us,
+            owed_by_us,
+        }
     };
     let of_payment = |what, peer, payment: &Opened| {
         let slice = |(id, receipt): &(ReceiptId, pocketmesh_types::Receipt)| Row {
@@ -84,7 +103,9 @@ fn rows(record: u64, at: UnixTime, entry: &Entry, accounts: &Accounts) -> Vec<Ro
             lane: Some(receipt.lane),
             tasks: Some(receipt.count()),
             fuel: Some(receipt.fuel),
+            bytes: Some(receipt.bytes),
             price: Some(receipt.price),
+            per_gib: Some(receipt.per_gib),
             ..row(what, peer, receipt.total().unwrap_or_default())
         };
         payment.receipts.iter().map(slice).collect()

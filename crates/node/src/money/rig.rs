@@ -71,7 +71,9 @@ impl Books {
             lane: Lane(0),
             tasks: vec![tasks],
             fuel: Fuel(1_000_000_000 * u64::from(tasks.1 - tasks.0)),
+            bytes: 0,
             price: Price(100),
+            per_gib: pocketmesh_types::PerGib(0),
             fee: pocketmesh_types::Credits(0),
             results: Hash::of(b"results"),
         };

@@ -37,6 +37,7 @@ fn job(store: &Store, text: &[u8], profile: ProfileId) -> (Job, TaskInput) {
         limits: TaskLimits { memory: 64 << 20, ..TaskLimits::default() },
         policy: Policy::Replicas(1),
         max_price: Price(1),
+        per_gib: pocketmesh_types::PerGib(0),
         budget: None,
         profile,
         epoch: UnixTime(7),

@@ -93,7 +93,7 @@ impl Driver {
         // First, so that no level is on disk of which nobody knows whose it is.
         self.journal.append_entry(&Entry::ReduceLevel { job: id, level });
         self.ledger.add_level(id, level);
-        let inputs = Inputs::Cut { bytes: cut.sources.bytes() };
+        let inputs = Inputs::Cut { bytes: cut.sources.bytes(), longest: cut.longest };
         let text = format!("level {number} of the reduce tree, {} runs, is job {}", cut.tasks, level.short());
         self.ledger.note(id, text);
         self.command(Command::Submit { job: Box::new(job), inputs }).1

@@ -252,7 +252,7 @@ mod tests {
                 self.store.put(bytes).expect("stored");
                 let outcome = Some(Outcome { exit, fuel: Fuel(1), stdout, stderr: empty, files: empty });
                 let stdout = is_small.then(|| Bytes(bytes.clone()));
-                let result = FinalTask { task, outcome, stdout, stderr: None, workers: vec![] };
+                let result = FinalTask { task, outcome, stdout, stderr: None, workers: vec![], input_len: 0 };
                 self.results.put(&job, &[result]).expect("put");
             }
             Outputs { store: &self.store, results: &self.results, shown: Shown::all(), job }

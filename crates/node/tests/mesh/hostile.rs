@@ -88,6 +88,8 @@ fn offer(expires: UnixTime) -> Message {
         input_bytes: 0,
         limits: TaskLimits::default(),
         ceiling: Price(1_000),
+        per_gib: pocketmesh_types::PerGib(0),
+        expected_fuel: None,
         seats: 2,
         bids_wanted: 2,
         depth: 0,

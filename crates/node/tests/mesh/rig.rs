@@ -30,6 +30,7 @@ pub fn job(program: BlobId, input: Input, args: &[&str]) -> SubmitJob {
         reduce: None,
         verification: Verification::Replicas(2),
         max_price: None,
+        per_gib: None,
         budget: None,
         limits: Limits::default(),
     }

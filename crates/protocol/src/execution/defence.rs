@@ -48,7 +48,7 @@ impl Defences {
         run: impl FnOnce(RunId) -> Run,
     ) -> bool {
         let Some(stated) = stated else { return false };
-        if stated.outcome == void.outcome || stated.input != void.input.id() {
+        if stated.outcome == void.outcome || stated.input.id != void.input.id() {
             contest(context, requester, void.job, void.task);
             return true;
         }

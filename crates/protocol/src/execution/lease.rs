@@ -1,6 +1,7 @@
 //! One lease as its worker sees it. specs/leases.md §3.
 
 use crate::{
+    burnt::Burnt,
     context::Context,
     effect::Run,
     input::{Executed, Item, RunId},
@@ -12,11 +13,11 @@ use alloc::{
 };
 use core::{mem, time::Duration};
 use pocketmesh_types::{
-    BlobId, Bytes, ClaimId, Hash, Instant, Job, JobId, LeaseId, Outcome, PeerId, TaskIndex, TaskInput, limits,
+    BlobId, Bytes, ClaimId, Fuel, Hash, Instant, Job, JobId, LeaseId, Outcome, PeerId, TaskIndex, TaskInput, limits,
 };
 use pocketmesh_wire::{
     Message, envelope,
-    message::{Assigned, Claim, Claimed, Commit, Committed, DeclineReason, Lease, verdict::commitment},
+    message::{Assigned, Claim, Claimed, Commit, Committed, DeclineReason, Lease, Offer, verdict::commitment},
 };
 
 /// Results under one signature. Measured: past 64 a signature's share of a task's cost no longer matters.
@@ -35,8 +36,8 @@ enum Work {
     Waiting(TaskInput),
     /// It can be run.
     Ready(TaskInput),
-    /// It runs, on the input of this name.
-    Running(Option<BlobId>),
+    /// It runs, on this input.
+    Running(On),
     /// It came to an outcome.
     Done(Done),
 }
@@ -45,8 +46,8 @@ enum Work {
 #[derive(Debug)]
 struct Done {
     executed: Executed,
-    /// The name of the input that it was run on.
-    input: Option<BlobId>,
+    /// What it was run on.
+    input: On,
     /// Whether nothing is to be attached to its claim.
     bare: bool,
 }
@@ -57,13 +58,22 @@ impl Done {
     }
 }
 
+/// What is kept of an input: what claims state, and receipts count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct On {
+    /// Its name, if there is one.
+    pub id: Option<BlobId>,
+    /// Its length in bytes.
+    pub len: u64,
+}
+
 /// What was claimed of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stated {
     /// What it came to.
     pub outcome: Outcome,
-    /// The name of the input that it was run on.
-    pub input: Option<BlobId>,
+    /// The input that it was run on.
+    pub input: On,
     accepted: bool,
 }
 
@@ -84,6 +94,10 @@ pub struct WorkLease {
     pub missing: BTreeSet<Item>,
     /// Why no more tasks are taken, if so; the lease is given up once all results are delivered.
     pub leaving: Option<DeclineReason>,
+    /// What a task burns, as the offer said.
+    expected_fuel: Option<Fuel>,
+    /// What those that were run have burnt.
+    burnt: Burnt,
     /// When something was last asked of it.
     pub asked: Instant,
     commit_first: bool,
@@ -108,18 +122,21 @@ pub fn is_as_offered(context: &Context, held: &Held, lease: &Lease) -> bool {
         && JobId(envelope::id(&job.clone().into())) == offer.job
         && (job.program, job.program_len, job.profile, job.limits)
             == (offer.program, offer.program_len, offer.profile, offer.limits)
+        && job.per_gib == offer.per_gib
 }
 
 impl WorkLease {
     /// A lease just taken; its program, and the files that it reads, are being fetched.
-    pub fn new(requester: PeerId, contacts: Vec<Bytes>, lease: Lease, now: Instant) -> Self {
+    pub fn new(requester: PeerId, offer: &Offer, lease: Lease, now: Instant) -> Self {
         let mut missing = BTreeSet::from([Item::Blob(lease.job.program)]);
         if lease.job.files.len > 0 {
             missing.insert(Item::Tree(lease.job.files.id));
         }
         Self {
             requester,
-            contacts,
+            contacts: offer.contacts.clone(),
+            expected_fuel: offer.expected_fuel,
+            burnt: Burnt::default(),
             job_id: JobId(envelope::id(&lease.job.clone().into())),
             job: lease.job,
             heartbeat: Duration::from_millis(u64::from(lease.heartbeat_ms)),
@@ -194,7 +211,7 @@ impl WorkLease {
         let work = self.tasks.get_mut(&task)?;
         let Work::Ready(input) = work else { unreachable!("what is queued is ready") };
         let input = mem::take(input);
-        *work = Work::Running(input.id());
+        *work = Work::Running(On { id: input.id(), len: input.len() });
         Some((task, run_of(run, &self.job, &self.job_id, task, input)))
     }
 
@@ -203,6 +220,7 @@ impl WorkLease {
         if let Some(work) = self.tasks.get_mut(&task)
             && let Work::Running(input) = *work
         {
+            self.burnt.add(executed.outcome.fuel);
             *work = Work::Done(Done { executed, input, bare: false });
             self.undone -= 1;
             self.announce(task);
@@ -297,7 +315,7 @@ impl WorkLease {
         {
             if let Some(Work::Done(Done { executed, input, bare })) = self.tasks.get(&task) {
                 let salt = self.commit_first.then(|| salt(context, &self.job_id, &id, task));
-                results.push(Claimed { task, input: *input, outcome: executed.outcome, salt });
+                results.push(Claimed { task, input: input.id, outcome: executed.outcome, salt });
                 let inline = executed.inline.iter().filter(|_| !bare);
                 bytes += inline.clone().map(|blob| blob.len()).sum::<usize>();
                 attached.extend(inline.cloned());
@@ -329,6 +347,17 @@ impl WorkLease {
     /// How many tasks are still to be run.
     pub fn backlog(&self) -> u32 {
         u32::try_from(self.undone).unwrap_or(u32::MAX)
+    }
+
+    /// Whether its tasks burn far more than the offer said.
+    pub fn is_dearer_than_offered(&self) -> bool {
+        self.expected_fuel.is_some_and(|expected| self.burnt.is_far_beyond(expected))
+    }
+
+    /// The tasks that were not begun.
+    pub fn not_begun(&self) -> Vec<TaskIndex> {
+        let waits = |work: &Work| matches!(work, Work::Waiting(_) | Work::Ready(_));
+        self.tasks.iter().filter(|(_, work)| waits(work)).map(|(&task, _)| task).collect()
     }
 
     /// The tasks that have come to no outcome yet.

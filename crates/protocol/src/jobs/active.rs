@@ -2,6 +2,7 @@
 
 use crate::{
     auction::Book,
+    burnt::Burnt,
     context::Context,
     effect::{Effect, Event},
     execution::lease::run_of,
@@ -30,7 +31,7 @@ use alloc::{
 use core::time::Duration;
 use pocketmesh_ledger::slices::Row;
 use pocketmesh_types::{
-    Arch, Instant, Job, JobId, LeaseId, OfferId, Outcome, PeerId, RangeSet, TaskIndex, UnixTime, limits,
+    Arch, Fuel, Instant, Job, JobId, LeaseId, OfferId, Outcome, PeerId, RangeSet, Tariff, TaskIndex, UnixTime, limits,
 };
 use pocketmesh_wire::message::{EndReason, OfferClosed, Verdicts};
 
@@ -176,6 +177,10 @@ pub struct Active {
     pub durations: Durations,
     /// What was counted.
     pub counts: Counts,
+    /// What tasks that are final have burnt, since somebody last handed some back because of it.
+    pub burnt: Burnt,
+    /// What a task burns, as the last job with the same program has shown.
+    pub(super) expected_fuel: Option<Fuel>,
     pub(super) live: BTreeSet<LeaseId>,
     pub(super) attempts: u32,
     pub(super) decided: Vec<FinalTask>,
@@ -228,6 +233,8 @@ impl Active {
             closed: None,
             durations: Durations::default(),
             counts: Counts::default(),
+            burnt: Burnt::default(),
+            expected_fuel: None,
             live: BTreeSet::new(),
             attempts: 0,
             decided: Vec::new(),
@@ -260,6 +267,7 @@ impl Active {
     }
 
     pub(super) fn count_outcome(&mut self, outcome: Option<&Outcome>) {
+        outcome.iter().for_each(|outcome| self.burnt.add(outcome.fuel));
         match outcome {
             None => self.counts.unresolved += 1,
             Some(outcome) if !outcome.is_success() => self.counts.unsuccessful += 1,
@@ -351,9 +359,10 @@ impl Active {
             if !self.finals.contains(task) || self.on_disk_soon.contains_key(&task) {
                 continue;
             }
+            let input_len = self.input_len(task);
             let Some(ballot) = self.ballots.get_mut(&task) else { continue };
             for (lease, outcome) in ballot.pay() {
-                accepted.entry(lease).or_default().push(Row::of(task, &outcome));
+                accepted.entry(lease).or_default().push(Row::of(task, &outcome, input_len));
             }
             self.forget_if_heard(task);
         }
@@ -364,11 +373,12 @@ impl Active {
     pub(super) fn tell_accepted(&mut self, context: &mut Context, accepted: BTreeMap<LeaseId, Vec<Row>>, late: bool) {
         for (lease, seats) in accepted {
             let Some(granted) = self.leases.get_mut(&lease) else { continue };
+            let tariff = Tariff { price: granted.price, per_gib: self.job.per_gib };
             for row in &seats {
                 context.money.on_accepted(&lease, *row);
                 granted.accepted += 1;
                 granted.late += u64::from(late);
-                let owed = granted.owed.checked_add(granted.price.cost(row.fuel));
+                let owed = granted.owed.checked_add(tariff.cost(row.work()));
                 granted.owed = owed.unwrap_or(granted.owed);
             }
             context.reputation.accepted(granted.worker, seats.len() as u64, late);

@@ -59,6 +59,8 @@ pub struct Held {
     pub claim: ClaimId,
     /// What it is.
     pub outcome: Outcome,
+    /// The length of its input, in bytes.
+    pub input_len: u64,
 }
 
 impl Active {
@@ -102,15 +104,15 @@ impl Active {
 
     fn hold(&mut self, context: &mut Context, delivery: &Delivery) -> Option<WindowId> {
         let (task, lease) = (delivery.result.task, delivery.lease);
-        let outcome = delivery.result.outcome?;
+        let (outcome, input_len) = (delivery.result.outcome?, delivery.result.input_len);
         let window = self.windows.of(delivery.worker);
         if !self.windows.deliver(window, task..task + 1) {
             return None;
         }
         let agreeing = self.ballots.get(&task).map(|ballot| ballot.agreeing(&outcome)).unwrap_or_default();
         let beside = agreeing.iter().map(|&(other, _)| other).find(|&other| other != lease);
-        self.held.insert(task, Held { window, lease, beside, claim: delivery.claim, outcome });
-        self.owe_held(context, window, Row::of(task, &outcome), [Some(lease), beside]);
+        self.held.insert(task, Held { window, lease, beside, claim: delivery.claim, outcome, input_len });
+        self.owe_held(context, window, Row::of(task, &outcome, input_len), [Some(lease), beside]);
         for seat in [Some(lease), beside].into_iter().flatten() {
             self.unseat(task, &seat);
         }
@@ -237,6 +239,7 @@ impl Active {
 
     /// Somebody else came to the same.
     pub(super) fn agree(&mut self, context: &mut Context, task: TaskIndex) {
+        let input_len = self.input_len(task);
         let Some(ballot) = self.ballots.get_mut(&task) else { return };
         let Some(audit) = &mut ballot.audit else { return };
         audit.agreed = true;
@@ -247,7 +250,7 @@ impl Active {
             if let Some(granted) = self.leases.get_mut(&lease) {
                 granted.seats.remove(&task);
             }
-            context.money.on_accepted(&lease, Row::of(task, &audit.outcome));
+            context.money.on_accepted(&lease, Row::of(task, &audit.outcome, input_len));
         }
         context.money.on_agreed(self.id, audit.owner, audit.window.0, task);
         self.windows.agree(audit.window, task);
@@ -321,7 +324,7 @@ impl Active {
         let tasks = self.make_final(window);
         for (task, held) in &tasks {
             for lease in [Some(held.lease), held.beside].into_iter().flatten() {
-                accepted.entry(lease).or_default().push(Row::of(*task, &held.outcome));
+                accepted.entry(lease).or_default().push(Row::of(*task, &held.outcome, held.input_len));
             }
         }
         context.reputation.window_over(window.owner(), false);
@@ -400,7 +403,8 @@ impl Active {
         if self.windows.deliver(window, task.task..task.task + 1) {
             let lease = LeaseId::default();
             self.restore_owed(context, Some((window, worker)), task);
-            self.held.insert(task.task, Held { window, lease, beside: None, claim, outcome });
+            self.held
+                .insert(task.task, Held { window, lease, beside: None, claim, outcome, input_len: task.input_len });
         }
     }
 

@@ -1,6 +1,7 @@
 //! From what workers say to what is final. specs/verification.md §3-5.
 
 use crate::{
+    burnt::Burnt,
     context::Context,
     effect::Event,
     input::{Executed, Item, NoOutcome},
@@ -276,7 +277,14 @@ impl Active {
         self.release(task);
         self.forget(task);
         if !is_settled {
-            self.decided.push(FinalTask { task, outcome: None, stdout: None, stderr: None, workers: Vec::new() });
+            self.decided.push(FinalTask {
+                task,
+                outcome: None,
+                stdout: None,
+                stderr: None,
+                workers: Vec::new(),
+                input_len: 0,
+            });
         }
     }
 
@@ -393,6 +401,7 @@ impl Active {
     /// A decided task with its outputs: it goes to disk with the others of this input. What is final already changes
     /// only if our own run says so, while the job is under way.
     fn settle(&mut self, task: TaskIndex, outcome: &Outcome) {
+        let input_len = self.input_len(task);
         let Some(ballot) = self.ballots.get_mut(&task).filter(|ballot| ballot.settled != Some(*outcome)) else {
             return;
         };
@@ -410,6 +419,7 @@ impl Active {
             stdout: inline(&outcome.stdout),
             stderr: inline(&outcome.stderr),
             workers: ballot.agreeing(outcome).into_iter().map(|(_, worker)| worker).collect(),
+            input_len,
         };
         match ballot.delivery(outcome) {
             Some((lease, worker, claim)) if self.job.policy.target().is_some() => {
@@ -426,6 +436,10 @@ impl Active {
     /// Tasks that a worker could not or would not do.
     pub(super) fn on_hand_back(&mut self, context: &mut Context, back: &HandBack) {
         let failed = matches!(back.reason, HandBackReason::NoOutcome | HandBackReason::InputUnavailable);
+        if back.reason == HandBackReason::DearerThanOffered {
+            // What was measured so far does not hold for what is left: it is measured anew.
+            (self.expected_fuel, self.burnt) = (None, Burnt::default());
+        }
         let mut touched = Vec::new();
         for &task in &back.tasks {
             let seat = self.ballots.get(&task).and_then(|ballot| ballot.seats.get(&back.lease));

@@ -115,6 +115,8 @@ impl Active {
             input_bytes: self.inputs.bytes(),
             limits: self.job.limits,
             ceiling: self.job.max_price,
+            per_gib: self.job.per_gib,
+            expected_fuel: self.burnt.mean().or(self.expected_fuel),
             seats: 0,
             bids_wanted: 0,
             depth: 0,
@@ -235,7 +237,7 @@ impl Active {
         let id = LeaseId(envelope::id(&message));
         // Nothing waits for it: what is delivered under the lease comes after it in the journal.
         context.store(Record::Granted { job: self.id, lease: id, worker, price, fee });
-        context.money.on_granted(id, self.id, worker, price, fee, paying::terms());
+        context.money.on_granted(id, self.id, worker, self.tariff(price), fee, paying::terms());
         context.send(worker, message);
         context.notify(Event::Leased { job: self.id, worker, price });
         self.add_lease(id, Granted::new(context, worker, price, device));

@@ -1,7 +1,7 @@
 //! The inputs of tasks in work: read from the job's table when somebody is to have them, and forgotten with the task.
 //!
 //! Nobody holds all inputs of a job. Whoever gets a task gets its input as soon as the driver has read it; only the names
-//! are kept, because claims state them, and the inputs of what is run here. specs/jobs.md §8.
+//! and lengths are kept, because claims state and receipts count them, and the inputs of what is run here. specs/jobs.md §8.
 
 use crate::{context::Context, effect::Effect, jobs::active::Active, verification::Stage};
 use alloc::{
@@ -38,6 +38,7 @@ struct Asked {
 #[derive(Debug, Clone, Copy)]
 struct Name {
     id: Option<BlobId>,
+    len: u64,
     is_blob: bool,
 }
 
@@ -99,6 +100,11 @@ impl Active {
         self.parts.names.get(&task).map(|name| name.id)
     }
 
+    /// The length of the input that whoever claims a task was given with it, in bytes.
+    pub(super) fn input_len(&self, task: TaskIndex) -> u64 {
+        self.parts.names.get(&task).map_or(0, |name| name.len)
+    }
+
     /// Inputs were read: whoever waits gets them. A task whose input is gone cannot be done by anybody any more.
     pub(super) fn on_parts_read(&mut self, context: &mut Context, parts: Vec<(TaskIndex, Option<TaskInput>)>) {
         let mut by_lease: BTreeMap<LeaseId, Vec<(TaskIndex, TaskInput)>> = BTreeMap::new();
@@ -128,7 +134,7 @@ impl Active {
         input: TaskInput,
         by_lease: &mut BTreeMap<LeaseId, Vec<(TaskIndex, TaskInput)>>,
     ) {
-        let name = Name { id: input.id(), is_blob: matches!(input, TaskInput::Blob(..)) };
+        let name = Name { id: input.id(), len: input.len(), is_blob: matches!(input, TaskInput::Blob(..)) };
         for lease in asked.leases.iter().filter(|lease| self.awaits(task, lease)) {
             by_lease.entry(*lease).or_default().push((task, input.clone()));
         }
@@ -196,7 +202,7 @@ impl Active {
             return;
         }
         self.parts.here.remove(&task);
-        if let Some(Name { id: Some(id), is_blob: true }) = self.parts.names.remove(&task) {
+        if let Some(Name { id: Some(id), is_blob: true, .. }) = self.parts.names.remove(&task) {
             self.parts.released.push(id);
         }
     }

@@ -15,28 +15,41 @@ use crate::{
 };
 use core::time::Duration;
 use pocketmesh_ledger::slices::{Row, Terms};
-use pocketmesh_types::{Credits, LeaseId, PeerId, Price, TaskIndex, limits};
+use pocketmesh_types::{Credits, LeaseId, PeerId, Price, Tariff, TaskIndex, Work, limits};
 
 /// What is due is paid this often, though it is less than a slice. Guess.
 pub const PAY_AGAIN: Duration = Duration::from_secs(10);
 
-/// How we pay under a lease: half a slice at a time.
+/// What our leases say of slices.
 pub fn terms() -> Terms {
-    Terms::of(limits::SLICE_TASKS_DEFAULT / 2, limits::HOLD_BACK_TASKS)
+    Terms::default()
 }
 
 impl Active {
     /// How many more tasks a worker could begin, as far as payment goes: beyond that it waits, so that it gets no more.
     pub(super) fn payable_room(&self, context: &Context, lease: &LeaseId) -> usize {
         let held = self.leases.get(lease).map_or(0, |granted| granted.seats.len());
-        let bound = Terms::default().exposure_tasks(context.money.dearest(lease));
+        let bound = terms().exposure_tasks(context.money.dearest(lease));
         bound.saturating_sub(held + context.money.unpaid(lease))
     }
 
-    /// How many more tasks a worker may be given within the job's budget: each may burn all that it may, and so may all that are under way.
+    /// What work at this price is paid by.
+    pub(super) fn tariff(&self, price: Price) -> Tariff {
+        Tariff { price, per_gib: self.job.per_gib }
+    }
+
+    /// The most that a task can take: all that it may burn, its input if that is the longest, all that it may write, and the longest list of
+    /// files.
+    fn most_work(&self) -> Work {
+        let bytes = self.inputs.longest().saturating_add(self.job.limits.output).saturating_add(limits::TREE_BYTES_MAX);
+        Work { fuel: self.job.limits.fuel, bytes }
+    }
+
+    /// How many more tasks a worker may be given within the job's budget: each may take all that it may, and so may all that are under way.
     pub(super) fn affordable(&self, context: &Context, lease: &LeaseId) -> usize {
         let Some(budget) = self.job.budget else { return usize::MAX };
-        let worst = |granted: &Granted| granted.price.cost(self.job.limits.fuel).0;
+        let most = self.most_work();
+        let worst = |granted: &Granted| self.tariff(granted.price).bound(most).0;
         let under_way = self.leases.values().map(|granted| worst(granted).saturating_mul(granted.seats.len() as u128));
         let bound = under_way.fold(context.money.cost_of(&self.id).0, u128::saturating_add);
         let left = budget.0.saturating_sub(bound);
@@ -104,14 +117,14 @@ impl Active {
         price: Price,
         fee: Credits,
     ) {
-        context.money.on_granted(lease, self.id, worker, price, fee, terms());
+        context.money.on_granted(lease, self.id, worker, self.tariff(price), fee, terms());
         self.granted_before.insert(worker, lease);
     }
 
     /// Results that were delivered or final before the restart, and are owed for unless the accounts say that they are paid.
     pub(super) fn restore_owed(&self, context: &mut Context, window: Option<(WindowId, PeerId)>, task: &FinalTask) {
         let Some(outcome) = &task.outcome else { return };
-        let row = Row::of(task.task, outcome);
+        let row = Row::of(task.task, outcome, task.input_len);
         for worker in &task.workers {
             let Some(lease) = self.granted_before.get(worker) else { continue };
             match window {

@@ -201,7 +201,7 @@ impl Active {
             return true;
         }
         trial.witness = Some(granted.worker);
-        let seat = Row::of(task, said);
+        let seat = Row::of(task, said, self.input_len(task));
         self.conclude(context, task);
         if self.finals.contains(task) {
             self.tell_accepted(context, [(lease, alloc::vec![seat])].into(), true);

@@ -12,7 +12,7 @@ use pocketmesh_ledger::{
     slices::{Payer, Row, Slice, Terms, WindowId},
 };
 use pocketmesh_types::{
-    Bytes, Credits, Fuel, JobId, Lane, LeaseId, PeerId, Price, Quittance, RangeSet, Receipt, ReceiptId, Statement,
+    Bytes, Credits, Fuel, JobId, Lane, LeaseId, PeerId, Quittance, RangeSet, Receipt, ReceiptId, Statement, Tariff,
     TaskIndex, Voucher, limits,
 };
 use pocketmesh_wire::statement;
@@ -25,8 +25,8 @@ const LOOKS_MAX: u32 = 64;
 pub(super) struct Paying {
     job: JobId,
     worker: PeerId,
-    price: Price,
-    /// What its first slice pays beside the fuel.
+    tariff: Tariff,
+    /// What its first slice pays beside its work.
     fee: Credits,
     payer: Payer,
     /// Seats that are void, and that the journal does not know as forfeited yet.
@@ -44,8 +44,16 @@ pub(super) enum Out {
 
 impl<D: SettlementDriver> State<D> {
     /// We grant a lease.
-    pub fn on_granted(&mut self, lease: LeaseId, job: JobId, worker: PeerId, price: Price, fee: Credits, terms: Terms) {
-        let paying = || Paying { job, worker, price, fee, payer: Payer::new(terms), void: BTreeSet::new() };
+    pub fn on_granted(
+        &mut self,
+        lease: LeaseId,
+        job: JobId,
+        worker: PeerId,
+        tariff: Tariff,
+        fee: Credits,
+        terms: Terms,
+    ) {
+        let paying = || Paying { job, worker, tariff, fee, payer: Payer::new(terms, tariff), void: BTreeSet::new() };
         self.paying.entry(lease).or_insert_with(paying);
     }
 
@@ -69,7 +77,7 @@ impl<D: SettlementDriver> State<D> {
         if let Some(paying) = self.paying.get_mut(lease)
             && take(&mut paying.payer)
         {
-            let cost = paying.price.cost(row.fuel);
+            let cost = paying.tariff.bound(row.work());
             self.unsettled.insert(worker);
             self.add_cost(job, cost);
         }
@@ -122,7 +130,7 @@ impl<D: SettlementDriver> State<D> {
         let mut void = Credits::default();
         for paying in self.paying.values_mut().filter(|paying| paying.job == job && paying.worker == worker) {
             for row in paying.payer.on_void() {
-                void = void.checked_add(paying.price.cost(row.fuel)).unwrap_or(void);
+                void = Credits(void.0.saturating_add(paying.tariff.bound(row.work()).0));
                 paying.void.insert(row.task);
             }
         }
@@ -165,7 +173,7 @@ impl<D: SettlementDriver> State<D> {
         paying.payer.unpaid() + usize::try_from(under_way).unwrap_or(usize::MAX)
     }
 
-    /// The most that a result under a lease has burnt.
+    /// The most that a result under a lease has taken, as the fuel that costs as much.
     pub fn dearest(&self, lease: &LeaseId) -> Option<Fuel> {
         self.paying.get(lease)?.payer.dearest()
     }
@@ -182,8 +190,9 @@ impl<D: SettlementDriver> State<D> {
     pub(super) fn drop_taken(&mut self, job: JobId, payee: PeerId, tasks: &[(TaskIndex, TaskIndex)]) {
         let mut taken = Credits::default();
         for paying in self.paying.values_mut().filter(|paying| paying.job == job && paying.worker == payee) {
-            let cost = paying.price.cost(paying.payer.on_taken(tasks));
-            taken = taken.checked_add(cost).unwrap_or(taken);
+            for row in paying.payer.on_taken(tasks) {
+                taken = Credits(taken.0.saturating_add(paying.tariff.bound(row.work()).0));
+            }
             paying.void.retain(|task| !tasks.iter().any(|(start, end)| (start..end).contains(&task)));
         }
         self.take_cost(job, taken);
@@ -262,10 +271,24 @@ impl<D: SettlementDriver> State<D> {
         for (&lease, paying) in self.paying.iter_mut().filter(|(_, paying)| paying.worker == payee) {
             let last = oldest.get(&paying.job).copied().unwrap_or(WindowId::MAX);
             while receipts.len() < limits::RECEIPTS_PER_VOUCHER_MAX
-                && let Some(Slice { tasks, fuel, results, .. }) = paying.payer.next_due_until(last)
+                && let Some(Slice { tasks, fuel, bytes, results, .. }) = paying.payer.next_due_until(last)
             {
-                let (job, price, fee) = (paying.job, paying.price, core::mem::take(&mut paying.fee));
-                receipts.push(Receipt { job, lease, client, payee, lane, tasks, fuel, price, fee, results });
+                let (job, fee) = (paying.job, core::mem::take(&mut paying.fee));
+                let Tariff { price, per_gib } = paying.tariff;
+                receipts.push(Receipt {
+                    job,
+                    lease,
+                    client,
+                    payee,
+                    lane,
+                    tasks,
+                    fuel,
+                    bytes,
+                    price,
+                    per_gib,
+                    fee,
+                    results,
+                });
             }
         }
         receipts

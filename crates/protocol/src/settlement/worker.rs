@@ -12,7 +12,7 @@ use pocketmesh_ledger::{
     slices::{Earner, Row, Terms},
 };
 use pocketmesh_types::{
-    Bytes, Credits, Fuel, Instant, LeaseId, PeerId, Price, Quittance, Statement, TaskIndex, VoucherId,
+    Bytes, Credits, Fuel, Instant, LeaseId, PeerId, Quittance, Statement, Tariff, TaskIndex, VoucherId, Work,
 };
 use pocketmesh_wire::statement;
 
@@ -22,6 +22,8 @@ const ENDED_MAX: usize = 1 << 12;
 pub(super) const UNASKED_MAX: u32 = 1 << 12;
 /// What a task is taken to burn before one of its lease has been run. Guess.
 const FUEL_AT_FIRST: Fuel = Fuel(1_000_000_000);
+/// What is taken to be moved for it. Guess.
+const BYTES_AT_FIRST: u64 = 1 << 20;
 
 /// A lease that we work under.
 #[derive(Debug)]
@@ -60,14 +62,18 @@ pub(super) struct Receiving {
 }
 
 /// What the first execution of a lease is taken to cost.
-pub fn first_cost(price: Price, fuel_max: Fuel) -> Credits {
-    price.cost(FUEL_AT_FIRST.min(fuel_max))
+pub fn first_cost(tariff: Tariff, fuel_max: Fuel) -> Credits {
+    tariff.cost(first_work(fuel_max))
+}
+
+fn first_work(fuel_max: Fuel) -> Work {
+    Work { fuel: FUEL_AT_FIRST.min(fuel_max), bytes: BYTES_AT_FIRST }
 }
 
 impl Earning {
     fn next_cost(&self) -> Credits {
-        let fuel = self.earner.dearest().unwrap_or(FUEL_AT_FIRST).min(self.fuel_max);
-        self.earner.price().cost(fuel)
+        let work = self.earner.dearest().unwrap_or_else(|| first_work(self.fuel_max));
+        self.earner.tariff().cost(work)
     }
 }
 
@@ -77,7 +83,7 @@ impl<D: SettlementDriver> State<D> {
         &mut self,
         lease: LeaseId,
         applicant: Applicant,
-        price: Price,
+        tariff: Tariff,
         terms: Terms,
         fuel_max: Fuel,
     ) -> bool {
@@ -86,7 +92,7 @@ impl<D: SettlementDriver> State<D> {
             self.show_newest(applicant.peer);
             self.earning.entry(lease).or_insert_with(|| Earning {
                 applicant,
-                earner: Earner::new(terms, price),
+                earner: Earner::new(terms, tariff),
                 fuel_max,
                 charged: BTreeMap::new(),
                 left: Credits::default(),
@@ -180,7 +186,7 @@ impl<D: SettlementDriver> State<D> {
         let was = earning.earner.at_stake();
         earning.earner.deliver(row);
         let (is, applicant, cost) =
-            (earning.earner.at_stake(), earning.applicant, earning.earner.price().cost(row.fuel));
+            (earning.earner.at_stake(), earning.applicant, earning.earner.tariff().cost(row.work()));
         let charged = earning.charged.remove(&row.task);
         self.restake(applicant.peer, was, is);
         let (Some(earning), Some(charged)) = (self.earning.get_mut(lease), charged) else { return };

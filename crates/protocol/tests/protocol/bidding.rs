@@ -2,7 +2,7 @@
 
 use crate::world::{World, contact_of, job, millis, model::Behaviour, seconds};
 use pocketmesh_protocol::{End, Event, Input, Inputs};
-use pocketmesh_types::{Job, PeerId, Price, job::TaskLimits};
+use pocketmesh_types::{Job, PeerId, PerGib, Price, job::TaskLimits};
 use pocketmesh_wire::{
     Message,
     message::{Bid, Standing},
@@ -31,6 +31,18 @@ fn offers_that_do_not_fit_are_not_bid_for() {
         world.run_for(millis(300));
         assert_eq!(bids(&world, workers[0]), wanted);
         assert_eq!(world.peer(workers[0]).bidding().heard, 1);
+    }
+}
+
+#[test]
+fn who_wants_to_be_paid_for_bytes_bids_only_where_they_are_paid() {
+    for (per_gib, wanted) in [(0, 0), (9, 0), (10, 1)] {
+        let (mut world, requester, workers) = World::mesh(80, 1);
+        world.node_mut(workers[0]).floor_per_gib = PerGib(10);
+        world.restart(workers[0], millis(1));
+        world.submit(requester, &Job { per_gib: PerGib(per_gib), ..job("count", 10, 1) }, Inputs::None);
+        world.run_for(millis(500));
+        assert_eq!(bids(&world, workers[0]), wanted, "{per_gib}");
     }
 }
 

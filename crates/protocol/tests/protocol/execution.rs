@@ -9,11 +9,11 @@ use pocketmesh_protocol::{
     settlement::Money,
 };
 use pocketmesh_types::{
-    BlobId, Bytes, Exit, Hash, Instant, Job, LeaseId, Outcome, Output, PeerId, Price, TaskInput, limits,
+    BlobId, Bytes, Exit, Fuel, Hash, Instant, Job, LeaseId, Outcome, Output, PeerId, PerGib, Price, TaskInput, limits,
 };
 use pocketmesh_wire::{
     Message, envelope,
-    message::{Assign, Assigned, ClaimAck, Decline, DeclineReason, Lease, Offer, Verdicts, Void},
+    message::{Assign, Assigned, ClaimAck, Decline, DeclineReason, HandBackReason, Lease, Offer, Verdicts, Void},
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -55,6 +55,8 @@ fn held_of(job: &Job) -> Held {
         input_bytes: 0,
         limits: job.limits,
         ceiling: job.max_price,
+        per_gib: job.per_gib,
+        expected_fuel: None,
         seats: 1,
         bids_wanted: 1,
         depth: 0,
@@ -74,6 +76,7 @@ fn config(slots: u16) -> Config {
         me: ME,
         profile: profile(),
         ask: Price(100),
+        floor_per_gib: PerGib(0),
         slots,
         arch: Default::default(),
         memory_max: 1 << 40,
@@ -92,6 +95,7 @@ struct Done {
     /// Results, batch by batch.
     claimed: Vec<usize>,
     declined: Vec<(LeaseId, DeclineReason)>,
+    handed_back: Vec<(Vec<u32>, HandBackReason)>,
     contested: usize,
 }
 
@@ -106,6 +110,9 @@ impl Done {
                 Effect::Send { message: Message::Claim(claim), .. } => done.claimed.push(claim.results.len()),
                 Effect::Send { message: Message::Decline(Decline { lease, reason }), .. } => {
                     done.declined.push((lease, reason));
+                }
+                Effect::Send { message: Message::HandBack(back), .. } => {
+                    done.handed_back.push((back.tasks, back.reason));
                 }
                 Effect::Notify(Event::Contested { .. }) => done.contested += 1,
                 _ => {}
@@ -162,6 +169,59 @@ impl Worker {
 /// These tasks, which have no input.
 fn plain(tasks: std::ops::Range<u32>) -> Vec<(u32, TaskInput)> {
     tasks.map(|task| (task, TaskInput::None)).collect()
+}
+
+#[test]
+fn what_burns_far_more_than_was_offered_is_handed_back_and_what_is_begun_is_done() {
+    let job = job("count", 100, 1);
+    for (expected, is_given_up) in [(Some(fuel().0 / 8 - 1), true), (Some(fuel().0 / 8), false), (None, false)] {
+        let mut worker = Worker::new(2);
+        let lease = lease_of(&job, false);
+        let id = LeaseId(envelope::id(&lease.clone().into()));
+        let mut held = held_of(&job);
+        held.offer.expected_fuel = expected.map(Fuel);
+        worker.execution.on_lease(&mut worker.context, REQUESTER, id, lease, Some(held));
+        worker.execution.on_fetched(&mut worker.context, Item::Blob(job.program), true);
+        let mut runs = worker.assign(REQUESTER, id, &plain(0..20)).started;
+        assert_eq!(runs.len(), 4);
+        for seen in 1..=2 {
+            let done = worker.finish(runs.remove(0), "right");
+            assert_eq!(done.handed_back, [], "{seen} tasks tell little");
+            runs.extend(done.started);
+        }
+        let done = worker.finish(runs.remove(0), "right");
+        if !is_given_up {
+            assert_eq!(done.handed_back, [], "{expected:?}");
+            continue;
+        }
+        // Three are done and three are begun.
+        assert_eq!(done.handed_back, [((6..20).collect(), HandBackReason::DearerThanOffered)]);
+        assert_eq!(done.started, []);
+        let late = worker.assign(REQUESTER, id, &plain(30..31));
+        assert_eq!(late.handed_back, [(vec![30], HandBackReason::DearerThanOffered)]);
+        let claimed: usize = runs.into_iter().flat_map(|run| worker.finish(run, "right").claimed).sum();
+        assert_eq!(claimed, 6, "all that was begun is delivered");
+        let verdicts = Verdicts { job: id_of(&job), lease: id, accepted: (0..6).collect(), owed: Default::default() };
+        let done = worker.act(|execution, context| execution.on_verdicts(context, REQUESTER, &verdicts));
+        assert_eq!(done.declined, [(id, DeclineReason::DearerThanOffered)]);
+    }
+}
+
+#[test]
+fn a_lease_that_pays_less_for_bytes_than_its_offer_said_is_declined() {
+    let job = Job { per_gib: PerGib(10), ..job("bytes", 10, 1) };
+    let lease = lease_of(&job, false);
+    let id = LeaseId(envelope::id(&lease.clone().into()));
+    for (offered, reason) in [(11, Some(DeclineReason::NotAsOffered)), (10, None)] {
+        let mut held = held_of(&job);
+        held.offer.per_gib = PerGib(offered);
+        let mut worker = Worker::new(1);
+        let lease = lease.clone();
+        let done = worker.act(|execution, context| {
+            execution.on_lease(context, REQUESTER, id, lease, Some(held));
+        });
+        assert_eq!(done.declined.first().map(|&(_, reason)| reason), reason, "{offered}");
+    }
 }
 
 #[test]
@@ -320,7 +380,7 @@ fn a_lease_is_given_up_when_nothing_was_asked_for_more_than_two_minutes() {
 // One lease.
 
 fn granted(job: &Job, commit_first: bool) -> WorkLease {
-    WorkLease::new(REQUESTER, Vec::new(), lease_of(job, commit_first), Instant::default())
+    WorkLease::new(REQUESTER, &held_of(job).offer, lease_of(job, commit_first), Instant::default())
 }
 
 /// Brings tasks of a lease to an outcome.

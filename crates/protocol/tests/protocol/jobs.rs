@@ -147,7 +147,7 @@ fn a_job_that_cannot_be_is_refused() {
     world.submit(requester, &job("count", 0, 1), Inputs::None);
     world.submit(requester, &other_profile, Inputs::None);
     // Inputs without a table, a table without inputs, and the table of other tasks.
-    world.submit(requester, &job("count", 2, 1), Inputs::Cut { bytes: 7 });
+    world.submit(requester, &job("count", 2, 1), Inputs::Cut { bytes: 7, longest: 7 });
     let (cut, inputs) = world.cut(job("count", 2, 1), inline_inputs(2));
     world.submit(requester, &cut, Inputs::None);
     world.submit(requester, &pocketmesh_types::Job { tasks: 3, ..cut }, inputs);

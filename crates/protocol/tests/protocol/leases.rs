@@ -6,7 +6,7 @@ use pocketmesh_protocol::{
     effect::LeaseOver,
     jobs::{active::Active, view::WorkerView},
 };
-use pocketmesh_types::{Credits, JobId, LeaseId, PeerId, Price, TaskInput};
+use pocketmesh_types::{Credits, JobId, LeaseId, PeerId, PerGib, Price, TaskInput};
 use pocketmesh_wire::{
     Message,
     message::{Assign, Assigned, DeclineReason, EndReason, Lease},
@@ -345,6 +345,7 @@ fn a_lease_that_is_not_as_offered_is_declined() {
     assert_eq!(answer_to(|lease| lease.price = Price(99)), not_as_offered);
     assert_eq!(answer_to(|lease| lease.job.tasks = 11), not_as_offered);
     assert_eq!(answer_to(|lease| lease.job.limits.memory *= 2), not_as_offered);
+    assert_eq!(answer_to(|lease| lease.job.per_gib = PerGib(1)), not_as_offered);
     assert_eq!(answer_to(|lease| lease.worker = PeerId([9; 32])), not_as_offered);
     assert_eq!(answer_to(|lease| lease.offer = Default::default()), not_as_offered);
 }

@@ -18,6 +18,8 @@ fn offer(number: u64, expires: UnixTime) -> Message {
         input_bytes: 0,
         limits: TaskLimits::default(),
         ceiling: Price(1_000),
+        per_gib: pocketmesh_types::PerGib(0),
+        expected_fuel: None,
         seats: 1,
         bids_wanted: 1,
         depth: 0,

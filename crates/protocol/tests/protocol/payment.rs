@@ -7,11 +7,12 @@ use pocketmesh_ledger::{
     service::Unpaid,
     slices::Terms,
 };
-use pocketmesh_protocol::{Command, End, Event, Inputs};
+use pocketmesh_protocol::{Command, End, Event, Inputs, effect::LeaseOver};
 use pocketmesh_types::{
-    Auditors, Credits, JobId, PeerId, Price, RangeSet, Receipt, Signed, Statement, Target, job::TaskLimits, limits,
+    Auditors, BlobId, Credits, Fuel, Job, JobId, PeerId, PerGib, Price, RangeSet, Receipt, Signed, Statement, Target,
+    TaskInput, job::TaskLimits, limits,
 };
-use pocketmesh_wire::Message;
+use pocketmesh_wire::{Message, message::DeclineReason};
 use std::collections::BTreeMap;
 
 fn receipts(payment: &Payment) -> impl Iterator<Item = Receipt> + '_ {
@@ -36,6 +37,40 @@ fn paid_seats(world: &World, requester: PeerId, job: JobId) -> BTreeMap<PeerId, 
     seats
 }
 
+/// What is paid for a GiB: a multiple of 2²¹, so that every byte costs a whole number of atto-credits.
+const PER_GIB: PerGib = PerGib(1 << 21);
+
+/// A job that pays for bytes, each of whose tasks has an input of another length: a third none to speak of, a third sent along, a third blobs.
+fn moving(world: &mut World, job: Job) -> (Job, Inputs) {
+    let input = |task: u32| match task % 3 {
+        0 => TaskInput::Inline(Vec::new().into()),
+        1 => TaskInput::Inline(vec![7; task as usize].into()),
+        _ => TaskInput::Blob(BlobId::of(&task.to_le_bytes()), (1 << 20) + u64::from(task)),
+    };
+    let inputs = (0..job.tasks).map(input).collect();
+    world.cut(Job { per_gib: PER_GIB, ..job }, inputs)
+}
+
+/// Every receipt is for the inputs of its tasks and for what they came to. Says how much they are for, all together.
+fn bytes_paid(world: &World, requester: PeerId, job: JobId) -> u64 {
+    let finals = world.finals(requester, job);
+    let bytes = |task: u32| {
+        let input = world.inputs[&job][task as usize].as_ref().map_or(0, TaskInput::len);
+        input + finals[&task].outcome.unwrap().bytes()
+    };
+    let paid = world.node(requester).money.iter().filter_map(|record| match &record.content {
+        Content::Paid(payment) => Some(receipts(payment)),
+        _ => None,
+    });
+    let mut sum = 0;
+    for receipt in paid.flatten().filter(|receipt| receipt.job == job) {
+        let moved: u64 = receipt.tasks.iter().flat_map(|&(start, end)| start..end).map(bytes).sum();
+        assert_eq!((receipt.bytes, receipt.per_gib), (moved, PER_GIB), "{:?}", receipt.tasks);
+        sum += moved;
+    }
+    sum
+}
+
 /// What was promised is with those to whom it was promised; how much, in all.
 fn settled(world: &mut World, requester: PeerId, workers: &[PeerId]) -> u128 {
     world.run_for(seconds(20));
@@ -50,8 +85,8 @@ fn settled(world: &mut World, requester: PeerId, workers: &[PeerId]) -> u128 {
 #[test]
 fn every_accepted_seat_is_paid_with_its_fee_and_no_other() {
     let (mut world, requester, workers) = World::mesh(1, 4);
-    let job = job("count", 300, 2);
-    let id = world.submit(requester, &job, Inputs::None);
+    let (job, inputs) = moving(&mut world, job("count", 300, 2));
+    let id = world.submit(requester, &job, inputs);
     world.finish(requester, id, seconds(120));
     let paid = settled(&mut world, requester, &workers);
     let active = world.peer(requester).jobs().get(&id).unwrap();
@@ -60,6 +95,7 @@ fn every_accepted_seat_is_paid_with_its_fee_and_no_other() {
         lease.owed.0 + fee
     });
     assert_eq!(paid, due.sum::<u128>());
+    assert!(bytes_paid(&world, requester, id) > 200 << 20, "each blob went to two");
     let accepted: u64 = active.leases.values().map(|lease| lease.accepted).sum();
     let seats: u64 = paid_seats(&world, requester, id).values().map(|seats| u64::from(seats.len())).sum();
     assert_eq!(seats, accepted);
@@ -76,7 +112,8 @@ fn a_big_job_is_paid_while_its_windows_fill_and_its_audits_too() {
     }
     world.node_mut(requester).speed = millis(1);
     let job = audited(job("big", 8_000, 1), Target { by: Auditors::Mesh, ..Target::default() });
-    let id = world.submit(requester, &job, Inputs::None);
+    let (job, inputs) = moving(&mut world, job);
+    let id = world.submit(requester, &job, inputs);
     let given = |world: &World| workers.iter().map(|&worker| world.paid(requester, worker).0).sum::<u128>();
     let early = world.run_until(world.now + seconds(60), |world| given(world) > 0);
     assert!(early && world.end_of(requester, id).is_none(), "nothing is final yet");
@@ -86,15 +123,16 @@ fn a_big_job_is_paid_while_its_windows_fill_and_its_audits_too() {
     let accepted: u64 = active.leases.values().map(|lease| lease.accepted).sum();
     let seats: u64 = paid_seats(&world, requester, id).values().map(|seats| u64::from(seats.len())).sum();
     assert_eq!(seats, accepted, "audits and hedges are seats like any other");
+    assert!(bytes_paid(&world, requester, id) > 0);
 }
 
 #[test]
 fn whatever_record_a_requester_dies_at_each_seat_is_paid_once_and_what_is_final_is_paid() {
     for (number, crash) in (3..60).step_by(4).flat_map(|at| [(at, Crash::Before(at)), (at, Crash::After(at))]) {
         let (mut world, requester, workers) = World::mesh(20, 3);
-        let job = job("count", 60, 2);
+        let (job, inputs) = moving(&mut world, job("count", 60, 2));
         world.node_mut(requester).crash = Some(crash);
-        let id = world.submit(requester, &job, Inputs::None);
+        let id = world.submit(requester, &job, inputs);
         let died = world.run_until(world.now + seconds(60), |world| world.node(requester).peer.is_none());
         if !died {
             assert!(number > 30, "{crash:?}");
@@ -111,6 +149,7 @@ fn whatever_record_a_requester_dies_at_each_seat_is_paid_once_and_what_is_final_
                 assert!(paid.get(&worker).is_some_and(|paid| paid.contains(task)), "{crash:?}: {task} is not paid");
             }
         }
+        bytes_paid(&world, requester, id);
     }
 }
 
@@ -210,8 +249,46 @@ fn a_job_costs_no_more_than_its_budget_and_ends_with_what_that_buys() {
         let paid = settled(&mut world, requester, &workers);
         assert!(paid <= 20 * worst && paid > 0, "{paid} of {}", 20 * worst);
     }
+    // What a task may write counts, and what it reads: a third of them move a MiB, at two thousand nano-credits.
+    let (mut world, requester, workers) = World::mesh(7, 3);
+    let limits = TaskLimits { fuel: fuel(), output: 1 << 20, ..job("count", 1, 1).limits };
+    let (dear, inputs) = moving(&mut world, Job { budget: Some(Credits(1 << 46)), limits, ..job("count", 200, 1) });
+    let id = world.submit(requester, &dear, inputs);
+    assert_eq!(world.finish(requester, id, seconds(120)), End::Partial);
+    let paid = settled(&mut world, requester, &workers);
+    assert!(paid <= 1 << 46 && paid > 1 << 45, "{paid}");
     let (mut world, requester, _) = World::mesh(9, 3);
     let enough = pocketmesh_types::Job { budget: Some(Credits(1 << 90)), ..job("count", 200, 2) };
     let id = world.submit(requester, &enough, Inputs::None);
     assert_eq!(world.finish(requester, id, seconds(120)), End::Complete);
+}
+
+#[test]
+fn tasks_that_burn_far_more_than_was_offered_are_handed_back_and_those_done_are_paid() {
+    let (mut world, requester, workers) = World::mesh(11, 3);
+    let usual = job("count", 60, 1);
+    let id = world.submit(requester, &usual, Inputs::None);
+    world.finish(requester, id, seconds(60));
+    let of = |world: &World, job: JobId| -> Vec<Option<Fuel>> {
+        world.expected.iter().filter(|(of, _)| *of == job).map(|&(_, expected)| expected).collect()
+    };
+    assert_eq!(of(&world, id).first(), Some(&None), "nothing is known of the first job with a program");
+    let dear = |job: Job| Job { args: vec!["{index}".into(), "20".into()], ..job };
+    let dear = dear(Job { nonce: [1; 16], ..job("count", 400, 1) });
+    let id = world.submit(requester, &dear, Inputs::None);
+    assert_eq!(world.finish(requester, id, seconds(300)), End::Complete);
+    let is_dearer = |event: &Event| {
+        let dearer = LeaseOver::Declined(DeclineReason::DearerThanOffered);
+        matches!(event, Event::LeaseOver { reason, .. } if *reason == dearer)
+    };
+    assert_eq!(world.events(requester, is_dearer), 3, "each gave one lease up, and worked under the next one");
+    let offers = of(&world, id);
+    let measured = Some(Fuel(20 * fuel().0));
+    assert_eq!(offers.first(), Some(&Some(fuel())), "as the job before");
+    assert!(offers[1..].contains(&measured) && !offers[1..].contains(&Some(fuel())), "{offers:?}");
+    settled(&mut world, requester, &workers);
+    let paid = paid_seats(&world, requester, id);
+    for (task, result) in world.finals(requester, id) {
+        assert!(result.workers.iter().all(|worker| paid[worker].contains(task)), "task {task} is paid");
+    }
 }

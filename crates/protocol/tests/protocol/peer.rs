@@ -6,7 +6,7 @@ use pocketmesh_protocol::{
 };
 use pocketmesh_types::{
     Auditors, BlobId, Bytes, ClaimId, Credits, Exit, Fuel, Hash, Job, JobId, LeaseId, OfferId, Outcome, Output, PeerId,
-    Price, Target, TaskIndex, TaskInput, UnixTime,
+    PerGib, Price, Target, TaskIndex, TaskInput, UnixTime,
 };
 use pocketmesh_wire::{
     Message, Verified, envelope,
@@ -141,6 +141,8 @@ fn forge_offer(dice: &mut Dice, names: &Names) -> Message {
         input_bytes: dice.below(1 << 40),
         limits: names.job.limits,
         ceiling: Price(dice.below(1_000)),
+        per_gib: pocketmesh_types::PerGib(0),
+        expected_fuel: None,
         seats: 1 + dice.below(60) as u16,
         bids_wanted: 1 + dice.below(200) as u16,
         depth: dice.below(3) as u8,
@@ -287,6 +289,7 @@ fn lone_peer() -> Peer {
         me: PeerId([1; 32]),
         profile: profile(),
         ask: Price(100),
+        floor_per_gib: PerGib(0),
         slots: 2,
         arch: Default::default(),
         memory_max: 1 << 40,

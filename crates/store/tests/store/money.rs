@@ -11,8 +11,8 @@ use pocketmesh_store::{
     journal::{Event, OpenError},
 };
 use pocketmesh_types::{
-    Bytes, Credits, Fuel, Hash, JobId, Lane, LeaseId, Price, Quittance, Receipt, ReceiptId, Signed, Statement, Voucher,
-    VoucherId,
+    Bytes, Credits, Fuel, Hash, JobId, Lane, LeaseId, PerGib, Price, Quittance, Receipt, ReceiptId, Signed, Statement,
+    Voucher, VoucherId,
 };
 use pocketmesh_wire::{Key, Signer, Strict, cbor, statement};
 use std::path::Path;
@@ -40,7 +40,9 @@ fn payment(payer: &Accounts, start: u32) -> Payment {
         lane: Lane(0),
         tasks: vec![(start, start + 10)],
         fuel: Fuel(1_000),
+        bytes: 0,
         price: Price(5),
+        per_gib: PerGib(0),
         fee: Credits(0),
         results: Hash::of(b"results"),
     };

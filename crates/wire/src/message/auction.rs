@@ -3,7 +3,8 @@
 use super::{BoundError, Check, Ext, bounded};
 use alloc::vec::Vec;
 use pocketmesh_types::{
-    Arch, BlobId, Bytes, Hash, JobId, OfferId, PeerId, Price, ProfileId, UnixTime, job::TaskLimits, limits,
+    Arch, BlobId, Bytes, Fuel, Hash, JobId, OfferId, PeerId, PerGib, Price, ProfileId, UnixTime, job::TaskLimits,
+    limits,
 };
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +27,12 @@ pub struct Offer {
     pub limits: TaskLimits,
     /// Bids above this are not considered.
     pub ceiling: Price,
+    /// What is paid for each GiB that is moved for a task; left out if nothing is.
+    #[serde(default, skip_serializing_if = "PerGib::is_zero")]
+    pub per_gib: PerGib,
+    /// What a task burns on average, as far as its requester knows; left out if it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_fuel: Option<Fuel>,
     /// How many leases are wanted.
     pub seats: u16,
     /// How many bids are waited for.
@@ -52,6 +59,7 @@ impl Check for Offer {
     fn check(&self) -> Result<(), BoundError> {
         bounded("the number of tasks", (1..=limits::TASKS_PER_JOB_MAX).contains(&self.tasks))?;
         bounded("the program's length", (1..=limits::PROGRAM_BYTES_MAX).contains(&self.program_len))?;
+        bounded("what is paid for a GiB", self.per_gib.0 <= limits::PER_GIB_MAX)?;
         bounded("the number of seats", (1..=limits::LEASES_PER_JOB_MAX).contains(&usize::from(self.seats)))?;
         bounded("the number of bids", (1..=limits::BIDS_PER_OFFER_MAX).contains(&usize::from(self.bids_wanted)))?;
         bounded("the depth of its topic", self.depth <= limits::OFFER_DEPTH_MAX)?;

@@ -24,7 +24,7 @@ pub struct Lease {
     pub slice_tasks: u32,
     /// Results at the end of a window that are paid once it is final.
     pub hold_back_tasks: u32,
-    /// What is paid beside the fuel, with the first slice: fetching and compiling the program.
+    /// What is paid beside the work, with the first slice: fetching and compiling the program.
     pub fee: Credits,
     /// Later versions' fields.
     pub ext: Ext,
@@ -63,6 +63,8 @@ pub enum DeclineReason {
     NoCredit,
     /// The requester has voided a claim for which the worker stands.
     Unjust,
+    /// Its tasks burn far more than its offer said.
+    DearerThanOffered,
     /// No such lease is held: the worker has been restarted, or has given it up.
     Unknown,
 }
@@ -121,6 +123,8 @@ pub enum HandBackReason {
     ProgramUnavailable,
     /// The program is not one that this profile runs.
     ProgramRefused,
+    /// The tasks of this lease burn far more than its offer said.
+    DearerThanOffered,
     /// The execution came to no outcome on this host.
     NoOutcome,
 }

@@ -36,7 +36,7 @@ fn as_json(account: &Account) -> serde_json::Value {
     let paid = account.paid.iter().map(|paid| {
         json!({
             "payee": paid.payee, "receipts": paid.receipts, "tasks": paid.tasks, "fuel": paid.fuel.to_string(),
-            "amount": paid.amount, "acknowledged": paid.acknowledged,
+            "bytes": paid.bytes.to_string(), "amount": paid.amount, "acknowledged": paid.acknowledged,
         })
     });
     json!({
@@ -53,14 +53,22 @@ fn text(account: &Account) -> String {
     if account.paid.is_empty() {
         return format!("{head}nothing was paid for it");
     }
-    let mut table =
-        Table::new(&["payee", ">receipts", ">tasks", ">gigafuel", ">promised, nano", ">acknowledged, nano"]);
+    let mut table = Table::new(&[
+        "payee",
+        ">receipts",
+        ">tasks",
+        ">gigafuel",
+        ">MiB moved",
+        ">promised, nano",
+        ">acknowledged, nano",
+    ]);
     for paid in &account.paid {
         table.row([
             paid.payee.to_string(),
             paid.receipts.to_string(),
             paid.tasks.to_string(),
             quantity::gigafuel(paid.fuel),
+            quantity::mebibytes(paid.bytes),
             quantity::nano(paid.amount),
             quantity::nano(paid.acknowledged),
         ]);
@@ -90,6 +98,7 @@ pub fn export(context: &Context, job: JobId, path: &Path) -> Outcome {
 struct Sum {
     receipts: u64,
     tasks: u64,
+    bytes: u128,
     amount: u128,
 }
 
@@ -101,6 +110,7 @@ pub fn list(context: &Context) -> Outcome {
         let sum = sums.entry((job, is_ours, row.peer)).or_default();
         sum.receipts += 1;
         sum.tasks += row.tasks.unwrap_or_default();
+        sum.bytes += u128::from(row.bytes.unwrap_or_default());
         sum.amount = sum.amount.saturating_add(row.amount.0);
     };
     history::visit(&context.home()?, add).map_err(Error::failed)?;
@@ -108,14 +118,14 @@ pub fn list(context: &Context) -> Outcome {
         let rows = sums.iter().map(|((job, is_ours, peer), sum)| {
             json!({
                 "job": job, "what": if *is_ours { "paid" } else { "received" }, "peer": peer, "receipts": sum.receipts,
-                "tasks": sum.tasks, "amount": Credits(sum.amount),
+                "tasks": sum.tasks, "bytes": sum.bytes.to_string(), "amount": Credits(sum.amount),
             })
         });
         output::json(&rows.collect::<Vec<_>>())?;
     } else if sums.is_empty() {
         context.note("no receipts: nothing was paid or received yet");
     } else {
-        let mut table = Table::new(&["job", "", "peer", ">receipts", ">tasks", ">amount, nano"]);
+        let mut table = Table::new(&["job", "", "peer", ">receipts", ">tasks", ">MiB moved", ">amount, nano"]);
         for ((job, is_ours, peer), sum) in &sums {
             table.row([
                 job.to_string(),
@@ -123,6 +133,7 @@ pub fn list(context: &Context) -> Outcome {
                 peer.to_string(),
                 sum.receipts.to_string(),
                 sum.tasks.to_string(),
+                quantity::mebibytes(sum.bytes),
                 quantity::nano(Credits(sum.amount)),
             ]);
         }

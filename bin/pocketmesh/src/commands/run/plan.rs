@@ -12,7 +12,7 @@ use crate::uploads::Uploads;
 use pocketmesh_api::{self as api, Client, Input, Limits, Reduce, Split, SubmitJob, Submitted, Verification};
 use pocketmesh_node::home::Size;
 use pocketmesh_types::limits::TASKS_PER_JOB_MAX;
-use pocketmesh_types::{Credits, Price};
+use pocketmesh_types::{Credits, PerGib, Price};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -30,6 +30,7 @@ pub struct Plan {
     input_name: String,
     verification: Verification,
     max_price: Option<u64>,
+    per_gib: Option<u64>,
     budget: Option<Credits>,
     limits: Limits,
 }
@@ -73,6 +74,7 @@ impl Plan {
             input_name: name,
             verification: args.trust.verification(),
             max_price: args.max_price,
+            per_gib: args.per_gib,
             budget: args.budget,
             limits,
         })
@@ -109,6 +111,7 @@ impl Plan {
             reduce,
             verification: self.verification,
             max_price: self.max_price.map(Price),
+            per_gib: self.per_gib.map(PerGib),
             budget: self.budget,
             limits: self.limits,
         };
@@ -146,6 +149,7 @@ impl Plan {
             input_name: &self.input_name,
             trust: trust(self.verification),
             max_price: self.max_price,
+            per_gib: self.per_gib,
             budget: self.budget.map(quantity::nano_exact),
             limits: self.limits,
             files: self.files.files().iter().map(|file| (&*file.place, file.path.display().to_string())).collect(),
@@ -267,6 +271,8 @@ struct Written<'a> {
     trust: Trust,
     #[serde(skip_serializing_if = "Option::is_none")]
     max_price: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    per_gib: Option<u64>,
     /// In nano-credits.
     #[serde(skip_serializing_if = "Option::is_none")]
     budget: Option<String>,

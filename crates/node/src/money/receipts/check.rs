@@ -38,8 +38,10 @@ pub struct Paid {
     pub receipts: usize,
     /// For how many results.
     pub tasks: u64,
-    /// What these took.
+    /// The fuel that these took.
     pub fuel: u128,
+    /// What was moved for them, in bytes.
+    pub bytes: u128,
     /// How much, in atto-credits.
     pub amount: Credits,
     /// Of that, what the payee says itself that it was promised.
@@ -161,12 +163,13 @@ impl Check {
             self.seats.check(payee, receipt.job, payee, &receipt.tasks)?;
             self.seats.take(payee, receipt.job, payee, &receipt.tasks);
             let zero = Credits::default();
-            let none = Paid { payee, receipts: 0, tasks: 0, fuel: 0, amount: zero, acknowledged: zero };
+            let none = Paid { payee, receipts: 0, tasks: 0, fuel: 0, bytes: 0, amount: zero, acknowledged: zero };
             let paid = self.paid.entry(payee).or_insert(none);
             let total = receipt.total().ok_or(Fault::Sum)?;
             paid.receipts += 1;
             paid.tasks += receipt.count();
             paid.fuel += u128::from(receipt.fuel.0);
+            paid.bytes += u128::from(receipt.bytes);
             paid.amount = paid.amount.checked_add(total).ok_or(Fault::Sum)?;
             if acknowledged {
                 paid.acknowledged = paid.acknowledged.checked_add(total).ok_or(Fault::Sum)?;

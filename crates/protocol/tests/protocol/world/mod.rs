@@ -18,8 +18,8 @@ use pocketmesh_protocol::{
     verification::windows::WindowId,
 };
 use pocketmesh_types::{
-    Arch, BlobId, Bytes, Credits, Fuel, Hash, Instant, Job, JobId, OfferId, Output, PeerId, Policy, Price, ProfileId,
-    Target, TaskIndex, TaskInput, UnixTime, job::TaskLimits, parts::Sources,
+    Arch, BlobId, Bytes, Credits, Fuel, Hash, Instant, Job, JobId, OfferId, Output, PeerId, PerGib, Policy, Price,
+    ProfileId, Target, TaskIndex, TaskInput, UnixTime, job::TaskLimits, parts::Sources,
 };
 use pocketmesh_wire::{Message, Verified, envelope};
 use rand_chacha::{
@@ -67,6 +67,7 @@ pub fn job(name: &str, tasks: TaskIndex, replicas: u8) -> Job {
         limits: TaskLimits { wall_ms: 20_000, ..TaskLimits::default() },
         policy: Policy::Replicas(replicas),
         max_price: Price(1_000),
+        per_gib: PerGib(0),
         budget: None,
         profile: profile(),
         epoch: UnixTime(WALL_AT_START),
@@ -107,6 +108,7 @@ pub struct Node {
     pub slots: u16,
     pub arch: Arch,
     pub ask: Price,
+    pub floor_per_gib: PerGib,
     pub memory_max: u64,
     pub prefix: Option<Prefix>,
     /// Blobs that it has.
@@ -225,6 +227,8 @@ pub struct World {
     commands: u64,
     tokens: u64,
     pub tampering: Tampering,
+    /// What offers said that a task burns.
+    pub expected: Vec<(JobId, Option<Fuel>)>,
     /// The inputs of jobs that have some; nothing where they are gone.
     pub inputs: BTreeMap<JobId, Vec<Option<TaskInput>>>,
 }
@@ -248,6 +252,7 @@ impl World {
             commands: 0,
             tokens: 0,
             tampering: Tampering::default(),
+            expected: Vec::new(),
             inputs: BTreeMap::new(),
         }
     }
@@ -271,6 +276,7 @@ impl World {
             slots,
             arch: Arch::X86_64,
             ask: Price(100),
+            floor_per_gib: PerGib(0),
             memory_max: 1 << 30,
             prefix: None,
             items: BTreeSet::new(),
@@ -325,6 +331,7 @@ impl World {
             me: id,
             profile: profile(),
             ask: node.ask,
+            floor_per_gib: node.floor_per_gib,
             slots: node.slots,
             arch: node.arch,
             memory_max: node.memory_max,
@@ -405,10 +412,11 @@ impl World {
     /// A job whose tasks have these inputs.
     pub fn cut(&mut self, job: Job, parts: Vec<TaskInput>) -> (Job, Inputs) {
         let bytes = parts.iter().map(TaskInput::len).sum();
+        let longest = parts.iter().map(TaskInput::len).max().unwrap_or(0);
         let table = Output { len: Sources::default().table_len(job.tasks), ..Output::of(b"a table") };
         let job = Job { inputs: table, ..job };
         self.inputs.insert(id_of(&job), parts.into_iter().map(Some).collect());
-        (job, Inputs::Cut { bytes })
+        (job, Inputs::Cut { bytes, longest })
     }
 
     pub fn command(&mut self, to: PeerId, command: Command) {
@@ -631,6 +639,9 @@ impl World {
     fn publish(&mut self, from: PeerId, message: &Message, near: OfferId, depth: u8) {
         self.assert_durable(from, message);
         check(message, &[]);
+        if let Message::Offer(offer) = message {
+            self.expected.push((offer.job, offer.expected_fuel));
+        }
         let verified =
             Verified { signer: from, id: envelope::id(message), content: message.clone(), attached: Vec::new() };
         let hears = |other: &PeerId| *other != from && agreement(near, other) >= u32::from(depth);

@@ -90,8 +90,9 @@ pub fn blob_of(input: &TaskInput) -> Option<BlobId> {
     }
 }
 
-/// What a run comes to: its index and a hash of everything it may depend on. Jobs named `large…` have
-/// large outputs, those named `wordy…` as much as may be attached, and jobs with files leave files.
+/// What a run comes to: its index and a hash of everything it may depend on. It burns as many times as much as usual as its second
+/// argument says. Jobs named `large…` have large outputs, those named `wordy…` as much as may be attached, and jobs with files leave
+/// files.
 pub fn right(run: &Run) -> (Executed, Vec<Item>) {
     let mut text = format!("{}:{:?}:{:?}:{:?}", index_of(run), run.stdin, run.epoch, run.seed);
     if run.name.starts_with("wordy") {
@@ -103,7 +104,9 @@ pub fn right(run: &Run) -> (Executed, Vec<Item>) {
 fn result(run: &Run, text: String) -> (Executed, Vec<Item>) {
     let exit = if run.name.starts_with("failing") { Exit::Code(1) } else { Exit::Code(0) };
     let (stdout, empty) = (Output::of(text.as_bytes()), Output::of(b""));
-    let mut outcome = Outcome { exit, fuel: fuel(), stdout, stderr: empty, files: empty };
+    let times = run.args.get(1).map_or(1, |times| times.parse().unwrap());
+    let burnt = Fuel(fuel().0 * times);
+    let mut outcome = Outcome { exit, fuel: burnt, stdout, stderr: empty, files: empty };
     if run.name.starts_with("large") {
         outcome.stdout.len = 1 << 20;
         return (Executed { outcome, inline: Vec::new() }, vec![Item::Blob(outcome.stdout.id)]);

@@ -8,8 +8,8 @@ use pocketmesh_ledger::{
     record::{Content, Opened, Payment},
 };
 use pocketmesh_types::{
-    Bytes, Credits, Fuel, Hash, JobId, LeaseId, PeerId, Price, Quittance, Receipt, ReceiptId, Signed, Statement,
-    Voucher, VoucherId,
+    Bytes, Credits, Fuel, Hash, JobId, LeaseId, PeerId, PerGib, Price, Quittance, Receipt, ReceiptId, Signed,
+    Statement, Voucher, VoucherId,
 };
 use pocketmesh_wire::{Signer, Verifier, cbor, statement};
 
@@ -114,8 +114,20 @@ impl Business {
             let (job, lease) = (JobId(Hash::of(b"job")), LeaseId(Hash::of(&client.0)));
             let (fuel, results) = (Fuel(self.dice.below(1 << 20)), Hash::of(&start.to_le_bytes()));
             let (tasks, price) = (vec![(start, start + 3), (start + 4, start + 5)], Price(900));
-            let receipt =
-                Receipt { job, lease, client, payee, lane: LANE, tasks, fuel, price, fee: Credits(0), results };
+            let receipt = Receipt {
+                job,
+                lease,
+                client,
+                payee,
+                lane: LANE,
+                tasks,
+                fuel,
+                bytes: 0,
+                price,
+                per_gib: PerGib(0),
+                fee: Credits(0),
+                results,
+            };
             receipts.push((ReceiptId(statement::id(&Statement::Receipt(receipt.clone()))), receipt));
         }
         let totals = receipts.iter().map(|(id, receipt)| (*id, receipt.total().unwrap()));

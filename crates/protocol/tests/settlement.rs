@@ -606,7 +606,7 @@ fn paid_by_bytes(tariffs: [Tariff; 2], told: impl Fn(Row) -> Row) -> (World, Opt
 fn bytes_are_paid_and_a_receipt_for_others_or_at_another_rate_is_disputed() {
     let tariff = Tariff { per_gib: PerGib(1_024), ..TARIFF };
     let (world, disputed) = paid_by_bytes([tariff; 2], |row| row);
-    // A slice is four tasks; three are held back. A MiB costs a nano-credit.
+    // A slice is four tasks, and half of it is paid at a time; three are held back. A MiB costs a nano-credit.
     let paid = Credits(cost(0..4).0 + 4 * 1_000_000_000);
     assert_eq!((world.standings(), disputed), ((paid, paid), None));
     world.nodes.values().for_each(Node::audit);
@@ -615,6 +615,6 @@ fn bytes_are_paid_and_a_receipt_for_others_or_at_another_rate_is_disputed() {
     assert_eq!(disputed, Some(Dispute::PerGib { found: cheaper.per_gib, leased: tariff.per_gib }));
     assert_eq!(world.standings().1, Credits(0));
     let (world, disputed) = paid_by_bytes([tariff; 2], |row| Row { bytes: row.bytes - 1, ..row });
-    assert_eq!(disputed, Some(Dispute::Bytes { found: (4 << 20) - 4, moved: 4 << 20 }));
+    assert_eq!(disputed, Some(Dispute::Bytes { found: (2 << 20) - 2, moved: 2 << 20 }));
     assert_eq!(world.standings().1, Credits(0));
 }

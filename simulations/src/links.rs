@@ -97,7 +97,7 @@ impl World {
             }
             (Some(Plant::RevealEarly), Message::Commit(commit)) => {
                 let tasks = commit.commits.iter().map(|row| row.task).collect();
-                let reveal = Reveal { lease: commit.lease, tasks };
+                let reveal = Reveal { lease: commit.lease, tasks, bare: false };
                 self.transmit(to, from, reveal.into(), Vec::new());
                 Some((commit.into(), to))
             }

@@ -256,7 +256,7 @@ impl Execution {
     /// The requester asks for what was committed to.
     pub fn on_reveal(&mut self, context: &mut Context, from: PeerId, reveal: Reveal) {
         let Some(lease) = self.asked_of(context, from, &reveal.lease) else { return };
-        lease.reveal(&reveal.tasks);
+        lease.reveal(&reveal.tasks, reveal.bare);
         self.flush(context, reveal.lease);
     }
 

@@ -7,7 +7,11 @@
 pub mod sizing;
 pub mod windows;
 
-use alloc::{collections::BTreeMap, vec::Vec};
+use crate::input::Item;
+use alloc::{
+    collections::{BTreeMap, BTreeSet},
+    vec::Vec,
+};
 use pocketmesh_types::{BlobId, Bytes, ClaimId, Hash, Instant, JobId, LeaseId, Outcome, PeerId, Policy, limits};
 use pocketmesh_wire::message::{Claimed, verdict::commitment};
 use windows::WindowId;
@@ -63,6 +67,8 @@ pub struct Seat {
     pub stage: Stage,
     /// Whether it was accepted, and is owed for.
     pub paid: bool,
+    /// Whether it was asked for its claim alone, without what it could attach.
+    pub bare: bool,
 }
 
 /// How far a seat is.
@@ -219,6 +225,17 @@ pub enum ClaimError {
     OtherInput,
 }
 
+/// What matters to who is asked for content.
+#[derive(Debug, Clone, Copy)]
+pub struct AskTerms {
+    /// How many must agree.
+    pub wanted: usize,
+    /// Whether the content is here to stay, with a final result.
+    pub is_here: bool,
+    /// When they are asked.
+    pub now: Instant,
+}
+
 /// What a claim has to keep.
 #[derive(Debug, Clone, Copy)]
 pub struct ClaimTerms {
@@ -249,15 +266,27 @@ impl Ballot {
         }
     }
 
-    /// Takes note that these leases were asked for their claims.
-    pub fn asked(&mut self, leases: &[LeaseId], now: Instant) {
+    /// Takes note that these leases are asked for their claims; says which of them bare. One brings the content for all,
+    /// and fewer are bare than must agree: whatever they come to, one who agrees was asked to bring it.
+    pub fn ask(&mut self, leases: &[LeaseId], terms: &AskTerms) -> BTreeSet<LeaseId> {
+        let asked = self.seats.values().filter(|seat| matches!(seat.stage, Stage::Asked(..) | Stage::Claimed(..)));
+        let (bare, full): (Vec<&Seat>, Vec<&Seat>) = asked.partition(|seat| seat.bare);
+        let (mut bare, mut is_brought) = (bare.len(), !full.is_empty());
+        let is_here = terms.is_here || self.own.is_some();
+        let mut spared = BTreeSet::new();
         for lease in leases {
-            if let Some(seat) = self.seats.get_mut(lease)
-                && let Stage::Committed(commitment) = seat.stage
-            {
-                seat.stage = Stage::Asked(commitment, now);
+            let Some(seat) = self.seats.get_mut(lease) else { continue };
+            let Stage::Committed(commitment) = seat.stage else { continue };
+            seat.stage = Stage::Asked(commitment, terms.now);
+            seat.bare = is_here || (is_brought && bare + 1 < terms.wanted);
+            if seat.bare {
+                bare += 1;
+                spared.insert(*lease);
+            } else {
+                is_brought = true;
             }
         }
+        spared
     }
 
     /// Takes a claim, if it is due and opens its commitment.
@@ -340,6 +369,15 @@ impl Ballot {
             _ => None,
         };
         self.seats.iter().filter_map(agrees).collect()
+    }
+
+    /// Who has this output of what they claim: all of them if it is large; what is small, those who were asked for it, since the
+    /// others have forgotten it.
+    pub fn holders(&self, outcome: &Outcome, item: &Item, len: u64) -> Vec<PeerId> {
+        let is_small = matches!(item, Item::Blob(_)) && len <= limits::INLINE_BYTES_MAX as u64;
+        let is_bare = |lease: &LeaseId| self.seats.get(lease).is_some_and(|seat| seat.bare);
+        let agreeing = self.agreeing(outcome).into_iter();
+        agreeing.filter(|(lease, _)| !is_small || !is_bare(lease)).map(|(_, worker)| worker).collect()
     }
 
     /// Whose claim delivers this outcome, unless our own run has decided it: the first that says so.

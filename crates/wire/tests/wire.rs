@@ -136,7 +136,7 @@ fn samples(worker: PeerId) -> Vec<Message> {
             commits: vec![Committed { task: 3, commitment: commitment(&salt, &job_id, &worker, 3, &outcome()) }],
         }
         .into(),
-        Reveal { lease, tasks: vec![3] }.into(),
+        Reveal { lease, tasks: vec![3], bare: true }.into(),
         Claim {
             job: job_id,
             lease,
@@ -204,7 +204,7 @@ fn a_seal_of_somebody_else_is_refused() {
 #[test]
 fn a_kind_that_needs_a_seal_is_refused_without_one() {
     // The only difference is the absent seal: take an unsealed kind's envelope and rename it.
-    let reveal = Message::from(Reveal { lease: LeaseId(hash("lease")), tasks: vec![1] });
+    let reveal = Message::from(Reveal { lease: LeaseId(hash("lease")), tasks: vec![1], bare: false });
     let bytes = Envelope::seal(&reveal, vec![], &key()).encode();
     let renamed: Vec<u8> = {
         let at = bytes.windows(6).position(|window| window == b"reveal").expect("the kind");
@@ -221,7 +221,7 @@ fn a_kind_that_needs_a_seal_is_refused_without_one() {
 #[test]
 fn a_list_longer_than_its_bound_is_refused() {
     let tasks = vec![1; limits::TASKS_PER_MESSAGE_MAX + 1];
-    let reveal = Message::from(Reveal { lease: LeaseId(hash("lease")), tasks });
+    let reveal = Message::from(Reveal { lease: LeaseId(hash("lease")), tasks, bare: false });
     let opened = Envelope::seal(&reveal, vec![], &key()).open_direct(key().peer(), &Strict);
     assert!(matches!(opened, Err(OpenError::Bounds(_))), "{opened:?}");
 }

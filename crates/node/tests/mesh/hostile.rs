@@ -183,7 +183,7 @@ async fn messages_about_nothing_are_harmless() {
     let messages: [Message; 4] = [
         bid(),
         Heartbeat { leases: vec![(lease, 1)] }.into(),
-        Reveal { lease, tasks: vec![1, 2, 3] }.into(),
+        Reveal { lease, tasks: vec![1, 2, 3], bare: false }.into(),
         Assign { lease, tasks: vec![assigned] }.into(),
     ];
     for message in messages.iter().cycle().take(400) {

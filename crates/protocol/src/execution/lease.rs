@@ -38,8 +38,24 @@ enum Work {
     Ready(TaskInput),
     /// It runs, on this input.
     Running(On),
-    /// It came to an outcome, on this input.
-    Done(Executed, On),
+    /// It came to an outcome.
+    Done(Done),
+}
+
+/// A finished task.
+#[derive(Debug)]
+struct Done {
+    executed: Executed,
+    /// What it was run on.
+    input: On,
+    /// Whether nothing is to be attached to its claim.
+    bare: bool,
+}
+
+impl Done {
+    fn stated(&self) -> Stated {
+        Stated { outcome: self.executed.outcome, input: self.input, accepted: false }
+    }
 }
 
 /// What is kept of an input: what claims state, and receipts count.
@@ -205,25 +221,29 @@ impl WorkLease {
             && let Work::Running(input) = *work
         {
             self.burnt.add(executed.outcome.fuel);
-            *work = Work::Done(executed, input);
+            *work = Work::Done(Done { executed, input, bare: false });
             self.undone -= 1;
             self.announce(task);
         }
     }
 
-    /// These were committed to and are now asked for.
-    pub fn reveal(&mut self, tasks: &[TaskIndex]) {
-        let is_done = |task: &&TaskIndex| matches!(self.tasks.get(task), Some(Work::Done(..)));
-        self.to_claim.extend(tasks.iter().filter(is_done));
+    /// These were committed to and are now asked for, with what can be attached or without.
+    pub fn reveal(&mut self, tasks: &[TaskIndex], bare: bool) {
+        for task in tasks {
+            if let Some(Work::Done(done)) = self.tasks.get_mut(task) {
+                done.bare = bare;
+                self.to_claim.insert(*task);
+            }
+        }
     }
 
     /// The requester has this claim: its results need not be kept.
     pub fn on_ack(&mut self, claim: &ClaimId) {
         for task in self.claims.remove(claim).unwrap_or_default() {
-            if let Some(Work::Done(..)) = self.tasks.get(&task)
-                && let Some(Work::Done(executed, input)) = self.tasks.remove(&task)
-            {
-                self.keep_stated(task, Stated { outcome: executed.outcome, input, accepted: false });
+            if let Some(Work::Done(done)) = self.tasks.get(&task) {
+                let stated = done.stated();
+                self.tasks.remove(&task);
+                self.keep_stated(task, stated);
             }
         }
     }
@@ -243,9 +263,7 @@ impl WorkLease {
     /// What was claimed of a task, if it is still known.
     pub fn stated(&self, task: TaskIndex) -> Option<Stated> {
         match self.tasks.get(&task) {
-            Some(Work::Done(executed, input)) => {
-                Some(Stated { outcome: executed.outcome, input: *input, accepted: false })
-            }
+            Some(Work::Done(done)) => Some(done.stated()),
             _ => self.stated.get(&task).copied(),
         }
     }
@@ -254,10 +272,10 @@ impl WorkLease {
     pub fn settle(&mut self, tasks: &[TaskIndex]) -> u64 {
         let mut settled = 0;
         for &task in tasks {
-            if let Some(Work::Done(..)) = self.tasks.get(&task)
-                && let Some(Work::Done(executed, input)) = self.tasks.remove(&task)
-            {
-                self.keep_stated(task, Stated { outcome: executed.outcome, input, accepted: false });
+            if let Some(Work::Done(done)) = self.tasks.get(&task) {
+                let stated = done.stated();
+                self.tasks.remove(&task);
+                self.keep_stated(task, stated);
             }
             if let Some(stated) = self.stated.get_mut(&task).filter(|stated| !stated.accepted) {
                 stated.accepted = true;
@@ -280,7 +298,7 @@ impl WorkLease {
         while commits.len() < BATCH_TASKS_MAX
             && let Some(task) = self.to_commit.pop_first()
         {
-            if let Some(Work::Done(executed, _)) = self.tasks.get(&task) {
+            if let Some(Work::Done(Done { executed, .. })) = self.tasks.get(&task) {
                 let salt = salt(context, &self.job_id, &id, task);
                 let commitment = commitment(&salt, &self.job_id, &context.config.me, task, &executed.outcome);
                 commits.push(Committed { task, commitment });
@@ -295,11 +313,12 @@ impl WorkLease {
             && bytes < limits::MESSAGE_BYTES_TARGET
             && let Some(task) = self.to_claim.pop_first()
         {
-            if let Some(Work::Done(executed, input)) = self.tasks.get(&task) {
+            if let Some(Work::Done(Done { executed, input, bare })) = self.tasks.get(&task) {
                 let salt = self.commit_first.then(|| salt(context, &self.job_id, &id, task));
                 results.push(Claimed { task, input: input.id, outcome: executed.outcome, salt });
-                bytes += executed.inline.iter().map(|blob| blob.len()).sum::<usize>();
-                attached.extend(executed.inline.iter().cloned());
+                let inline = executed.inline.iter().filter(|_| !bare);
+                bytes += inline.clone().map(|blob| blob.len()).sum::<usize>();
+                attached.extend(inline.cloned());
             }
         }
         let tasks = results.iter().map(|row| row.task).collect();

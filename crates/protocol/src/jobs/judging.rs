@@ -10,7 +10,7 @@ use crate::{
         auditing::Delivery,
     },
     record::{FinalTask, Record},
-    verification::{ClaimError, ClaimTerms, Committing, Stage, Step},
+    verification::{AskTerms, ClaimError, ClaimTerms, Committing, Stage, Step},
 };
 use alloc::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -189,17 +189,18 @@ impl Active {
 
     /// Does with each task what its rule says; what is asked of one worker goes in one message.
     pub(super) fn steps(&mut self, context: &mut Context, tasks: &[TaskIndex]) {
-        let mut asks: BTreeMap<LeaseId, Vec<TaskIndex>> = BTreeMap::new();
+        let mut asks: BTreeMap<(LeaseId, bool), Vec<TaskIndex>> = BTreeMap::new();
         for &task in tasks {
             let Some(step) = self.ballots.get(&task).map(|ballot| self.rule().step(ballot)) else { continue };
             match step {
                 Step::Wait | Step::Seat => {}
                 Step::Ask(leases) => {
-                    if let Some(ballot) = self.ballots.get_mut(&task) {
-                        ballot.asked(&leases, context.now);
-                    }
+                    let (wanted, is_here) = (usize::from(self.rule().seats), self.finals.contains(task));
+                    let Some(ballot) = self.ballots.get_mut(&task) else { continue };
+                    let terms = AskTerms { wanted, is_here, now: context.now };
+                    let bare = ballot.ask(&in_turn(leases.clone(), task), &terms);
                     for lease in leases {
-                        asks.entry(lease).or_default().push(task);
+                        asks.entry((lease, bare.contains(&lease))).or_default().push(task);
                     }
                 }
                 Step::RunHere => self.check_here(task),
@@ -209,14 +210,18 @@ impl Active {
             }
             self.rate_want(task);
         }
-        for (lease, tasks) in asks {
-            if let Some(granted) = self.leases.get(&lease) {
-                for chunk in tasks.chunks(limits::TASKS_PER_MESSAGE_MAX) {
-                    context.send(granted.worker, Reveal { lease, tasks: chunk.to_vec() });
-                }
-            }
+        for ((lease, bare), tasks) in asks {
+            self.ask(context, lease, bare, &tasks);
         }
         self.stir();
+    }
+
+    /// Asks a worker for claims, with what it can attach to them or without.
+    pub(super) fn ask(&self, context: &mut Context, lease: LeaseId, bare: bool, tasks: &[TaskIndex]) {
+        let Some(granted) = self.leases.get(&lease) else { return };
+        for chunk in tasks.chunks(limits::TASKS_PER_MESSAGE_MAX) {
+            context.send(granted.worker, Reveal { lease, tasks: chunk.to_vec(), bare });
+        }
     }
 
     pub(super) fn check_here(&mut self, task: TaskIndex) {
@@ -325,15 +330,15 @@ impl Active {
             return;
         }
         let Some(ballot) = self.ballots.get(&task) else { return };
-        let from: Vec<PeerId> = ballot.agreeing(outcome).into_iter().map(|(_, worker)| worker).collect();
         let files_max = self.job.limits.output;
         for (item, output) in missing {
             let awaited = self.awaited.entry(item).or_default();
             if awaited.tasks.is_empty() {
+                let from = ballot.holders(outcome, &item, output.len);
                 awaited.asked.extend(&from);
                 match item {
-                    Item::Blob(blob) => context.fetch(blob, output.len, from.clone()),
-                    Item::Tree(_) => context.fetch_tree(output, files_max, from.clone()),
+                    Item::Blob(blob) => context.fetch(blob, output.len, from),
+                    Item::Tree(_) => context.fetch_tree(output, files_max, from),
                 }
             }
             awaited.tasks.insert(task);
@@ -469,4 +474,11 @@ impl Active {
             }
         }
     }
+}
+
+/// Leases in an order that begins with another one for the next task, so that who is first is not always the same.
+fn in_turn(mut leases: Vec<LeaseId>, task: TaskIndex) -> Vec<LeaseId> {
+    let first = task as usize % leases.len().max(1);
+    leases.rotate_left(first);
+    leases
 }

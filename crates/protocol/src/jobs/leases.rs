@@ -11,8 +11,8 @@ use crate::{
 };
 use alloc::{collections::BTreeSet, vec::Vec};
 use core::time::Duration;
-use pocketmesh_types::{Arch, Credits, Instant, LeaseId, PeerId, Price, TaskIndex, limits};
-use pocketmesh_wire::message::{DeclineReason, EndReason, LeaseEnd, Reveal};
+use pocketmesh_types::{Arch, Credits, Instant, LeaseId, PeerId, Price, TaskIndex};
+use pocketmesh_wire::message::{DeclineReason, EndReason, LeaseEnd};
 
 /// A sign of life is due this often.
 pub const HEARTBEAT: Duration = Duration::from_secs(5);
@@ -257,13 +257,13 @@ impl Active {
 
     fn ask_again(&self, context: &mut Context, lease: LeaseId) {
         let Some(granted) = self.leases.get(&lease) else { return };
-        let is_asked = |task: &&TaskIndex| {
-            let seat = self.ballots.get(task).and_then(|ballot| ballot.seats.get(&lease));
-            seat.is_some_and(|seat| matches!(seat.stage, Stage::Asked(..)))
-        };
-        let tasks: Vec<TaskIndex> = granted.seats.iter().filter(is_asked).copied().collect();
-        for chunk in tasks.chunks(limits::TASKS_PER_MESSAGE_MAX) {
-            context.send(granted.worker, Reveal { lease, tasks: chunk.to_vec() });
+        for bare in [false, true] {
+            let is_asked = |task: &&TaskIndex| {
+                let seat = self.ballots.get(task).and_then(|ballot| ballot.seats.get(&lease));
+                seat.is_some_and(|seat| matches!(seat.stage, Stage::Asked(..)) && seat.bare == bare)
+            };
+            let tasks: Vec<TaskIndex> = granted.seats.iter().filter(is_asked).copied().collect();
+            self.ask(context, lease, bare, &tasks);
         }
     }
 

@@ -128,7 +128,8 @@ impl Active {
         let Some(granted) = self.leases.get_mut(&lease) else { return };
         granted.running.insert(task);
         granted.seats.insert(task);
-        let seat = Seat { worker: granted.worker, assigned: context.now, stage: Stage::Running, paid: false };
+        let seat =
+            Seat { worker: granted.worker, assigned: context.now, stage: Stage::Running, paid: false, bare: false };
         self.ballots.entry(task).or_default().seats.insert(lease, seat);
         self.rate_want(task);
     }

@@ -19,7 +19,6 @@ use alloc::{collections::BTreeSet, vec::Vec};
 use core::time::Duration;
 use pocketmesh_ledger::slices::Row;
 use pocketmesh_types::{Arch, ClaimId, Instant, LeaseId, Outcome, PeerId, TaskIndex};
-use pocketmesh_wire::message::Reveal;
 
 /// How long a job that is over waits for witnesses.
 const WITNESS_WAIT: Duration = Duration::from_secs(30);
@@ -172,8 +171,9 @@ impl Active {
     /// Whether this is a witness, who is to say what it has committed to.
     pub(super) fn hear_commitment(&self, context: &mut Context, task: TaskIndex, lease: LeaseId) -> bool {
         let is_witness = self.is_witness(task, lease);
-        if is_witness && let Some(granted) = self.leases.get(&lease) {
-            context.send(granted.worker, Reveal { lease, tasks: alloc::vec![task] });
+        if is_witness {
+            // Our own run has the content.
+            self.ask(context, lease, true, &[task]);
         }
         is_witness
     }

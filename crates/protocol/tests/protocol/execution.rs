@@ -458,7 +458,7 @@ fn a_salt_is_of_its_task_lease_and_peer_and_the_same_when_it_is_derived_again() 
         work(&mut lease, 0..2, "right");
         let (context, id) = (Context::new(Config { salt_key, ..config(1) }), LeaseId(Hash([number; 32])));
         lease.next_batch(id, &context);
-        lease.reveal(&[0, 1]);
+        lease.reveal(&[0, 1], false);
         match lease.next_batch(id, &context) {
             Some((Message::Claim(claim), _)) => claim.results.into_iter().filter_map(|row| row.salt).collect(),
             other => panic!("{other:?}"),
@@ -467,6 +467,25 @@ fn a_salt_is_of_its_task_lease_and_peer_and_the_same_when_it_is_derived_again() 
     let all: [BTreeSet<Hash>; 3] = [salts(1, [4; 32]), salts(2, [4; 32]), salts(1, [5; 32])];
     assert_eq!(all.iter().flatten().collect::<BTreeSet<_>>().len(), 6, "no two are alike");
     assert_eq!(salts(1, [4; 32]), all[0]);
+}
+
+#[test]
+fn what_is_asked_bare_is_claimed_bare_until_it_is_asked_for_in_full() {
+    let (mut lease, context) = (granted(&job("count", 100, 2), true), Context::new(config(1)));
+    work(&mut lease, 0..40, &"x".repeat(limits::INLINE_BYTES_MAX));
+    let next = |lease: &mut WorkLease| match lease.next_batch(LeaseId::default(), &context) {
+        Some((Message::Claim(claim), attached)) => (claim.results.len(), attached.len()),
+        Some(_) => (0, 0),
+        None => panic!("nothing is asked"),
+    };
+    assert_eq!(next(&mut lease), (0, 0), "commitments come first");
+    let tasks: Vec<u32> = (0..40).collect();
+    lease.reveal(&tasks, true);
+    assert_eq!(next(&mut lease), (40, 0), "and all of them fit in one message");
+    lease.claim_again();
+    assert_eq!(next(&mut lease), (40, 0), "said again, it is no more");
+    lease.reveal(&[7, 9, 99], false);
+    assert_eq!(next(&mut lease), (2, 2));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 mod auditing;
 mod bidding;
+mod content;
 mod execution;
 mod jobs;
 mod leases;

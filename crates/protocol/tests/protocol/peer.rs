@@ -105,7 +105,7 @@ fn forge(kind: u8, dice: &mut Dice, names: &Names) -> Message {
             let commits = dice.tasks().into_iter().map(|task| Committed { task, commitment: dice.hash() }).collect();
             Commit { job, lease, commits }.into()
         }
-        10 => Reveal { lease, tasks: dice.tasks() }.into(),
+        10 => Reveal { lease, tasks: dice.tasks(), bare: dice.below(2) == 0 }.into(),
         11 => {
             let row = |task| Claimed {
                 task,

@@ -4,7 +4,7 @@ use crate::world::{World, job, millis, model::Behaviour, seconds, with_files};
 use pocketmesh_protocol::{
     End, Event, Inputs, Record,
     effect::LeaseOver,
-    verification::{Audit, Ballot, ClaimError, ClaimTerms, Committing, Regime, Rule, Seat, Stage, Step},
+    verification::{AskTerms, Audit, Ballot, ClaimError, ClaimTerms, Committing, Regime, Rule, Seat, Stage, Step},
 };
 use pocketmesh_types::{
     Bytes, ClaimId, Credits, Exit, Fuel, Hash, Instant, JobId, LeaseId, Outcome, Output, PeerId, Policy, Target, limits,
@@ -263,7 +263,7 @@ fn lease(number: u8) -> LeaseId {
 fn ballot(stages: &[Stage]) -> Ballot {
     let seat = |(number, stage): (u8, &Stage)| {
         let assigned = Instant(u64::from(number) * 1_000_000);
-        (lease(number), Seat { worker: PeerId([number; 32]), assigned, stage: stage.clone(), paid: false })
+        (lease(number), Seat { worker: PeerId([number; 32]), assigned, stage: stage.clone(), paid: false, bare: false })
     };
     Ballot { seats: (1..).zip(stages).map(seat).collect(), ..Ballot::default() }
 }
@@ -390,7 +390,7 @@ fn a_claim_opens_the_commitment_that_was_asked_for() {
     assert_eq!(claim(&mut ballot, outcome, Some(salt)), Err(ClaimError::NotDue), "nothing is bound");
     assert_eq!(ballot.commit(lease(1), bound), Committing::Taken);
     assert_eq!(claim(&mut ballot, outcome, Some(salt)), Err(ClaimError::NotDue), "nobody has asked");
-    ballot.asked(&[lease(1)], Instant(8));
+    ballot.ask(&[lease(1)], &AskTerms { wanted: 2, is_here: false, now: Instant(8) });
     assert_eq!(ballot.commit(lease(1), bound), Committing::Known);
     assert_eq!(ballot.commit(lease(1), salt), Committing::Equivocates);
     assert_eq!(claim(&mut ballot, outcome, Some(Hash([4; 32]))), Err(ClaimError::NotAsCommitted));

@@ -51,6 +51,8 @@ pub struct Reveal {
     pub lease: LeaseId,
     /// Which tasks.
     pub tasks: Vec<TaskIndex>,
+    /// Nothing is to be attached: the content comes from somebody else.
+    pub bare: bool,
 }
 
 impl Check for Reveal {

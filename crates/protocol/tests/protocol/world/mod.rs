@@ -216,6 +216,10 @@ pub struct World {
     /// All that was said, as kinds and lengths, for comparing runs.
     pub log: Vec<(Instant, PeerId, &'static str, usize)>,
     pub keep_log: bool,
+    /// Bytes of messages on their way to each peer, what is attached included.
+    pub bytes_to: BTreeMap<PeerId, u64>,
+    /// Standard output that came with claims: whose, of which task, how often.
+    pub brought: BTreeMap<(PeerId, TaskIndex), u32>,
     queue: BTreeMap<(Instant, u64), What>,
     arrivals: BTreeMap<(PeerId, PeerId), Instant>,
     seq: u64,
@@ -239,6 +243,8 @@ impl World {
             copies: 1,
             log: Vec::new(),
             keep_log: false,
+            bytes_to: BTreeMap::new(),
+            brought: BTreeMap::new(),
             queue: BTreeMap::new(),
             arrivals: BTreeMap::new(),
             seq: 0,
@@ -603,6 +609,7 @@ impl World {
 
     fn transmit(&mut self, from: PeerId, to: PeerId, message: Message, attached: Vec<Bytes>) {
         check(&message, &attached);
+        self.note_bytes(from, to, &message, &attached);
         if self.keep_log {
             self.log.push((self.now, from, message.kind().name(), message.encode_body().len()));
         }
@@ -614,6 +621,17 @@ impl World {
             let arrival = (self.now + self.latency()).max(self.arrivals.get(&(from, to)).copied().unwrap_or_default());
             self.arrivals.insert((from, to), arrival);
             self.later(arrival.since(self.now), What::Say { to, from, message: Box::new(verified.clone()) });
+        }
+    }
+
+    fn note_bytes(&mut self, from: PeerId, to: PeerId, message: &Message, attached: &[Bytes]) {
+        let bytes = message.encode_body().len() + attached.iter().map(|blob| blob.len()).sum::<usize>();
+        *self.bytes_to.entry(to).or_default() += bytes as u64;
+        if let Message::Claim(claim) = message {
+            let names: BTreeSet<BlobId> = attached.iter().map(|bytes| BlobId::of(bytes)).collect();
+            for row in claim.results.iter().filter(|row| names.contains(&row.outcome.stdout.id)) {
+                *self.brought.entry((from, row.task)).or_default() += 1;
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! A worker never has more results unpaid under a lease than one slice and the hold-back; a requester has never paid, of one worker, for
 //! results in more than one window that is not final. Audits that agreed are due at once, also when what they audited turns out void and they
-//! become their worker's own results: they are not counted.
+//! become their worker's own results: they are not counted. Nor is what a worker came to beside another, and delivers once more after the
+//! other's windows are void: it is paid with the window that it had then.
 
 use super::{Checker, Found};
 use crate::{
@@ -29,6 +30,8 @@ pub struct Exposure {
     held: BTreeMap<JobId, BTreeMap<TaskIndex, (PeerId, WindowId)>>,
     /// Results that an audit has agreed with.
     audited: BTreeSet<(JobId, TaskIndex)>,
+    /// Results that a worker came to beside another, who delivered them.
+    beside: BTreeSet<(JobId, TaskIndex, PeerId)>,
     /// Results of each worker that were paid before their window was final.
     ahead: BTreeMap<(JobId, PeerId), BTreeMap<WindowId, u64>>,
     most_unpaid: usize,
@@ -86,8 +89,15 @@ impl Exposure {
         match record {
             Record::Delivered { job, window, worker, tasks, .. } => {
                 let held = self.held.entry(*job).or_default();
-                let new = tasks.iter().filter(|task| !self.audited.contains(&(*job, task.task)));
+                let is_due = |task: TaskIndex| {
+                    self.audited.contains(&(*job, task)) || self.beside.contains(&(*job, task, *worker))
+                };
+                let new = tasks.iter().filter(|task| !is_due(task.task));
                 held.extend(new.map(|task| (task.task, (*worker, *window))));
+                for task in tasks {
+                    let others = task.workers.iter().filter(|other| *other != worker);
+                    self.beside.extend(others.map(|&other| (*job, task.task, other)));
+                }
             }
             Record::Agreed { job, tasks, .. } => self.audited.extend(tasks.iter().map(|&task| (*job, task))),
             Record::WindowFinal { job, window } => self.close(*job, |_, of| of == *window),

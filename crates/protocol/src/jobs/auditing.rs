@@ -53,14 +53,21 @@ pub struct Held {
     pub window: WindowId,
     /// Under which lease it was delivered; none that is known if that was before a restart.
     pub lease: LeaseId,
-    /// Who agreed with it, if two seats had to.
-    pub beside: Option<LeaseId>,
+    /// Who agreed with it, and under which lease, if there was a second seat.
+    pub beside: Option<(LeaseId, PeerId)>,
     /// The claim that states it.
     pub claim: ClaimId,
     /// What it is.
     pub outcome: Outcome,
     /// The length of its input, in bytes.
     pub input_len: u64,
+}
+
+impl Held {
+    /// The leases under which it was stated.
+    pub fn seats(&self) -> impl Iterator<Item = LeaseId> + use<> {
+        [Some(self.lease), self.beside.map(|(lease, _)| lease)].into_iter().flatten()
+    }
 }
 
 impl Active {
@@ -110,10 +117,11 @@ impl Active {
             return None;
         }
         let agreeing = self.ballots.get(&task).map(|ballot| ballot.agreeing(&outcome)).unwrap_or_default();
-        let beside = agreeing.iter().map(|&(other, _)| other).find(|&other| other != lease);
-        self.held.insert(task, Held { window, lease, beside, claim: delivery.claim, outcome, input_len });
-        self.owe_held(context, window, Row::of(task, &outcome, input_len), [Some(lease), beside]);
-        for seat in [Some(lease), beside].into_iter().flatten() {
+        let beside = agreeing.into_iter().find(|&(other, _)| other != lease);
+        let held = Held { window, lease, beside, claim: delivery.claim, outcome, input_len };
+        self.held.insert(task, held);
+        self.owe_held(context, window, Row::of(task, &outcome, input_len), lease, beside);
+        for seat in held.seats() {
             self.unseat(task, &seat);
         }
         // A hedge is still waited for, and is owed for if it is right.
@@ -323,7 +331,7 @@ impl Active {
         let mut accepted: BTreeMap<LeaseId, Vec<Row>> = BTreeMap::new();
         let tasks = self.make_final(window);
         for (task, held) in &tasks {
-            for lease in [Some(held.lease), held.beside].into_iter().flatten() {
+            for lease in held.seats() {
                 accepted.entry(lease).or_default().push(Row::of(*task, &held.outcome, held.input_len));
             }
         }
@@ -401,10 +409,10 @@ impl Active {
         self.forget(task.task);
         self.windows.restore(window, worker);
         if self.windows.deliver(window, task.task..task.task + 1) {
-            let lease = LeaseId::default();
+            let (lease, input_len) = (LeaseId::default(), task.input_len);
+            let beside = task.workers.iter().find(|&&other| other != worker).map(|&other| (lease, other));
             self.restore_owed(context, Some((window, worker)), task);
-            self.held
-                .insert(task.task, Held { window, lease, beside: None, claim, outcome, input_len: task.input_len });
+            self.held.insert(task.task, Held { window, lease, beside, claim, outcome, input_len });
         }
     }
 

@@ -83,13 +83,16 @@ impl Active {
     }
 
     /// A result is held: its worker is paid for it with its window, and so is who came to the same, with its own.
-    pub(super) fn owe_held(&mut self, context: &mut Context, window: WindowId, row: Row, seats: [Option<LeaseId>; 2]) {
-        let [by, beside] = seats;
-        if let Some(lease) = by {
-            context.money.on_delivered(&lease, window.0, row);
-        }
-        let other = beside.and_then(|lease| Some((lease, self.leases.get(&lease)?.worker)));
-        if let Some((lease, worker)) = other {
+    pub(super) fn owe_held(
+        &mut self,
+        context: &mut Context,
+        window: WindowId,
+        row: Row,
+        lease: LeaseId,
+        beside: Option<(LeaseId, PeerId)>,
+    ) {
+        context.money.on_delivered(&lease, window.0, row);
+        if let Some((lease, worker)) = beside {
             let window = self.windows.of(worker);
             context.money.on_delivered(&lease, window.0, row);
         }

@@ -7,6 +7,7 @@ use crate::{
     context::Context,
     jobs::{
         active::{Active, Phase},
+        auditing::Held,
         leases::Granted,
         order::Order,
     },
@@ -204,16 +205,19 @@ impl Active {
         round.take(DRAWS_MAX).copied().find(|task| self.may_seat(task, lease))
     }
 
-    /// At most one seat of a task per peer and public prefix; an audit counts the seat that it audits.
+    /// At most one seat of a task per peer and public prefix; an audit counts the seats that it audits.
     pub(super) fn may_seat(&self, task: &TaskIndex, lease: &LeaseId) -> bool {
         let (Some(ballot), Some(granted)) = (self.ballots.get(task), self.leases.get(lease)) else { return false };
-        let audits_itself = ballot.audit.is_some_and(|audit| audit.owner == granted.worker);
+        let is_audited = |held: &Held| held.beside.is_some_and(|(_, other)| other == granted.worker);
+        let audits_itself = ballot.audit.is_some_and(|audit| audit.owner == granted.worker)
+            || self.held.get(task).is_some_and(is_audited);
         !audits_itself && !ballot.has(&granted.worker) && !self.shares_prefix(task, ballot, granted)
     }
 
     fn shares_prefix(&self, task: &TaskIndex, ballot: &Ballot, granted: &Granted) -> bool {
-        let prefix_of = |lease: &LeaseId| self.leases.get(lease).and_then(|other| other.prefix);
-        let audited = self.held.get(task).filter(|_| ballot.audit.is_some()).map(|held| &held.lease);
-        granted.prefix.is_some() && ballot.seats.keys().chain(audited).any(|lease| prefix_of(lease) == granted.prefix)
+        let prefix_of = |lease: LeaseId| self.leases.get(&lease).and_then(|other| other.prefix);
+        let audited = self.held.get(task).filter(|_| ballot.audit.is_some()).into_iter().flat_map(Held::seats);
+        let mut seats = ballot.seats.keys().copied().chain(audited);
+        granted.prefix.is_some() && seats.any(|lease| prefix_of(lease) == granted.prefix)
     }
 }

@@ -10,6 +10,7 @@ use crate::{
     input::{Executed, NoOutcome, Prefix},
     jobs::{
         active::{Active, Phase},
+        auditing::Held,
         judging::Refutation,
         leases::Granted,
     },
@@ -67,7 +68,7 @@ impl Active {
         let granted = self.leases.get(&lease);
         let seats = self.ballots.get(&task).into_iter().flat_map(|ballot| ballot.seats.values());
         // Whose result is held has no seat any more.
-        let held = self.held.get(&task).into_iter().flat_map(|held| [Some(held.lease), held.beside]).flatten();
+        let held = self.held.get(&task).into_iter().flat_map(Held::seats);
         let holders = held.filter_map(|lease| self.leases.get(&lease)).map(|granted| granted.worker);
         let mut trial = Trial {
             worker,

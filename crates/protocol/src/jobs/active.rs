@@ -161,6 +161,8 @@ pub struct Active {
     pub held: BTreeMap<TaskIndex, Held>,
     /// Refuted claims that may become convictions.
     pub trials: BTreeMap<TaskIndex, Trial>,
+    /// Who was asked to be a witness of which task: of a second trial about it somebody else is.
+    pub witnesses: BTreeSet<(TaskIndex, PeerId)>,
     /// The leases granted so far.
     pub leases: BTreeMap<LeaseId, Granted>,
     /// Workers that get no more seats of this job.
@@ -225,6 +227,7 @@ impl Active {
             windows: Windows::default(),
             held: BTreeMap::new(),
             trials: BTreeMap::new(),
+            witnesses: BTreeSet::new(),
             leases: BTreeMap::new(),
             excluded: BTreeSet::new(),
             avoided: BTreeMap::new(),
@@ -440,6 +443,7 @@ impl Active {
             self.windows = Windows::default();
             self.held.clear();
             self.trials.clear();
+            self.witnesses.clear();
             self.ballots.clear();
             self.awaited.clear();
             self.here.clear();

@@ -156,15 +156,16 @@ impl Active {
             if trial.seat.is_some_and(|lease| self.live.contains(&lease)) {
                 continue;
             }
-            let has_sat = |granted: &Granted| trial.sat.contains(&granted.worker);
+            let was_asked = |granted: &Granted| self.witnesses.contains(&(task, granted.worker));
+            let has_sat = |granted: &Granted| trial.sat.contains(&granted.worker) || was_asked(granted);
             let is_free = |granted: &Granted| granted.gone.is_none() && !self.excluded.contains(&granted.worker);
             let found =
                 self.live().find(|(_, granted)| trial.may_hear(granted) && is_free(granted) && !has_sat(granted));
             let Some((lease, worker)) = found.map(|(&lease, granted)| (lease, granted.worker)) else { continue };
             if let Some(trial) = self.trials.get_mut(&task) {
                 trial.seat = Some(lease);
-                trial.sat.insert(worker);
             }
+            self.witnesses.insert((task, worker));
             self.give(context, lease, &[task]);
         }
     }

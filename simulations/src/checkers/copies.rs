@@ -1,5 +1,6 @@
 //! A copier executes nothing, so nothing that it commits to before others have shown their claims may help to decide a
-//! task on which several must agree. Alone it is a liar like any other: the error meter counts it. Once a claim is shown, whoever sees the wire can agree with it: that is counted, not forbidden.
+//! task on which several must agree. Alone it is a liar like any other: the error meter counts it. Once a claim is shown,
+//! whoever sees the wire can agree with it: that is counted, not forbidden.
 
 use super::{Checker, Found};
 use crate::{
@@ -26,10 +27,10 @@ impl Copies {
     fn on_final(&mut self, truth: &Truth, at: u32, job: &JobId, tasks: &[FinalTask], found: &mut Found) {
         for task in tasks {
             for worker in task.workers.iter().map(index_of).filter(|&worker| is_copier(truth, worker)) {
-                if task.workers.len() > 1 && self.blind.contains(&(*job, task.task, worker)) {
-                    found.add(|| format!("peer {at}, task {}: decided by what peer {worker} copied", task.task));
-                } else {
+                if !self.blind.contains(&(*job, task.task, worker)) {
                     self.decided_late += 1;
+                } else if task.workers.len() > 1 {
+                    found.add(|| format!("peer {at}, task {}: decided by what peer {worker} copied", task.task));
                 }
             }
         }

@@ -240,17 +240,22 @@ impl WorkLease {
     /// The requester has this claim: its results need not be kept.
     pub fn on_ack(&mut self, claim: &ClaimId) {
         for task in self.claims.remove(claim).unwrap_or_default() {
-            if let Some(Work::Done(done)) = self.tasks.get(&task) {
-                let stated = done.stated();
-                self.tasks.remove(&task);
-                self.keep_stated(task, stated);
-            }
+            self.drop_output(task);
         }
     }
 
     /// The requester is back and may have missed claims: they are stated again.
     pub fn claim_again(&mut self) {
         self.to_claim.extend(mem::take(&mut self.claims).into_values().flatten());
+    }
+
+    /// Of a finished task, only what was stated is kept.
+    fn drop_output(&mut self, task: TaskIndex) {
+        if let Some(Work::Done(done)) = self.tasks.get(&task) {
+            let stated = done.stated();
+            self.tasks.remove(&task);
+            self.keep_stated(task, stated);
+        }
     }
 
     fn keep_stated(&mut self, task: TaskIndex, stated: Stated) {
@@ -272,11 +277,7 @@ impl WorkLease {
     pub fn settle(&mut self, tasks: &[TaskIndex]) -> u64 {
         let mut settled = 0;
         for &task in tasks {
-            if let Some(Work::Done(done)) = self.tasks.get(&task) {
-                let stated = done.stated();
-                self.tasks.remove(&task);
-                self.keep_stated(task, stated);
-            }
+            self.drop_output(task);
             if let Some(stated) = self.stated.get_mut(&task).filter(|stated| !stated.accepted) {
                 stated.accepted = true;
                 settled += 1;

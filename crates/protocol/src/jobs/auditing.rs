@@ -68,6 +68,11 @@ impl Held {
     pub fn seats(&self) -> impl Iterator<Item = LeaseId> + use<> {
         [Some(self.lease), self.beside.map(|(lease, _)| lease)].into_iter().flatten()
     }
+
+    /// What each of them is owed for.
+    pub fn row(&self, task: TaskIndex) -> Row {
+        Row::of(task, &self.outcome, self.input_len)
+    }
 }
 
 impl Active {
@@ -120,7 +125,7 @@ impl Active {
         let beside = agreeing.into_iter().find(|&(other, _)| other != lease);
         let held = Held { window, lease, beside, claim: delivery.claim, outcome, input_len };
         self.held.insert(task, held);
-        self.owe_held(context, window, Row::of(task, &outcome, input_len), lease, beside);
+        self.owe_held(context, task, &held);
         for seat in held.seats() {
             self.unseat(task, &seat);
         }
@@ -332,7 +337,7 @@ impl Active {
         let tasks = self.make_final(window);
         for (task, held) in &tasks {
             for lease in held.seats() {
-                accepted.entry(lease).or_default().push(Row::of(*task, &held.outcome, held.input_len));
+                accepted.entry(lease).or_default().push(held.row(*task));
             }
         }
         context.reputation.window_over(window.owner(), false);

@@ -198,7 +198,8 @@ impl Active {
                     let (wanted, is_here) = (usize::from(self.rule().seats), self.finals.contains(task));
                     let Some(ballot) = self.ballots.get_mut(&task) else { continue };
                     let terms = AskTerms { wanted, is_here, now: context.now };
-                    let bare = ballot.ask(&in_turn(leases.clone(), task), &terms);
+                    let leases = in_turn(leases, task);
+                    let bare = ballot.ask(&leases, &terms);
                     for lease in leases {
                         asks.entry((lease, bare.contains(&lease))).or_default().push(task);
                     }

@@ -5,6 +5,7 @@ use crate::{
     effect::Event,
     jobs::{
         active::{Active, Phase},
+        auditing::Held,
         leases::Granted,
     },
     record::{End, FinalTask},
@@ -83,16 +84,10 @@ impl Active {
     }
 
     /// A result is held: its worker is paid for it with its window, and so is who came to the same, with its own.
-    pub(super) fn owe_held(
-        &mut self,
-        context: &mut Context,
-        window: WindowId,
-        row: Row,
-        lease: LeaseId,
-        beside: Option<(LeaseId, PeerId)>,
-    ) {
-        context.money.on_delivered(&lease, window.0, row);
-        if let Some((lease, worker)) = beside {
+    pub(super) fn owe_held(&mut self, context: &mut Context, task: TaskIndex, held: &Held) {
+        let row = held.row(task);
+        context.money.on_delivered(&held.lease, held.window.0, row);
+        if let Some((lease, worker)) = held.beside {
             let window = self.windows.of(worker);
             context.money.on_delivered(&lease, window.0, row);
         }

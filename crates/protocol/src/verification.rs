@@ -35,6 +35,10 @@ pub struct Ballot {
     pub undone: u8,
     /// How often our own run came to no outcome.
     pub own_failures: u8,
+    /// Whether anybody was asked to show a claim that others must agree with.
+    pub is_shown: bool,
+    /// Whether who was bound after that may decide all the same, because we cannot run it here.
+    pub hears_late: bool,
     /// What this execution is to be compared with, if it is an audit.
     pub audit: Option<Audit>,
 }
@@ -69,6 +73,8 @@ pub struct Seat {
     pub paid: bool,
     /// Whether it was asked for its claim alone, without what it could attach.
     pub bare: bool,
+    /// Whether it was bound only when another had been asked to show its claim.
+    pub late: bool,
 }
 
 /// How far a seat is.
@@ -152,6 +158,16 @@ impl Rule {
         }
     }
 
+    /// Whether fewer are left than must agree of those who could not have repeated what another has shown: no seat that is
+    /// bound from now on makes up for those that were lost. specs/verification.md §2.
+    fn is_short(&self, ballot: &Ballot) -> bool {
+        let is_timely = |seat: &&Seat| seat.stage != Stage::Running && !seat.late;
+        self.seats > 1
+            && ballot.is_shown
+            && !ballot.hears_late
+            && ballot.seats.values().filter(is_timely).count() < usize::from(self.seats)
+    }
+
     fn step_of_seats(&self, ballot: &Ballot) -> Step {
         let wanted = usize::from(self.seats);
         let committed: Vec<LeaseId> = ballot.in_stage(|stage| matches!(stage, Stage::Committed(_)));
@@ -173,6 +189,7 @@ impl Rule {
         match (said.all(|outcome| Some(outcome) == first), ballot.decided) {
             (false, _) => Step::RunHere,
             (true, Some(_)) => Step::Wait,
+            (true, None) if self.is_short(ballot) => Step::RunHere,
             (true, None) if claims.len() >= wanted && self.confirms => Step::RunHere,
             (true, None) if claims.len() >= wanted => Step::Decide(claims[0]),
             (true, None) if ballot.seats.len() < wanted => Step::Seat,
@@ -259,6 +276,7 @@ impl Ballot {
         match seat.stage {
             Stage::Running => {
                 seat.stage = Stage::Committed(commitment);
+                seat.late = self.is_shown;
                 Committing::Taken
             }
             Stage::Committed(bound) | Stage::Asked(bound, _) if bound != commitment => Committing::Equivocates,
@@ -278,6 +296,7 @@ impl Ballot {
             let Some(seat) = self.seats.get_mut(lease) else { continue };
             let Stage::Committed(commitment) = seat.stage else { continue };
             seat.stage = Stage::Asked(commitment, terms.now);
+            self.is_shown |= terms.wanted > 1;
             seat.bare = is_here || (is_brought && bare + 1 < terms.wanted);
             if seat.bare {
                 bare += 1;

@@ -1,6 +1,8 @@
-//! A copier executes nothing, so nothing that it commits to before others have shown their claims may help to decide a
-//! task on which several must agree. Alone it is a liar like any other: the error meter counts it. Once a claim is shown,
-//! whoever sees the wire can agree with it: that is counted, not forbidden.
+//! A copier executes nothing, so nothing that it commits to may help to decide a task on which several must agree: not
+//! what it guessed, nor what it saw others claim. Alone it is a liar like any other: the error meter counts it.
+//!
+//! Two things a requester cannot know, and they are counted, not forbidden: what was shown before it was killed, and what a
+//! middle job shows of results whose window is voided later; there its audits bound what a copier can do.
 
 use super::{Checker, Found};
 use crate::{
@@ -9,7 +11,7 @@ use crate::{
     truth::{Truth, index_of},
 };
 use pocketmesh_protocol::FinalTask;
-use pocketmesh_types::{JobId, TaskIndex};
+use pocketmesh_types::{JobId, Policy, TaskIndex};
 use pocketmesh_wire::Message;
 use std::collections::BTreeSet;
 
@@ -17,23 +19,46 @@ use std::collections::BTreeSet;
 #[derive(Debug, Default)]
 pub struct Copies {
     shown: BTreeSet<(JobId, TaskIndex)>,
+    /// What was shown before its requester was killed.
+    forgotten: BTreeSet<(JobId, TaskIndex)>,
+    /// What its requester has executed itself.
+    run_here: BTreeSet<(JobId, TaskIndex)>,
     /// Commitments of copiers to tasks of which nothing was shown.
     blind: BTreeSet<(JobId, TaskIndex, u32)>,
-    decided_late: u64,
+    after_restart: u64,
+    after_void: u64,
     paid: u64,
 }
 
 impl Copies {
     fn on_final(&mut self, truth: &Truth, at: u32, job: &JobId, tasks: &[FinalTask], found: &mut Found) {
+        let Some(facts) = truth.job(job).filter(|_| truth.is_honest(at)) else { return };
+        let wanted = match facts.job.policy {
+            Policy::Replicas(seats) => Some(usize::from(seats)),
+            Policy::Audited(_) => None,
+        };
         for task in tasks {
-            for worker in task.workers.iter().map(index_of).filter(|&worker| is_copier(truth, worker)) {
-                if !self.blind.contains(&(*job, task.task, worker)) {
-                    self.decided_late += 1;
-                } else if task.workers.len() > 1 {
-                    found.add(|| format!("peer {at}, task {}: decided by what peer {worker} copied", task.task));
-                }
+            let key = (*job, task.task);
+            let (copied, honest): (Vec<u32>, Vec<u32>) =
+                task.workers.iter().map(index_of).partition(|&worker| is_copier(truth, worker));
+            if copied.is_empty() || self.run_here.contains(&key) || wanted.is_some_and(|wanted| honest.len() >= wanted)
+            {
+                continue;
+            }
+            let is_blind = copied.iter().any(|&worker| self.blind.contains(&(*job, task.task, worker)));
+            if !is_blind && self.forgotten.contains(&key) {
+                self.after_restart += 1;
+            } else if !is_blind && wanted.is_none() {
+                self.after_void += 1;
+            } else if task.workers.len() > 1 {
+                found.add(|| format!("peer {at}, task {}: decided by what peer {} copied", task.task, copied[0]));
             }
         }
+    }
+
+    fn on_start(&mut self, truth: &Truth, at: u32) {
+        let is_its = |(job, _): &&(JobId, TaskIndex)| truth.job(job).is_some_and(|facts| facts.requester == at);
+        self.forgotten.extend(self.shown.iter().filter(is_its));
     }
 }
 
@@ -59,8 +84,15 @@ impl Checker for Copies {
                     }
                 }
             }
-            Seen::Said { from, message: Message::Claim(claim), .. } if !is_copier(truth, *from) => {
+            Seen::Said { message: Message::Claim(claim), .. } => {
                 self.shown.extend(claim.results.iter().map(|row| (claim.job, row.task)));
+            }
+            Seen::Started { at, .. } => self.on_start(truth, *at),
+            Seen::Ran { at, job, task, .. } => {
+                let facts = &truth.jobs[*job as usize];
+                if facts.requester == *at {
+                    self.run_here.insert((facts.id, *task));
+                }
             }
             Seen::Final { at, job, tasks } => self.on_final(truth, *at, job, tasks, found),
             Seen::Said { to, message: Message::Verdicts(verdicts), .. } if is_copier(truth, index_of(to)) => {
@@ -71,6 +103,10 @@ impl Checker for Copies {
     }
 
     fn figures(&self) -> Vec<(&'static str, f64)> {
-        vec![("copies_deciding_after_reveal", self.decided_late as f64), ("copies_paid", self.paid as f64)]
+        vec![
+            ("copies_deciding_after_restart", self.after_restart as f64),
+            ("copies_deciding_after_void", self.after_void as f64),
+            ("copies_paid", self.paid as f64),
+        ]
     }
 }

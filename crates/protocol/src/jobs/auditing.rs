@@ -91,8 +91,11 @@ impl Active {
                 true
             }
             None => {
+                ballot.hears_late = true;
                 let to_others = ballot.undone < UNDONE_MAX && rule.step(ballot) != Step::RunHere;
-                self.rate_want(task);
+                if to_others {
+                    self.steps(context, &[task]);
+                }
                 to_others
             }
         }

@@ -24,6 +24,8 @@ use pocketmesh_wire::message::{Claim, ClaimAck, Committed, EndReason, HandBack, 
 pub(super) const UNDONE_MAX: u8 = 3;
 /// Own runs that may come to no outcome before the task is given up.
 pub(super) const OWN_FAILURES_MAX: u8 = 2;
+/// Tasks that wait to be run here beyond which none is added that others could decide.
+const UNDISPUTED_MAX: usize = 32;
 
 /// A claim that our own run refutes.
 #[derive(Debug, Clone, Copy)]
@@ -191,7 +193,7 @@ impl Active {
     pub(super) fn steps(&mut self, context: &mut Context, tasks: &[TaskIndex]) {
         let mut asks: BTreeMap<(LeaseId, bool), Vec<TaskIndex>> = BTreeMap::new();
         for &task in tasks {
-            let Some(step) = self.ballots.get(&task).map(|ballot| self.rule().step(ballot)) else { continue };
+            let Some(step) = self.next_step(task) else { continue };
             match step {
                 Step::Wait | Step::Seat => {}
                 Step::Ask(leases) => {
@@ -215,6 +217,18 @@ impl Active {
             self.ask(context, lease, bare, &tasks);
         }
         self.stir();
+    }
+
+    /// What is next for a task. Where nothing is disputed and too much waits to be run here already, others are heard instead.
+    fn next_step(&mut self, task: TaskIndex) -> Option<Step> {
+        let (rule, is_busy) = (self.rule(), self.checks.len() >= UNDISPUTED_MAX);
+        let ballot = self.ballots.get_mut(&task)?;
+        let step = rule.step(ballot);
+        if step != Step::RunHere || !is_busy || ballot.checking || ballot.is_disputed() {
+            return Some(step);
+        }
+        ballot.hears_late = true;
+        Some(rule.step(ballot))
     }
 
     /// Asks a worker for claims, with what it can attach to them or without.

@@ -129,8 +129,14 @@ impl Active {
         let Some(granted) = self.leases.get_mut(&lease) else { return };
         granted.running.insert(task);
         granted.seats.insert(task);
-        let seat =
-            Seat { worker: granted.worker, assigned: context.now, stage: Stage::Running, paid: false, bare: false };
+        let seat = Seat {
+            worker: granted.worker,
+            assigned: context.now,
+            stage: Stage::Running,
+            paid: false,
+            bare: false,
+            late: false,
+        };
         self.ballots.entry(task).or_default().seats.insert(lease, seat);
         self.rate_want(task);
     }

@@ -147,7 +147,7 @@ fn worker(number: u8) -> PeerId {
 /// Worker `number` takes a seat and commits.
 fn bind(ballot: &mut Ballot, number: u8) {
     let (assigned, stage) = (Instant(0), Stage::Committed(Hash([number; 32])));
-    let seat = Seat { worker: worker(number), assigned, stage, paid: false, bare: false };
+    let seat = Seat { worker: worker(number), assigned, stage, paid: false, bare: false, late: false };
     ballot.seats.insert(lease(number), seat);
 }
 

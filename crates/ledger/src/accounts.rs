@@ -4,7 +4,7 @@
 //! audit finds whatever does not follow. An entry is taken whole or not at all.
 
 use crate::{
-    books::{Account, Book, Books, Refused, Series, Transfer},
+    books::{Account, Book, Books, Refused, ReservationId, Series, Transfer},
     lanes::{Broken, Lane, Step},
     record::{Debtor, Entry, Opened},
     seats::{Seats, Taken},
@@ -14,6 +14,9 @@ use pocketmesh_types::{
     Credits, Instant, JobId, PeerId, Quittance, RangeSet, Receipt, ReceiptId, TaskIndex, Voucher, limits,
     payment::Invalid,
 };
+
+/// Work under way is paid, forfeited or given up; its reservation does not end by itself.
+const NEVER: Instant = Instant(u64::MAX);
 
 /// The accounts of one peer.
 #[derive(Debug, Clone)]
@@ -25,6 +28,8 @@ pub struct Accounts {
     /// Lanes of vouchers that we were given, by client.
     received: BTreeMap<PeerId, BTreeMap<u32, Lane>>,
     seats: Seats,
+    /// What is reserved for work under way, by whose debt it will be.
+    under_way: BTreeMap<(PeerId, Debtor), ReservationId>,
     halted: Option<String>,
 }
 
@@ -123,7 +128,7 @@ impl Accounts {
     pub fn new(me: PeerId) -> Self {
         let seats = Seats::forgetful();
         let (given, received) = (BTreeMap::new(), BTreeMap::new());
-        Self { me, books: Books::default(), given, received, seats, halted: None }
+        Self { me, books: Books::default(), given, received, seats, under_way: BTreeMap::new(), halted: None }
     }
 
     /// The same, for an audit: it forgets nothing, however much that is.
@@ -186,36 +191,28 @@ impl Accounts {
         self.seats.is_closed(job)
     }
 
-    /// Reserves what work under way will cost us, until `expires`.
-    pub fn reserve_expense(
-        &mut self,
-        payee: PeerId,
-        amount: Credits,
-        expires: Instant,
-    ) -> Result<crate::books::ReservationId, Wrong> {
-        self.check_running()?;
-        Ok(self.books.reserve(payee, Account::Expense, Account::With(payee, Book::Payable), amount, expires)?)
-    }
-
-    /// Reserves what work of ours under way will bring, until `expires`.
-    pub fn reserve_revenue(
-        &mut self,
-        client: PeerId,
-        amount: Credits,
-        expires: Instant,
-    ) -> Result<crate::books::ReservationId, Wrong> {
-        self.check_running()?;
-        Ok(self.books.reserve(client, Account::With(client, Book::Receivable), Account::Revenue, amount, expires)?)
-    }
-
-    /// Gives up a reservation; says whether it was open.
-    pub fn void(&mut self, id: crate::books::ReservationId) -> bool {
-        self.books.void(id)
-    }
-
-    /// Gives up all reservations whose time has come.
-    pub fn expire(&mut self, now: Instant) {
-        self.books.expire(now);
+    /// Reserves what is under way and not paid: what we do for a peer, if it will be the debtor, or what it does for us. This replaces
+    /// what was reserved before. It is in memory alone, and moves nothing.
+    pub fn set_under_way(&mut self, peer: PeerId, debtor: Debtor, amount: Credits) {
+        let key = (peer, debtor);
+        match self.under_way.get(&key) {
+            Some(&id) if amount == Credits::default() => {
+                self.books.void(id);
+                self.under_way.remove(&key);
+            }
+            // What cannot be counted leaves the last that could.
+            Some(&id) => drop(self.books.amend(id, amount)),
+            None if amount == Credits::default() => {}
+            None => {
+                let (debit, credit) = match debtor {
+                    Debtor::Us => (Account::Expense, Account::With(peer, Book::Payable)),
+                    Debtor::Them => (Account::With(peer, Book::Receivable), Account::Revenue),
+                };
+                if let Ok(id) = self.books.reserve(peer, debit, credit, amount, NEVER) {
+                    self.under_way.insert(key, id);
+                }
+            }
+        }
     }
 
     fn check_running(&self) -> Result<(), Wrong> {

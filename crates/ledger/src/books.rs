@@ -250,6 +250,18 @@ impl Books {
         Ok(Posted::Now)
     }
 
+    /// Changes the amount of an open reservation.
+    pub fn amend(&mut self, id: ReservationId, amount: Credits) -> Result<(), Refused> {
+        let Some(reservation) = self.reservations.get(&id) else { return Err(Refused::Over) };
+        let Reservation { peer, debit, credit, amount: was, expires } = *reservation;
+        match amount.checked_sub(was) {
+            Some(more) => self.enter(peer, debit, credit, more, Step::Reserve)?,
+            None => self.enter(peer, debit, credit, was.checked_sub(amount).unwrap_or_default(), Step::Release)?,
+        }
+        self.reservations.insert(id, Reservation { peer, debit, credit, amount, expires });
+        Ok(())
+    }
+
     /// Gives up a reservation; says whether it was open.
     pub fn void(&mut self, id: ReservationId) -> bool {
         let Some(&reservation) = self.reservations.get(&id) else { return false };

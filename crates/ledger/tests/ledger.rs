@@ -69,6 +69,23 @@ fn a_reservation_counts_at_once_and_ends_by_post_void_or_time() {
 }
 
 #[test]
+fn what_is_under_way_is_said_anew_each_time_and_leaves_nothing_behind() {
+    let mut accounts = Accounts::new(peer(1));
+    for (ours, theirs) in [(5, 0), (7, 3), (2, 9), (0, 1)] {
+        accounts.set_under_way(peer(2), Debtor::Us, Credits(ours));
+        accounts.set_under_way(peer(2), Debtor::Them, Credits(theirs));
+        let standing = accounts.standing(&peer(2));
+        assert_eq!((standing.reserved_for_it, standing.reserved_by_us), (Credits(ours), Credits(theirs)));
+        assert_eq!(standing.debt(), Credits(theirs), "what will be owed counts as owed");
+        assert!(accounts.books().are_balanced());
+    }
+    accounts.set_under_way(peer(2), Debtor::Them, Credits(u128::MAX));
+    assert_eq!(accounts.standing(&peer(2)).reserved_by_us, Credits(1), "more than can be counted changes nothing");
+    accounts.set_under_way(peer(2), Debtor::Them, Credits(0));
+    assert_eq!(accounts.books().peers().count(), 0);
+}
+
+#[test]
 fn a_peer_with_whom_nothing_came_about_leaves_nothing_behind() {
     let mut books = Books::default();
     let id = books.reserve(peer(1), with(1, Book::Receivable), Account::Revenue, Credits(1), Instant(9)).unwrap();
@@ -124,6 +141,7 @@ enum Step {
     Post { peer: u8, kind: u8, amount: u128, again: bool },
     Reserve { peer: u8, kind: u8, amount: u128, expires: u64 },
     PostReserved { which: usize, amount: u128 },
+    Amend { which: usize, amount: u128 },
     Void { which: usize },
     Expire { now: u64 },
 }
@@ -138,6 +156,7 @@ fn steps() -> impl Strategy<Value = Step> {
         4 => (0..3_u8, 0..6_u8, amounts(), any::<bool>()).prop_map(|(peer, kind, amount, again)| Step::Post { peer, kind, amount, again }),
         3 => (0..3_u8, 0..6_u8, amounts(), 0..100_u64).prop_map(|(peer, kind, amount, expires)| Step::Reserve { peer, kind, amount, expires }),
         3 => (0..40_usize, amounts()).prop_map(|(which, amount)| Step::PostReserved { which, amount }),
+        2 => (0..40_usize, amounts()).prop_map(|(which, amount)| Step::Amend { which, amount }),
         1 => (0..40_usize).prop_map(|which| Step::Void { which }),
         1 => (0..100_u64).prop_map(|now| Step::Expire { now }),
     ]
@@ -197,6 +216,9 @@ proptest! {
                     let (series, debit, credit) = way(number, kind);
                     let transfer = Transfer { id: books.next_id(peer(number), series), debit, credit, amount: Credits(amount) };
                     books.post_reserved(id, transfer).is_err()
+                }
+                Step::Amend { which, amount } => {
+                    reserved.get(which).is_some_and(|(id, ..)| books.amend(*id, Credits(amount)).is_err())
                 }
                 Step::Void { which } => reserved.get(which).is_some_and(|(id, ..)| !books.void(*id)),
                 Step::Expire { now } => books.expire(Instant(now)).is_empty(),
@@ -353,8 +375,6 @@ fn a_failed_journal_stops_all_that_moves_money_and_nothing_else() {
         |result: Result<(), Wrong>| assert!(result.unwrap_err().to_string().contains("journal record 7 at byte 900"));
     halted(accounts.apply(&Entry::Paid(given)).map(drop));
     halted(accounts.apply(&Entry::WrittenOff(peer(2), Credits(1))).map(drop));
-    halted(accounts.reserve_expense(peer(2), Credits(1), Instant(9)).map(drop));
-    halted(accounts.reserve_revenue(peer(2), Credits(1), Instant(9)).map(drop));
     assert_eq!(accounts.standing(&peer(2)).owed_by_us, Credits(300), "what was there can be read");
 }
 

@@ -167,8 +167,6 @@ pub struct State<D = Embedded> {
     paying: BTreeMap<LeaseId, Paying>,
     /// Leases that we work under.
     earning: BTreeMap<LeaseId, Earning>,
-    /// What is delivered under these and not paid, by client.
-    stakes: BTreeMap<PeerId, Credits>,
     /// The payment that is on its way to each payee.
     out: BTreeMap<PeerId, Out>,
     /// The lane in use with each payee, if it is not the first.
@@ -201,7 +199,6 @@ impl<D: SettlementDriver> State<D> {
             allowances,
             paying: BTreeMap::new(),
             earning: BTreeMap::new(),
-            stakes: BTreeMap::new(),
             out: BTreeMap::new(),
             lanes: BTreeMap::new(),
             receiving: BTreeMap::new(),
@@ -299,27 +296,24 @@ impl<D: SettlementDriver> State<D> {
     /// How soon work of this cost is done for a peer; not at all if nothing is said. Draws from its allowance. What was done for it, and
     /// is not paid, counts as its debt.
     pub fn priority(&mut self, applicant: Applicant, cost: Credits, now: Instant) -> Option<Priority> {
-        let (standing, credit, cost) = self.asks(&applicant.peer, cost);
+        let (standing, credit) = self.asks(&applicant.peer);
         let applicant = Applicant { has_history: standing.contributed() > Credits::default(), ..applicant };
         let allowances = &mut self.allowances;
-        let drawn = cost.1;
-        service::priority(self.unpaid, &standing, credit, cost.0, |_| allowances.draw(applicant, drawn, now))
+        service::priority(self.unpaid, &standing, credit, cost, |_| allowances.draw(applicant, cost, now))
     }
 
     /// The same, if nothing is drawn yet.
     pub fn would_serve(&self, applicant: Applicant, cost: Credits, now: Instant) -> Option<Priority> {
-        let (standing, credit, cost) = self.asks(&applicant.peer, cost);
+        let (standing, credit) = self.asks(&applicant.peer);
         let applicant = Applicant { has_history: standing.contributed() > Credits::default(), ..applicant };
-        let holds = |_| self.allowances.holds(applicant, cost.1, now);
-        service::priority(self.unpaid, &standing, credit, cost.0, holds)
+        let holds = |_| self.allowances.holds(applicant, cost, now);
+        service::priority(self.unpaid, &standing, credit, cost, holds)
     }
 
-    /// How a peer stands, its credit, and what it would owe: with all that was done for it and is not paid, and for this alone.
-    fn asks(&self, peer: &PeerId, cost: Credits) -> (Standing, Credit, (Credits, Credits)) {
+    /// How a peer stands, and its credit.
+    fn asks(&self, peer: &PeerId) -> (Standing, Credit) {
         let standing = self.accounts.standing(peer);
-        let credit = self.driver.credit(peer, &standing);
-        let in_all = self.at_stake_with(peer).checked_add(cost).unwrap_or(Credits(u128::MAX));
-        (standing, credit, (in_all, cost))
+        (standing, self.driver.credit(peer, &standing))
     }
 
     fn store(&mut self, content: Content) -> StoreId {

@@ -5,7 +5,7 @@ use alloc::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     vec::Vec,
 };
-use pocketmesh_types::{Fuel, Hash, RangeSet, Tariff, TaskIndex, Work, limits, merkle};
+use pocketmesh_types::{Credits, Fuel, Hash, RangeSet, Tariff, TaskIndex, Work, limits, merkle};
 
 /// Numbers the windows of one worker, in order.
 pub type WindowId = u32;
@@ -23,6 +23,8 @@ pub struct Payer {
     ripe: Ripe,
     /// Those that are neither final and paid, nor void.
     windows: VecDeque<Window>,
+    /// What is here and not paid.
+    owed: Credits,
     /// The most that a result has taken.
     dearest: Option<Work>,
     /// Whether what is due is paid now, though it is less than a slice.
@@ -77,15 +79,15 @@ pub struct Slice {
 impl Payer {
     /// A lease under which nothing was delivered yet.
     pub fn new(terms: Terms, tariff: Tariff) -> Self {
-        let (accepted, windows) = (BTreeMap::new(), VecDeque::new());
-        Self { terms, tariff, accepted, ripe: Ripe::default(), windows, dearest: None, hurries: false }
+        let (accepted, windows, owed) = (BTreeMap::new(), VecDeque::new(), Credits::default());
+        Self { terms, tariff, accepted, ripe: Ripe::default(), windows, owed, dearest: None, hurries: false }
     }
 
     /// A result is final. Says whether it was taken; a task is taken once.
     pub fn accept(&mut self, row: Row) -> bool {
         let is_new = row.is_possible() && !self.has(row.task);
         if is_new {
-            self.dearest = most(self.dearest, &row);
+            self.take(&row);
             self.accepted.insert(row.task, row);
         }
         is_new
@@ -104,13 +106,28 @@ impl Payer {
             }
             self.windows.push_back(Window::new(window));
         }
-        match self.windows.back_mut() {
+        let is_taken = match self.windows.back_mut() {
             Some(last) if last.takes(window) => {
-                self.dearest = most(self.dearest, &row);
                 last.unpaid.push_back(row);
                 last.tasks.insert(row.task)
             }
             _ => false,
+        };
+        if is_taken {
+            self.take(&row);
+        }
+        is_taken
+    }
+
+    fn take(&mut self, row: &Row) {
+        self.dearest = most(self.dearest, row);
+        self.owed = Credits(self.owed.0.saturating_add(self.tariff.cost(row.work()).0));
+    }
+
+    /// These are paid, or will not be.
+    fn let_go(&mut self, rows: &[Row]) {
+        for row in rows {
+            self.owed = Credits(self.owed.0.saturating_sub(self.tariff.cost(row.work()).0));
         }
     }
 
@@ -154,7 +171,9 @@ impl Payer {
     pub fn on_void(&mut self) -> Vec<Row> {
         let (kept, void): (VecDeque<_>, VecDeque<_>) = self.windows.drain(..).partition(|window| window.is_final);
         self.windows = kept;
-        void.into_iter().flat_map(|window| window.unpaid).collect()
+        let void: Vec<Row> = void.into_iter().flat_map(|window| window.unpaid).collect();
+        self.let_go(&void);
+        void
     }
 
     /// These seats were paid or forfeited, as the journal says. Says which of them were known here.
@@ -167,6 +186,7 @@ impl Payer {
         };
         self.accepted.retain(|_, row| is_left(row));
         self.windows.iter_mut().for_each(|window| window.unpaid.retain(&mut is_left));
+        self.let_go(&taken);
         self.drop_paid();
         taken
     }
@@ -184,7 +204,9 @@ impl Payer {
         let count = self.ripe.take(self.accepted.len(), is_due, self.terms);
         if count > 0 {
             let rows = core::iter::from_fn(|| self.accepted.pop_first()).take(count);
-            return Some(slice_of(None, rows.map(|(_, row)| row).collect()));
+            let rows: Vec<Row> = rows.map(|(_, row)| row).collect();
+            self.let_go(&rows);
+            return Some(slice_of(None, rows));
         }
         let slice = self.next_of_window(last);
         self.hurries &= slice.is_some();
@@ -205,9 +227,10 @@ impl Payer {
         if count == 0 {
             return None;
         }
-        let slice = slice_of(Some(window.id), window.unpaid.drain(..count).collect());
+        let (window, rows): (_, Vec<Row>) = (window.id, window.unpaid.drain(..count).collect());
+        self.let_go(&rows);
         self.drop_paid();
-        Some(slice)
+        Some(slice_of(Some(window), rows))
     }
 
     /// What is paid together: half a slice, so that a worker need not wait for a payment's way.
@@ -218,6 +241,11 @@ impl Payer {
     /// Results that are here and not paid.
     pub fn unpaid(&self) -> usize {
         self.accepted.len() + self.windows.iter().map(|window| window.unpaid.len()).sum::<usize>()
+    }
+
+    /// What these come to.
+    pub fn owed(&self) -> Credits {
+        self.owed
     }
 
     /// The most that a result has taken, if there is one.

@@ -8,7 +8,7 @@ use alloc::{
 use pocketmesh_ledger::{
     Entry,
     driver::SettlementDriver,
-    record::{Content, Opened, Payment},
+    record::{Content, Debtor, Opened, Payment},
     slices::{Payer, Row, Slice, Terms, WindowId},
 };
 use pocketmesh_types::{
@@ -213,8 +213,20 @@ impl<D: SettlementDriver> State<D> {
         for worker in core::mem::take(&mut self.unsettled) {
             self.forfeit(worker);
             self.settle_up(worker);
+            self.accounts.set_under_way(worker, Debtor::Us, self.owed_to(&worker));
         }
         self.close_what_is_paid();
+    }
+
+    /// What a worker has done for us and the journal does not say yet that we owe.
+    fn owed_to(&self, payee: &PeerId) -> Credits {
+        let unpaid = self.paying.values().filter(|paying| paying.worker == *payee).map(|paying| paying.payer.owed());
+        let storing = match self.out.get(payee) {
+            Some(Out::Storing { opened, .. }) => &opened.receipts[..],
+            Some(Out::Sent { .. }) | None => &[],
+        };
+        let storing = storing.iter().filter_map(|(_, receipt)| receipt.total());
+        Credits(unpaid.chain(storing).fold(0, |sum, cost| sum.saturating_add(cost.0)))
     }
 
     fn forfeit(&mut self, payee: PeerId) {
@@ -307,6 +319,7 @@ impl<D: SettlementDriver> State<D> {
         let out = Out::Sent { payment, voucher, tasks, looks: 0 };
         let statements = out.statements();
         self.out.insert(payee, out);
+        self.unsettled.insert(payee);
         self.emit(Effect::Send { to: payee, statements });
     }
 

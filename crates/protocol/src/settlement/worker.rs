@@ -7,7 +7,7 @@ use pocketmesh_ledger::{
     accounts::{Applied, Wrong},
     driver::SettlementDriver,
     lanes::Broken,
-    record::{Content, Open, Opened, Payment},
+    record::{Content, Debtor, Open, Opened, Payment},
     service::{self, Applicant, Priority, Unpaid},
     slices::{Earner, Row, Terms},
 };
@@ -130,8 +130,8 @@ impl<D: SettlementDriver> State<D> {
         let under_way = self.earning.values().filter(|earning| earning.applicant.peer == *client);
         let under_way = under_way.map(|earning| earning.next_cost().0.saturating_mul(earning.earner.begun() as u128));
         let cost = cost.0.saturating_add(under_way.fold(0, u128::saturating_add));
-        let (standing, credit, (cost, _)) = self.asks(client, Credits(cost));
-        service::is_covered(&standing, credit, cost)
+        let (standing, credit) = self.asks(client);
+        service::is_covered(&standing, credit, Credits(cost))
     }
 
     fn draw(&mut self, applicant: Applicant, amount: Credits, now: Instant) -> bool {
@@ -151,15 +151,14 @@ impl<D: SettlementDriver> State<D> {
 
     /// How soon a client's tasks are run, compared with another's; the least is first.
     pub fn rank(&self, client: &PeerId) -> (Priority, Credits) {
-        let (standing, credit, (owed, _)) = self.asks(client, Credits::default());
-        let draws = |_| true;
-        let priority = service::priority(self.unpaid, &standing, credit, owed, draws).unwrap_or(Priority::Idle);
-        (priority, standing.debt().checked_add(owed).unwrap_or(Credits(u128::MAX)))
+        let (standing, credit) = self.asks(client);
+        let priority = service::priority(self.unpaid, &standing, credit, Credits::default(), |_| true);
+        (priority.unwrap_or(Priority::Idle), standing.debt())
     }
 
     /// What was done for a client and is not paid, in atto-credits.
     pub fn at_stake_with(&self, client: &PeerId) -> Credits {
-        self.stakes.get(client).copied().unwrap_or_default()
+        self.accounts.standing(client).reserved_by_us
     }
 
     /// Changes what is known of a lease, and with it what its client has at stake with us.
@@ -174,10 +173,9 @@ impl<D: SettlementDriver> State<D> {
 
     /// What a client has at stake with us is now this, where it was that.
     fn restake(&mut self, client: PeerId, was: Credits, is: Credits) {
-        let stake = self.stakes.entry(client).or_default();
-        *stake = Credits(stake.0.saturating_add(is.0).saturating_sub(was.0));
-        if *stake == Credits::default() {
-            self.stakes.remove(&client);
+        if was != is {
+            let stake = self.at_stake_with(&client).0.saturating_add(is.0).saturating_sub(was.0);
+            self.accounts.set_under_way(client, Debtor::Them, Credits(stake));
         }
     }
 

@@ -203,7 +203,7 @@ pub struct Run {
     #[arg(long, value_name = "X")]
     pub per_gib: Option<u64>,
     /// Pay no more than this for its tasks, in nano-credits, as in 250 or 0.5; at the bound the job ends with part of its result.
-    /// Each level of a reduce tree may cost as much again
+    /// A reduce tree may cost what its tasks have left of it
     #[arg(long, value_name = "X", value_parser = quantity::amount)]
     pub budget: Option<Credits>,
     /// What a task may use.

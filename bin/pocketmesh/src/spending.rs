@@ -2,6 +2,7 @@
 
 use crate::quantity::nano;
 use pocketmesh_api::{Promise, Spending};
+use pocketmesh_types::Credits;
 
 /// What may be expected before anybody works.
 pub fn outlook(spending: &Spending, promise: &Promise) -> String {
@@ -28,6 +29,9 @@ pub fn line(spending: &Spending) -> String {
         nano(spending.owed),
         nano(spending.paid)
     );
+    if spending.levels > Credits::default() {
+        text += &format!("; {} more for its reduction", nano(spending.levels));
+    }
     if let Some(per_result) = spending.per_result {
         text += &format!("; {} per verified result", nano(per_result));
     }
@@ -43,7 +47,7 @@ pub fn line(spending: &Spending) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pocketmesh_types::{Credits, PerGib, Price};
+    use pocketmesh_types::{PerGib, Price};
 
     #[test]
     fn what_is_final_costs_what_it_costs_and_the_rest_is_expected() {
@@ -54,13 +58,15 @@ mod tests {
             budget: Some(nano(100)),
             owed: nano(20),
             paid: nano(15),
+            levels: nano(0),
             per_result: Some(nano(2)),
             expected: Some(nano(40)),
         };
         let expected = "credit: 20.000 nano-credits for what was accepted, 15.000 of it paid; 2.000 per verified result; about 40.000 \
                         expected in all; at most 100.000; with peers, not redeemable";
         assert_eq!(line(&half), expected);
-        let whole = Spending { expected: Some(nano(20)), budget: None, ..half };
+        let whole = Spending { expected: Some(nano(20)), budget: None, levels: nano(7), ..half };
+        assert!(line(&whole).contains("; 7.000 more for its reduction; "));
         assert!(!line(&whole).contains("expected") && !line(&whole).contains("at most"));
     }
 }

@@ -55,6 +55,9 @@ pub struct Spending {
     pub owed: Credits,
     /// Of that, what we have given receipts and vouchers for.
     pub paid: Credits,
+    /// What the levels of its reduction came to so far. They are jobs of their own, and not in the other amounts.
+    #[serde(default)]
+    pub levels: Credits,
     /// What one final result has cost so far; nothing before there is one.
     pub per_result: Option<Credits>,
     /// What all of it will come to, if the rest costs as much as what is final; before there is a result, if results cost as much as those

@@ -12,7 +12,7 @@ use pocketmesh_api::{FailedTask, JobDetail, JobState, JobSummary, OfferRow, Repo
 use pocketmesh_protocol::{
     End,
     jobs::{
-        active::{Active, Auctioned, Phase},
+        active::{Active, Auctioned, Counts, Phase},
         view::WorkerView,
     },
 };
@@ -89,16 +89,24 @@ fn message_of(driver: &Driver, active: &Active, notes: Option<&Notes>, state: Jo
         JobState::Running => format!("{workers} workers"),
         JobState::Reducing => reducing(driver, notes),
         JobState::Complete => "every task has a verified result".into(),
-        JobState::Partial => format!(
-            "{} tasks did not end well, {} could not be decided",
-            active.counts.unsuccessful, active.counts.unresolved
-        ),
+        JobState::Partial => partial(active),
         JobState::Failed => match notes.and_then(|notes| notes.reduce.as_ref()).map(|plan| &plan.outcome) {
             Some(Some(Err(reason))) => format!("the reduce program failed: {reason}"),
             _ => "failed".into(),
         },
         JobState::Stopped => "stopped by its owner".into(),
     }
+}
+
+fn partial(active: &Active) -> String {
+    let left = active.job.tasks.saturating_sub(active.finals.len());
+    if active.job.budget.is_some() && left > 0 {
+        return format!(
+            "the budget does not cover {left} tasks: more of it does, or less that a task may take (`--fuel`, `--output-limit`)"
+        );
+    }
+    let Counts { unsuccessful, unresolved, .. } = active.counts;
+    format!("{unsuccessful} tasks did not end well, {unresolved} could not be decided")
 }
 
 fn reducing(driver: &Driver, notes: Option<&Notes>) -> String {

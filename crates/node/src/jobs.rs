@@ -136,6 +136,7 @@ pub fn line_of(event: &Event) -> Option<(JobId, String)> {
         Event::NotDeterministic { job, task } => {
             (job, format!("task {task}: two runs here came to two outcomes: nobody is to blame"))
         }
+        Event::BudgetSpent { job } => (job, "another task could cost more than is left of the budget".into()),
         Event::JobClosed { job, end } => (job, format!("all tasks are over: {end:?}").to_lowercase()),
         _ => return None,
     };

@@ -80,6 +80,7 @@ pub fn spending(driver: &Driver, active: &Active) -> Spending {
         budget: active.job.budget,
         owed: owed(driver, active),
         paid: driver.till.paid_for(&active.id),
+        levels: owed_for_levels(driver, active),
         per_result,
         expected: expected.map(|cost| Credits(cost.0.saturating_mul(u128::from(active.job.tasks)))),
     }
@@ -88,6 +89,19 @@ pub fn spending(driver: &Driver, active: &Active) -> Spending {
 /// What was accepted, and, once they are paid, the fees.
 fn owed(driver: &Driver, active: &Active) -> Credits {
     sum(active.workers().into_iter().map(|worker| worker.owed)).max(driver.till.paid_for(&active.id))
+}
+
+/// What a job and the levels of its reduction have left of its budget, in atto-credits.
+pub fn left_of_budget(driver: &Driver, active: &Active) -> Option<Credits> {
+    let spent = sum([owed(driver, active), owed_for_levels(driver, active)].into_iter());
+    Some(active.job.budget?.checked_sub(spent).unwrap_or_default())
+}
+
+/// What the levels of a job's reduction have cost so far, in atto-credits.
+fn owed_for_levels(driver: &Driver, active: &Active) -> Credits {
+    let plan = driver.ledger.of(&active.id).and_then(|notes| notes.reduce.as_ref());
+    let levels = plan.into_iter().flat_map(|plan| &plan.levels).filter_map(|level| driver.peer.jobs().get(level));
+    sum(levels.map(|level| owed(driver, level)))
 }
 
 fn per_result(driver: &Driver, active: &Active) -> Option<Credits> {

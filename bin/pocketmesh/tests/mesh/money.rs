@@ -254,3 +254,44 @@ fn a_daemon_opens_the_folder_that_the_first_release_has_left() {
     assert_eq!((jobs.as_array().map(Vec::len), &jobs[0]["tasks"]), (Some(1), &70.into()), "{jobs}");
     drop((child, turn));
 }
+
+/// What all jobs of peer 1 have cost, in atto-credits, and what those of that name have.
+fn spent(mesh: &Testnet, name: &str) -> (u128, u128) {
+    let jobs = mesh.json(1, &["job", "list"]);
+    jobs.as_array().or_else(|| jobs["jobs"].as_array()).expect("a list").iter().fold((0, 0), |(all, named), job| {
+        let detail = mesh.json(1, &["job", "describe", job["id"].as_str().expect("an id")]);
+        let owed = amount(&detail["spending"]["owed"]);
+        (all + owed, if job["name"] == name { named + owed } else { named })
+    })
+}
+
+#[test]
+fn a_job_and_its_reduction_cost_no_more_than_their_budget() {
+    let mesh = Testnet::start(3);
+    // Nine MiB of text are too much to be reduced in one run here; what reduces them is done after 64 bytes.
+    let (text, first) = (guest("textgen"), guest("noop"));
+    let reduce = ["--reduce", &first, "--fan-in", "4"];
+    let run = |budget: u128, reduce: &[&str]| {
+        let folder = mesh.dir().join(format!("out-{budget}")).display().to_string();
+        // In nano-credits, with nine digits behind the point.
+        let budget = format!("{}.{:09}", budget / 1_000_000_000, budget % 1_000_000_000);
+        let args = ["run", &text, "--range", "0..36", "--budget", &budget, "-o", &folder];
+        let terms = ["--fuel", "1G", "--output-limit", "1MiB"];
+        let args = [&args[..], &terms, reduce, &["--", "{index}", "262144"]].concat();
+        let output = mesh.command(1, &args).output().expect("it runs");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (code, said) = run(1, &[]);
+    assert_eq!(code, Some(3), "{said}");
+    assert!(said.contains("the budget does not cover 36 tasks"), "{said}");
+    assert_eq!(spent(&mesh, "textgen").0, 0);
+
+    let (code, said) = run(1 << 60, &reduce);
+    assert_eq!(code, Some(0), "{said}");
+    let (whole, tasks) = spent(&mesh, "textgen");
+    assert!(whole > tasks && tasks > 0, "the levels cost something: {whole} in all, {tasks} for the tasks");
+    let budget = tasks + (whole - tasks) / 2;
+    let (code, said) = run(budget, &reduce);
+    let second = spent(&mesh, "textgen").0 - whole;
+    assert!(code != Some(0) && second <= budget, "{second} of {budget}: {said}");
+}

@@ -313,6 +313,7 @@ pub fn spending() -> Spending {
         budget: Some(Credits(u128::MAX)),
         owed: Credits(1_234_500),
         paid: Credits(1_000_000),
+        levels: Credits(3),
         per_result: Some(Credits(123_450)),
         expected: None,
     }

@@ -6,6 +6,7 @@ use crate::journal::Entry;
 use crate::pins;
 use crate::results::Shown;
 use crate::split::Cut;
+use crate::wallet;
 use pocketmesh_protocol::jobs::active::{Active, Phase};
 use pocketmesh_protocol::{Command, Effect, End, Inputs};
 use pocketmesh_types::{Hash, Job, JobId};
@@ -87,7 +88,10 @@ impl Driver {
             self.on_reduced(id, Err("it is not here any more".into()));
             return Vec::new();
         };
-        let job = level_of(&active.job, &id, number, &plan, program_len, cut);
+        let job = Job {
+            budget: wallet::left_of_budget(self, active),
+            ..level_of(&active.job, &id, number, &plan, program_len, cut)
+        };
         let level = JobId(envelope::id(&job.clone().into()));
         pins::pin_inputs(&self.store, &job, &level);
         // First, so that no level is on disk of which nobody knows whose it is.

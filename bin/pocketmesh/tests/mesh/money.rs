@@ -3,6 +3,7 @@
 use crate::rig::{Killed, Testnet, command, guest};
 use serde_json::Value;
 use std::{
+    collections::BTreeMap,
     fs,
     io::{BufRead, BufReader},
     os::unix::fs::PermissionsExt,
@@ -255,14 +256,16 @@ fn a_daemon_opens_the_folder_that_the_first_release_has_left() {
     drop((child, turn));
 }
 
-/// What all jobs of peer 1 have cost, in atto-credits, and what those of that name have.
-fn spent(mesh: &Testnet, name: &str) -> (u128, u128) {
+/// What each job of peer 1 has cost, and might, in atto-credits, by its id.
+fn spending(mesh: &Testnet) -> BTreeMap<String, (u128, u128)> {
     let jobs = mesh.json(1, &["job", "list"]);
-    jobs.as_array().or_else(|| jobs["jobs"].as_array()).expect("a list").iter().fold((0, 0), |(all, named), job| {
-        let detail = mesh.json(1, &["job", "describe", job["id"].as_str().expect("an id")]);
-        let owed = amount(&detail["spending"]["owed"]);
-        (all + owed, if job["name"] == name { named + owed } else { named })
+    let ids = jobs.as_array().or_else(|| jobs["jobs"].as_array()).expect("a list").iter();
+    let ids = ids.map(|job| job["id"].as_str().expect("an id").to_owned());
+    ids.map(|id| {
+        let spending = &mesh.json(1, &["job", "describe", &id])["spending"];
+        (id, (amount(&spending["owed"]), amount(&spending["budget"])))
     })
+    .collect()
 }
 
 #[test]
@@ -276,7 +279,7 @@ fn a_job_and_its_reduction_cost_no_more_than_their_budget() {
         // In nano-credits, with nine digits behind the point.
         let budget = format!("{}.{:09}", budget / 1_000_000_000, budget % 1_000_000_000);
         let args = ["run", &text, "--range", "0..36", "--budget", &budget, "-o", &folder];
-        let terms = ["--fuel", "1G", "--output-limit", "1MiB"];
+        let terms = ["--fuel", "50M", "--output-limit", "300KiB"];
         let args = [&args[..], &terms, reduce, &["--", "{index}", "262144"]].concat();
         let output = mesh.command(1, &args).output().expect("it runs");
         (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
@@ -284,14 +287,16 @@ fn a_job_and_its_reduction_cost_no_more_than_their_budget() {
     let (code, said) = run(1, &[]);
     assert_eq!(code, Some(3), "{said}");
     assert!(said.contains("the budget does not cover 36 tasks"), "{said}");
-    assert_eq!(spent(&mesh, "textgen").0, 0);
+    let nothing = spending(&mesh);
+    assert_eq!(nothing.values().map(|(owed, _)| owed).sum::<u128>(), 0);
 
-    let (code, said) = run(1 << 60, &reduce);
-    assert_eq!(code, Some(0), "{said}");
-    let (whole, tasks) = spent(&mesh, "textgen");
-    assert!(whole > tasks && tasks > 0, "the levels cost something: {whole} in all, {tasks} for the tasks");
-    let budget = tasks + (whole - tasks) / 2;
+    let budget = 1 << 60;
     let (code, said) = run(budget, &reduce);
-    let second = spent(&mesh, "textgen").0 - whole;
-    assert!(code != Some(0) && second <= budget, "{second} of {budget}: {said}");
+    assert_eq!(code, Some(0), "{said}");
+    let mut jobs: Vec<(u128, u128)> =
+        spending(&mesh).into_iter().filter(|(id, _)| !nothing.contains_key(id)).map(|(_, spending)| spending).collect();
+    jobs.sort_unstable_by_key(|(_, budget)| std::cmp::Reverse(*budget));
+    let [(tasks, whole), (level, left)] = jobs[..] else { panic!("one level: {jobs:?}") };
+    assert!(tasks > 0 && level > 0 && level <= left, "{jobs:?}");
+    assert_eq!((whole, left), (budget, budget - tasks), "the level has what the tasks have left");
 }

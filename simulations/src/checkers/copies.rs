@@ -11,16 +11,18 @@ use crate::{
     truth::{Truth, index_of},
 };
 use pocketmesh_protocol::FinalTask;
-use pocketmesh_types::{JobId, Policy, TaskIndex};
-use pocketmesh_wire::Message;
-use std::collections::BTreeSet;
+use pocketmesh_types::{JobId, LeaseId, Policy, TaskIndex};
+use pocketmesh_wire::{Message, message::Claim};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Claims of copiers that were accepted.
 #[derive(Debug, Default)]
 pub struct Copies {
     shown: BTreeSet<(JobId, TaskIndex)>,
-    /// What was shown before its requester was killed.
+    /// What was asked for before its requester was killed, and shown then or later.
     forgotten: BTreeSet<(JobId, TaskIndex)>,
+    /// Leases under which something was asked for, and whose requester was not killed since.
+    asked: BTreeMap<LeaseId, u32>,
     /// What its requester has executed itself.
     run_here: BTreeSet<(JobId, TaskIndex)>,
     /// Commitments of copiers to tasks of which nothing was shown.
@@ -59,6 +61,15 @@ impl Copies {
     fn on_start(&mut self, truth: &Truth, at: u32) {
         let is_its = |(job, _): &&(JobId, TaskIndex)| truth.job(job).is_some_and(|facts| facts.requester == at);
         self.forgotten.extend(self.shown.iter().filter(is_its));
+        self.asked.retain(|_, requester| *requester != at);
+    }
+
+    fn on_claim(&mut self, claim: &Claim) {
+        let tasks = claim.results.iter().map(|row| (claim.job, row.task));
+        self.shown.extend(tasks.clone());
+        if !self.asked.contains_key(&claim.lease) {
+            self.forgotten.extend(tasks);
+        }
     }
 }
 
@@ -84,9 +95,10 @@ impl Checker for Copies {
                     }
                 }
             }
-            Seen::Said { message: Message::Claim(claim), .. } => {
-                self.shown.extend(claim.results.iter().map(|row| (claim.job, row.task)));
+            Seen::Said { from, message: Message::Reveal(reveal), .. } => {
+                self.asked.insert(reveal.lease, *from);
             }
+            Seen::Said { message: Message::Claim(claim), .. } => self.on_claim(claim),
             Seen::Started { at, .. } => self.on_start(truth, *at),
             Seen::Ran { at, job, task, .. } => {
                 let facts = &truth.jobs[*job as usize];

@@ -9,7 +9,7 @@ use pocketmesh_types::{Credits, PeerId};
 /// How things stand with everybody: the largest debts either way first.
 pub fn wallet(driver: &Driver) -> Wallet {
     let accounts = driver.peer.settlement().accounts();
-    let remarks = driver.till.remarks.iter().map(|(time, text)| JobEvent { time: *time, text: text.clone() });
+    let remarks = driver.till.remarks.iter().map(|remark| JobEvent { time: remark.time, text: remark.text.clone() });
     let rows = rows(accounts);
     Wallet {
         peer: accounts.me(),

@@ -14,6 +14,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 /// Remarks on payments that are kept.
 const REMARKS_MAX: usize = 64;
+/// Of what one peer does wrong, one thing is remarked on in this time, in milliseconds: who sends rubbish fills neither the log nor the list.
+const QUIET_MS: u64 = 60_000;
 
 /// What the daemon keeps about money beside the protocol.
 #[derive(Debug, Default)]
@@ -24,8 +26,19 @@ pub struct Till {
     closing: BTreeMap<StoreId, JobId>,
     /// What we have paid for each job of ours, and whether nothing more will be.
     jobs: BTreeMap<JobId, (Credits, bool)>,
-    /// What people may want to know, oldest first: when, and what.
-    pub remarks: VecDeque<(UnixTime, String)>,
+    /// What people may want to know, oldest first.
+    pub remarks: VecDeque<Remark>,
+}
+
+/// Something that people may want to know about payments.
+#[derive(Debug)]
+pub struct Remark {
+    /// When.
+    pub time: UnixTime,
+    /// Who did it, if it is another peer.
+    about: Option<PeerId>,
+    /// What.
+    pub text: String,
 }
 
 impl Till {
@@ -56,12 +69,16 @@ impl Till {
         self.jobs.get(job).is_some_and(|(_, settled)| *settled)
     }
 
-    fn remark(&mut self, text: String) {
+    fn remark(&mut self, time: UnixTime, about: Option<PeerId>, text: String) {
+        let is_recent = |other: &Remark| other.about == about && time.0.saturating_sub(other.time.0) < QUIET_MS;
+        if about.is_some() && self.remarks.iter().any(is_recent) {
+            return;
+        }
         tracing::warn!("{text}");
         if self.remarks.len() == REMARKS_MAX {
             self.remarks.pop_front();
         }
-        self.remarks.push_back((wall(), text));
+        self.remarks.push_back(Remark { time, about, text });
     }
 }
 
@@ -120,17 +137,21 @@ impl Driver {
 
     /// Takes note of something that people may want to know about payments.
     pub(super) fn on_money_event(&mut self, event: Event) {
-        self.till.remark(match event {
+        let (about, text) = match event {
             Event::Disputed { client, lease, why } => {
-                format!("a receipt of {client} under lease {} was not taken: {why}", lease.short())
+                (Some(client), format!("a receipt of {client} under lease {} was not taken: {why}", lease.short()))
             }
-            Event::Refused { peer, why } => format!("a payment of {peer} was not taken: {why}"),
-            Event::Behind { payee, lane, ours, theirs } => format!(
-                "{payee} holds a voucher of ours for {theirs} credits on lane {}, and our journal knows of {ours}: it is an older copy. \
-                 What is owed beyond it is owed all the same; restore the newest copy if there is one",
-                lane.0
-            ),
-        });
+            Event::Refused { peer, why } => (Some(peer), format!("a payment of {peer} was not taken: {why}")),
+            Event::Behind { payee, lane, ours, theirs } => {
+                let text = format!(
+                    "{payee} holds a voucher of ours for {theirs} credits on lane {}, and our journal knows of {ours}: it is an older \
+                     copy. What is owed beyond it is owed all the same; restore the newest copy if there is one",
+                    lane.0
+                );
+                (None, text)
+            }
+        };
+        self.till.remark(wall(), about, text);
     }
 
     /// The journal has failed, if it has: nobody waits for what it was to hold, and what the protocol is told.
@@ -142,12 +163,32 @@ impl Driver {
             // Whoever asked may have gone meanwhile.
             let _ = waiting.send(Reply::Refused(reason.clone()));
         }
-        self.till.remark(format!("PAYMENTS ARE STOPPED, and no job goes on: {reason}"));
+        self.till.remark(wall(), None, format!("PAYMENTS ARE STOPPED, and no job goes on: {reason}"));
         Some(Input::MoneyFailed { reason })
     }
 
     /// Why money is stopped, if it is.
     pub fn money_stopped(&self) -> Option<String> {
         self.peer.settlement().accounts().halted().map(str::to_owned)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_sends_rubbish_hides_nothing_that_others_did() {
+        let (liar, other) = (PeerId([1; 32]), PeerId([2; 32]));
+        let mut till = Till::default();
+        till.remark(UnixTime(0), Some(other), "something".into());
+        for time in 0..2 * QUIET_MS {
+            till.remark(UnixTime(time), Some(liar), format!("rubbish {time}"));
+        }
+        till.remark(UnixTime(QUIET_MS), Some(other), "something else".into());
+        let said: Vec<&str> = till.remarks.iter().map(|remark| remark.text.as_str()).collect();
+        assert_eq!(said, ["something", "rubbish 0", "rubbish 60000", "something else"]);
+        (0..2 * REMARKS_MAX).for_each(|_| till.remark(UnixTime(0), None, "ours".into()));
+        assert_eq!(till.remarks.len(), REMARKS_MAX);
     }
 }

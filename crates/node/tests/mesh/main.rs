@@ -1,6 +1,7 @@
 //! Whole daemons in one process: real sockets, real disks, real sandboxes.
 
 mod hostile;
+mod levels;
 mod restart;
 mod rig;
 

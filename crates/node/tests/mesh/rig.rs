@@ -71,7 +71,9 @@ pub async fn start(folder: TempDir, bootstrap: Vec<String>, sabotage: bool) -> D
     let (tell, ready) = oneshot::channel();
     let on_ready = move |ready: &Ready| drop(tell.send(ready.clone()));
     let ended = tokio::spawn(run(options, on_ready, async move { drop(stopped.await) }));
-    let ready = tokio::time::timeout(LIMIT, ready).await.expect("in time").expect("the daemon is ready");
+    let Ok(ready) = tokio::time::timeout(LIMIT, ready).await.expect("in time") else {
+        panic!("the daemon does not start: {:?}", ended.await);
+    };
     Daemon { ready, folder, stop, ended }
 }
 

@@ -2,6 +2,7 @@
 
 mod hostile;
 mod levels;
+mod prefetch;
 mod restart;
 mod rig;
 

@@ -33,8 +33,11 @@ fn counted(tasks: Range<u32>) -> String {
 
 /// What the first, the second and the third level come to, but for what a later level comes to as well.
 fn results() -> [Vec<BlobId>; 3] {
-    let of = |parts: &[Range<u32>]| parts.iter().map(|tasks| BlobId::of(counted(tasks.clone()).as_bytes())).collect();
-    [of(&[0..2, 2..4, 4..6, 6..8, 8..10, 10..12]), of(&[0..4, 4..8]), of(&[0..8])]
+    let of = |tasks: u32, groups: u32| {
+        let groups = (0..groups).map(|group| counted(group * tasks..(group + 1) * tasks));
+        groups.map(|listing| BlobId::of(listing.as_bytes())).collect()
+    };
+    [of(2, 6), of(4, 2), of(8, 1)]
 }
 
 /// Waits until the third level is under way; which level is by the time that it is seen.

@@ -30,6 +30,9 @@ const MEMORY: u64 = 64 << 20;
 const FEW_BYTES: u64 = 4 << 20;
 const PRICE: Price = Price(500);
 
+/// What is sent, and how.
+type Case<'a> = (&'a str, &'a dyn Fn(&Requester));
+
 /// See the module.
 struct Requester {
     handle: Handle,
@@ -316,7 +319,7 @@ async fn what_no_lease_and_no_assignment_may_say_costs_its_sender_the_connection
     let lease = |requester: &Requester, job: Job| {
         requester.lease(mesh.peer(0), OfferId(hash("no offer")), &job);
     };
-    let cases: [(&str, &dyn Fn(&Requester)); 3] = [
+    let cases: [Case; 3] = [
         ("a list of a million files", &|requester| lease(requester, requester.job("noop", long_list))),
         ("a table of inputs that is none", &|requester| {
             lease(requester, Job { inputs: odd_table, ..requester.job("noop", Output::default()) });

@@ -71,6 +71,9 @@ pub struct Work {
     pub accepted: u64,
     /// Declared void by their requesters.
     pub voided: u64,
+    /// Tasks for whose input a core had to wait, because it came when there was nothing else to run.
+    #[serde(default)]
+    pub waited: u64,
 }
 
 /// Jobs of this peer, counted.

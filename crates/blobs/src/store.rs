@@ -296,6 +296,16 @@ impl Store {
         Ok(held)
     }
 
+    /// Removes a blob now, unless it is pinned. Whether it was removed.
+    pub fn remove_unpinned(&self, id: BlobId) -> io::Result<bool> {
+        let mut catalogue = self.catalogue();
+        let may_go = !catalogue.is_pinned(id) && catalogue.remove(id);
+        if may_go {
+            self.remove_file(id)?;
+        }
+        Ok(may_go)
+    }
+
     /// How full the store is.
     pub fn usage(&self) -> Usage {
         self.catalogue().usage()

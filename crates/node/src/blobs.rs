@@ -16,7 +16,7 @@ use pocketmesh_blobs::{
 };
 use pocketmesh_network::{Handle, Stream};
 use pocketmesh_protocol::Item;
-use pocketmesh_types::{BlobId, Output, PeerId, limits};
+use pocketmesh_types::{BlobId, Output, PeerId, Tree, limits};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
@@ -168,20 +168,45 @@ impl Exchange {
         if list.len > limits::TREE_BYTES_MAX {
             return Err(TreeFault::LongList(list));
         }
+        let was_here = self.store.contains(list.id);
         if !self.bring(list, from).await {
             return Err(TreeFault::Missing);
         }
-        let store = self.store.clone();
-        let tree = tokio::task::spawn_blocking(move || trees::read(&store, list)).await;
-        let tree = tree.map_err(|_| TreeFault::Missing)??;
-        if tree.bytes() > files_max {
-            return Err(TreeFault::TooLarge { list: list.id, bytes: tree.bytes(), files_max });
-        }
+        let tree = match self.read_tree(list, files_max).await {
+            Ok(tree) => tree,
+            Err(fault) => {
+                if !was_here {
+                    self.drop_list(list.id);
+                }
+                return Err(fault);
+            }
+        };
         // Each fetch is made when its turn comes: it takes kilobytes, and a tree may have thousands.
         let contents: Vec<Output> = tree.files().iter().map(|file| file.content).collect();
         let fetches = stream::iter(contents).map(|content| self.bring_file(content, from));
         let all = fetches.buffer_unordered(FILES_AT_ONCE).all(|found| async move { found }).await;
         if all { Ok(()) } else { Err(TreeFault::Missing) }
+    }
+
+    /// The tree of a list that is here, if whoever asked has room for its files.
+    async fn read_tree(&self, list: Output, files_max: u64) -> Result<Tree, TreeFault> {
+        let store = self.store.clone();
+        let tree = tokio::task::spawn_blocking(move || trees::read(&store, list)).await;
+        let tree = tree.map_err(|_| TreeFault::Missing)??;
+        let bytes = tree.bytes();
+        if bytes > files_max { Err(TreeFault::TooLarge { list: list.id, bytes, files_max }) } else { Ok(tree) }
+    }
+
+    /// Lets go a list that was fetched and is refused, unless somebody wants the same bytes for something else.
+    fn drop_list(&self, list: BlobId) {
+        if lock(&self.in_flight).contains(&Item::Blob(list)) {
+            return;
+        }
+        match self.store.remove_unpinned(list) {
+            Ok(true) => self.untell(list),
+            Ok(false) => {}
+            Err(error) => tracing::warn!(%list, %error, "a refused list of files could not be removed"),
+        }
     }
 
     async fn bring_file(&self, content: Output, from: &Holders) -> bool {

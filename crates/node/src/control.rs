@@ -346,7 +346,7 @@ fn status_of(driver: &mut Driver, network: String) -> Status {
             },
         },
         offers: Offers { heard: offers.heard, bid: offers.bid, won: offers.won },
-        work: Work { executed: work.executed, accepted: work.accepted, voided: work.refuted },
+        work: Work { executed: work.executed, accepted: work.accepted, voided: work.refuted, waited: work.waited },
         jobs: JobCounts {
             active: u32::try_from(ids.len() - over).unwrap_or(u32::MAX),
             finished: u32::try_from(over).unwrap_or(u32::MAX),

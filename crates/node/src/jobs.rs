@@ -79,10 +79,12 @@ impl Ledger {
         }
     }
 
-    /// A job is the next level of another one's reduce tree.
+    /// A job is the next level of another one's reduce tree. It may be said twice: a level that did not get to the disk is made again.
     pub fn add_level(&mut self, job: JobId, level: JobId) {
         self.levels.insert(level, job);
-        if let Some(plan) = &mut self.of_mut(job).reduce {
+        if let Some(plan) = &mut self.of_mut(job).reduce
+            && !plan.levels.contains(&level)
+        {
             plan.levels.push(level);
         }
     }

@@ -83,7 +83,12 @@ pub fn recover(
             damage = damage.or_else(|| Some(format!("{}; {advice}", behind?)));
             claims.sweep(peer.jobs());
             for active in peer.jobs().iter() {
-                pins::release(store, active, ledger.of(&active.id).and_then(|notes| notes.reduce.as_ref()));
+                pins::release(
+                    store,
+                    peer.jobs(),
+                    active,
+                    ledger.of(&active.id).and_then(|notes| notes.reduce.as_ref()),
+                );
             }
             (Appender::new(opened.journal), Some(opened.events), marker)
         }

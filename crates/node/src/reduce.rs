@@ -103,7 +103,7 @@ pub async fn step(executor: Arc<dyn Executor>, store: Store, standing: Standing)
     let (gather_store, fan_in) = (store.clone(), plan.fan_in);
     let gathered = tokio::task::spawn_blocking(move || {
         let outputs = Outputs { store: &gather_store, results: &results.0, shown: results.1, job: from };
-        outputs.gather(fan_in, is_level, pins::inputs_of(&id)).map_err(|error| error.to_string())
+        outputs.gather(fan_in, is_level, pins::gathered_for(&id)).map_err(|error| error.to_string())
     });
     match gathered.await.map_err(|error| error.to_string())?? {
         Gathered::Reduced(outcome) => Ok(Stage::Done(outcome)),

@@ -58,6 +58,8 @@ pub struct Counters {
     pub accepted: u64,
     /// Claims that a requester says it refuted.
     pub refuted: u64,
+    /// Tasks that nothing but their input was waited for: it came when a slot had nothing to run.
+    pub waited: u64,
 }
 
 impl Execution {
@@ -159,6 +161,7 @@ impl Execution {
             self.leave(context, unjust);
         }
         let ids: Vec<LeaseId> = self.leases.keys().copied().collect();
+        let mut idle = self.idle_slots(context);
         for id in ids {
             let Some(lease) = self.leases.get_mut(&id) else { continue };
             if lease.missing.contains(&item) {
@@ -169,11 +172,20 @@ impl Execution {
                 lease.missing.remove(&item);
             }
             if let Item::Blob(blob) = item {
+                let waited = if found { lease.held_up_by(&blob).min(idle) } else { 0 };
+                idle -= waited;
+                self.counters.waited += waited as u64;
                 let lost = lease.on_input(&blob, found);
                 self.hand_back(context, id, lost, HandBackReason::InputUnavailable);
             }
         }
         self.start_runs(context);
+    }
+
+    /// Slots that have nothing to run, although they could.
+    fn idle_slots(&self, context: &Context) -> usize {
+        let has_ready = self.leases.values().any(|lease| lease.next_ready().is_some());
+        if has_ready { 0 } else { usize::from(context.slots).saturating_sub(self.runs.len()) }
     }
 
     /// Keeps the sandbox busy: whose requester has the most credit first, and among equals in turn.

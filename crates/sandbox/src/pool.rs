@@ -126,7 +126,9 @@ impl Drop for Pool {
         for work in waiting {
             work.refuse();
         }
-        for thread in self.threads.drain(..) {
+        // The last to hold the pool may be a task's end, told by one of its threads: that one ends by itself.
+        let me = std::thread::current().id();
+        for thread in self.threads.drain(..).filter(|thread| thread.thread().id() != me) {
             drop(thread.join());
         }
     }

@@ -227,6 +227,20 @@ fn a_list_longer_than_its_bound_is_refused() {
 }
 
 #[test]
+fn an_input_that_should_be_a_blob_is_not_sent_along() {
+    let assign = |len: usize| {
+        let input = TaskInput::Inline(Bytes(vec![0; len]));
+        let small = Assigned { task: 0, input: TaskInput::None };
+        let tasks = vec![small, Assigned { task: 1, input }];
+        Envelope::seal(&Assign { lease: LeaseId(hash("lease")), tasks }.into(), vec![], &key())
+    };
+    for (len, is_in_bounds) in [(limits::INLINE_BYTES_MAX, true), (limits::INLINE_BYTES_MAX + 1, false)] {
+        let opened = assign(len).open_direct(key().peer(), &Strict);
+        assert_eq!(opened.is_ok(), is_in_bounds, "{opened:?}");
+    }
+}
+
+#[test]
 fn a_gib_has_a_price_that_can_be_counted() {
     for (per_gib, is_in_bounds) in [(limits::PER_GIB_MAX, true), (limits::PER_GIB_MAX + 1, false)] {
         let (offer, job) = (Offer { per_gib: PerGib(per_gib), ..offered() }, Job { per_gib: PerGib(per_gib), ..job() });

@@ -149,7 +149,7 @@ impl Control for Fake {
                 reason: "idle".into(),
             },
             offers: Offers { heard: 3, bid: 2, won: 1 },
-            work: Work { executed: 9, accepted: 8, voided: 1 },
+            work: Work { executed: 9, accepted: 8, voided: 1, waited: 2 },
             jobs: JobCounts { active: 1, finished: 0 },
             payments_stopped: None,
         })

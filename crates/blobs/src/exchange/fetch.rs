@@ -201,7 +201,7 @@ impl Job {
 /// for a range, when the range can be read.
 ///
 /// Whatever ends the fetch early, what has been checked of a blob of more than 256 KiB stays and the next fetch goes on
-/// from there. Meanwhile it is given to others that ask. Memory: two parts for each of at most sixteen providers.
+/// from there; of a blob of which nothing was checked nothing stays. Meanwhile it is given to others that ask. Memory: two parts for each of at most sixteen providers.
 pub async fn fetch<C: Connect>(
     store: &Store,
     connect: &C,
@@ -228,8 +228,15 @@ pub async fn fetch<C: Connect>(
     let job = Arc::new(prepare(store, &wanted, len, options, progress, sharing).await?);
     let ended = Crew::new(Arc::clone(&job), connect.clone(), providers, faults).run(store).await;
     drop(job.storing.write().await);
-    let faults = ended?;
     let (finisher, finished) = (store.clone(), Arc::clone(&job));
+    let faults = match ended {
+        Ok(faults) => faults,
+        Err(error) => {
+            // What ended the fetch is what counts.
+            let _ = blocking(move || finished.target.give_up(&finisher)).await;
+            return Err(error);
+        }
+    };
     let durability = wanted.durability;
     blocking(move || finished.target.finish(&finisher, durability)).await.map_err(PutError::from)??;
     let from = std::mem::take(&mut *job.from.lock().unwrap_or_else(PoisonError::into_inner));

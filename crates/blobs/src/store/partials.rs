@@ -160,6 +160,17 @@ impl Store {
         Ok(known)
     }
 
+    /// A fetch has ended early. If nothing is here of the blob, and nobody else fetches it, its room is free again.
+    pub(crate) fn end_fetch(&self, partial: &Arc<Partial>) -> io::Result<()> {
+        let mut partials = self.partials();
+        let is_known = partials.get(&partial.id()).is_some_and(|(known, _)| Arc::ptr_eq(known, partial));
+        // One is the map's, one the caller's.
+        if is_known && Arc::strong_count(partial) == 2 && partial.held_bytes() == 0 {
+            self.discard(&mut partials, partial.id())?;
+        }
+        Ok(())
+    }
+
     /// Removes what is left of all fetches that do not run, but for pinned blobs. How many those were.
     pub(super) fn discard_all_idle(&self) -> io::Result<u64> {
         let mut partials = self.partials();

@@ -41,7 +41,8 @@ async fn fetch_from_liar(wanted: Wanted, answer: Vec<u8>, closes: bool) -> Fault
     let patience = if closes { PATIENT } else { IMPATIENT };
     let hasty = Options { patience, give_up: Duration::from_millis(1500), ..options() };
     let error = fetcher.fetch_with(wanted, &[1], hasty, Arc::default()).await.unwrap_err();
-    assert_eq!(fetcher.store.usage().blobs, 0, "{error} left something readable");
+    let usage = fetcher.store.usage();
+    assert_eq!((usage.blobs, usage.used_bytes), (0, 0), "{error} left something");
     match error {
         FetchError::NotHere { mut faults, .. } => faults.remove(&peer_id(1)).unwrap(),
         FetchError::TooLong { len, max_bytes } => Fault::TooLong { len, max_bytes },
@@ -68,6 +69,8 @@ async fn a_length_that_was_not_wanted_is_refused_before_a_byte_is_taken() {
         (Wanted::new(id, None, 4), 5),
         (wanted(id, 5), 6),
         (wanted(id, 5), 4),
+        (wanted(id, 10 << 20), 5),
+        (wanted(id, 10 << 20), (10 << 20) + 1),
     ] {
         for status in [0, 2, 3] {
             let fault = fetch_from_liar(wanted.clone(), answer(status, len, &[0; 100]), true).await;

@@ -226,6 +226,18 @@ fn removing_takes_pinned_blobs_too() {
 }
 
 #[test]
+fn what_is_to_go_unless_it_is_pinned_stays_while_it_is() {
+    let (home, store) = open(PLENTY);
+    let (id, owner) = (store.put(b"some bytes").unwrap(), Hash::of(b"an owner"));
+    store.pin(id, owner);
+    assert!(!store.remove_unpinned(id).unwrap() && path_of(&home, id).is_file());
+    store.unpin(id, owner);
+    assert!(store.remove_unpinned(id).unwrap() && !path_of(&home, id).exists());
+    assert!(!store.remove_unpinned(id).unwrap());
+    assert_eq!(store.usage().used_bytes, 0);
+}
+
+#[test]
 fn threads_share_a_store_that_is_always_short_of_room() {
     let (home, store) = open(8 * BLOCK);
     std::thread::scope(|scope| {

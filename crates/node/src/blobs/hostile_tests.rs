@@ -4,7 +4,7 @@ use super::{Exchange, Holders, PROTOCOL, TreeFault};
 use pocketmesh_blobs::{Store, Uplink};
 use pocketmesh_network::{Config, Event, Handle, start};
 use pocketmesh_types::tree::{File, Tree};
-use pocketmesh_types::{BlobId, Output, limits};
+use pocketmesh_types::{BlobId, Hash, Output, limits};
 use std::{collections::BTreeSet, path::Path};
 use tempfile::TempDir;
 
@@ -87,6 +87,7 @@ async fn a_list_that_no_tree_has_is_refused_with_a_reason_and_does_no_harm() {
         let sent = hostile.exchange.sent().values().sum::<u64>() - before;
         assert!(sent <= limits::TREE_BYTES_MAX + (64 << 10), "{sent} bytes were taken: {reason}");
         assert!(!victim.store.contains(file.id), "a file was fetched: {reason}");
+        assert!(!victim.store.contains(list.id), "the list has stayed: {reason}");
         assert!(victim.store.contains(kept), "{reason}");
         assert_eq!(strays(victim.home.path()), BTreeSet::new(), "{reason}");
     }
@@ -94,6 +95,20 @@ async fn a_list_that_no_tree_has_is_refused_with_a_reason_and_does_no_harm() {
     hostile.store.put(good.as_bytes()).expect("stored");
     victim.exchange.bring_tree(Output::of(good.as_bytes()), FILES_MAX, &from).await.expect("a good tree");
     assert_eq!(victim.store.get(file.id, 100).expect("here"), b"the file");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_list_whose_bytes_somebody_needs_for_something_else_stays() {
+    let (hostile, victim, from) = pair().await;
+    let (here, pinned) = (line(Output::of(b"x"), "../here"), line(Output::of(b"x"), "../pinned"));
+    victim.store.put(here.as_bytes()).expect("stored");
+    victim.store.pin(BlobId::of(pinned.as_bytes()), Hash::of(b"a job"));
+    for text in [here, pinned] {
+        let list = Output::of(text.as_bytes());
+        hostile.store.put(text.as_bytes()).expect("stored");
+        let fault = victim.exchange.bring_tree(list, FILES_MAX, &from).await.expect_err("no list");
+        assert!(matches!(fault, TreeFault::List(_)) && victim.store.contains(list.id), "{fault}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

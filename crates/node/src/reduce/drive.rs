@@ -28,6 +28,7 @@ impl Driver {
         self.reduce(over);
         if let Some(parent) = self.ledger.parent_of(&over) {
             self.reduce(parent);
+            self.release_inputs(&parent);
         }
     }
 
@@ -48,6 +49,9 @@ impl Driver {
             }
             Some(_) => return,
         };
+        if lacks_results(from, level.is_some()) {
+            return self.on_reduced(id, Err(format!("it would read results of job {} that are gone", from.id.short())));
+        }
         let shown = Shown::finals(&from.finals);
         let standing = Standing {
             id,
@@ -94,6 +98,7 @@ impl Driver {
         };
         let level = JobId(envelope::id(&job.clone().into()));
         pins::pin_inputs(&self.store, &job, &level);
+        self.store.unpin_all(pins::gathered_for(&id));
         // First, so that no level is on disk of which nobody knows whose it is.
         self.journal.append_entry(&Entry::ReduceLevel { job: id, level });
         self.ledger.add_level(id, level);
@@ -103,10 +108,11 @@ impl Driver {
         self.command(Command::Submit { job: Box::new(job), inputs }).1
     }
 
-    /// A job may be over, and its inputs of no use any more.
+    /// A job may be over, and its inputs, or a level of its reduction, of no use any more.
     pub(crate) fn release_inputs(&self, job: &JobId) {
         if let Some(active) = self.peer.jobs().get(job) {
-            pins::release(&self.store, active, self.ledger.of(job).and_then(|notes| notes.reduce.as_ref()));
+            let jobs = self.peer.jobs();
+            pins::release(&self.store, jobs, active, self.ledger.of(job).and_then(|notes| notes.reduce.as_ref()));
         }
     }
 
@@ -123,6 +129,7 @@ impl Driver {
         if let Some(plan) = &mut self.ledger.of_mut(job).reduce {
             plan.outcome = Some(outcome);
         }
+        self.store.unpin_all(pins::gathered_for(&job));
         self.release_inputs(&job);
         self.ends.send_modify(|ends| *ends += 1);
     }
@@ -150,4 +157,40 @@ fn level_of(job: &Job, id: &JobId, number: usize, plan: &Plan, program_len: u64,
 /// Whether all that a reduce program reads is there.
 pub fn has_result(job: &Active) -> bool {
     matches!(job.phase, Phase::Over(End::Complete | End::Partial))
+}
+
+/// Whether a job that is over has fewer results than it should: its disk lost some before the last restart, or, of a level, its
+/// budget did not suffice. Of the owner's own job, what a budget brought is what is reduced.
+fn lacks_results(from: &Active, is_level: bool) -> bool {
+    (is_level || from.phase == Phase::Over(End::Complete)) && from.finals.len() < from.job.tasks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pins::tests::{job, peer};
+    use pocketmesh_protocol::{FinalTask, Inputs, Record};
+    use pocketmesh_types::UnixTime;
+
+    #[test]
+    fn nothing_is_reduced_as_if_it_were_all_when_results_are_gone() {
+        let task = |task| FinalTask { task, outcome: None, stdout: None, stderr: None, workers: vec![], input_len: 0 };
+        let cases = [
+            (End::Complete, 2, false, false),
+            (End::Complete, 1, true, true),
+            (End::Partial, 2, false, false),
+            (End::Partial, 1, false, true),
+        ];
+        for (end, finals, own_lacks, level_lacks) in cases {
+            let (mut peer, at) = (peer(), UnixTime(0));
+            let job = Job { tasks: 2, ..job(1) };
+            let id = JobId(envelope::id(&job.clone().into()));
+            peer.restore(Record::Submitted { job, inputs: Inputs::None, at });
+            peer.restore(Record::Final { job: id, tasks: (0..finals).map(task).collect() });
+            peer.restore(Record::Closed { job: id, end, at });
+            let over = peer.jobs().get(&id).expect("known");
+            assert_eq!(lacks_results(over, false), own_lacks, "{end:?}, {finals} of 2");
+            assert_eq!(lacks_results(over, true), level_lacks, "{end:?}, {finals} of 2");
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! Peers that break the rules, over real connections: dropped, scored, logged once, and nobody else is harmed.
 
+mod lists;
+
 use crate::rig::{self, Mesh, guest};
 use pocketmesh_api::{Input, JobState};
 use pocketmesh_network::{Config, Event, Events, Handle};
@@ -50,6 +52,7 @@ fn listen_to_the_log() {
 async fn stranger(mesh: &Mesh, seed: [u8; 32]) -> (Handle, Events) {
     let mut config = Config::new(seed, "test");
     config.listen = vec!["/ip4/127.0.0.1/tcp/0".parse().expect("an address")];
+    config.streams = vec!["blobs/2"];
     let (handle, mut events) = pocketmesh_network::start(config).await.expect("started");
     let address = mesh.daemons[0].ready.addresses[0].parse().expect("an address");
     assert_eq!(handle.dial(address).await.expect("connected"), mesh.peer(0));

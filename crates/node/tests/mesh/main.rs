@@ -1,6 +1,8 @@
 //! Whole daemons in one process: real sockets, real disks, real sandboxes.
 
 mod hostile;
+mod levels;
+mod prefetch;
 mod restart;
 mod rig;
 

@@ -60,19 +60,30 @@ pub async fn start(folder: TempDir, bootstrap: Vec<String>, sabotage: bool) -> D
         Err(_) => Home::init(&dir, InitOptions { network: Some("test".into()) }).expect("a data folder"),
     };
     let home = in_process(&home);
-    let options = Options {
-        home,
-        listen: vec!["/ip4/127.0.0.1/tcp/0".into()],
-        bootstrap,
-        mdns: false,
-        sabotage: sabotage.then_some(Sabotage::Wrong),
-    };
-    let (stop, stopped) = oneshot::channel();
-    let (tell, ready) = oneshot::channel();
-    let on_ready = move |ready: &Ready| drop(tell.send(ready.clone()));
-    let ended = tokio::spawn(run(options, on_ready, async move { drop(stopped.await) }));
-    let ready = tokio::time::timeout(LIMIT, ready).await.expect("in time").expect("the daemon is ready");
-    Daemon { ready, folder, stop, ended }
+    let patience = tokio::time::Instant::now() + LIMIT;
+    loop {
+        let options = Options {
+            home: home.clone(),
+            listen: vec!["/ip4/127.0.0.1/tcp/0".into()],
+            bootstrap: bootstrap.clone(),
+            mdns: false,
+            sabotage: sabotage.then_some(Sabotage::Wrong),
+        };
+        let (stop, stopped) = oneshot::channel();
+        let (tell, ready) = oneshot::channel();
+        let on_ready = move |ready: &Ready| drop(tell.send(ready.clone()));
+        let ended = tokio::spawn(run(options, on_ready, async move { drop(stopped.await) }));
+        if let Ok(ready) = tokio::time::timeout(LIMIT, ready).await.expect("in time") {
+            return Daemon { ready, folder, stop, ended };
+        }
+        match ended.await.expect("no panic") {
+            // What a daemon has begun may end after it, in this process, and holds its index until then.
+            Err(RunError::Index(_)) if tokio::time::Instant::now() < patience => {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            other => panic!("the daemon does not start: {other:?}"),
+        }
+    }
 }
 
 impl Daemon {

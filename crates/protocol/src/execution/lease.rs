@@ -183,6 +183,11 @@ impl WorkLease {
         (waiting.len() == 1).then_some((blob, len))
     }
 
+    /// How many tasks could be run if this input were here.
+    pub fn held_up_by(&self, blob: &BlobId) -> usize {
+        if self.missing.is_empty() { self.awaited.get(blob).map_or(0, Vec::len) } else { 0 }
+    }
+
     /// An input is here: its tasks are ready. If it is not to be had, these tasks cannot be done.
     pub fn on_input(&mut self, blob: &BlobId, found: bool) -> Vec<TaskIndex> {
         let tasks = self.awaited.remove(blob).unwrap_or_default();

@@ -285,7 +285,34 @@ fn what_was_executed_accepted_and_refuted_is_counted_once() {
         assert_eq!(worker.execution.counters().accepted, accepted);
     }
     worker.void(&job, lease, 2, TaskInput::None, "wrong");
-    assert_eq!(worker.execution.counters(), Counters { executed: 3, accepted: 2, refuted: 1 });
+    assert_eq!(worker.execution.counters(), Counters { executed: 3, accepted: 2, refuted: 1, waited: 0 });
+}
+
+#[test]
+fn an_input_is_waited_for_if_it_comes_when_a_slot_has_nothing_to_run() {
+    let job = job("count", 10, 1);
+    let blob = |task: u32| BlobId(Hash([task as u8; 32]));
+    let inputs = |tasks: std::ops::Range<u32>| -> Vec<(u32, TaskInput)> {
+        tasks.map(|task| (task, TaskInput::Blob(blob(task), 10_000))).collect()
+    };
+    let mut worker = Worker::new(2);
+    let lease = worker.lease(REQUESTER, &job);
+    worker.assign(REQUESTER, lease, &inputs(0..5));
+    // Two slots have nothing else to do; what comes then is there before it is needed, but for what never comes.
+    let mut runs = Vec::new();
+    for (task, waited) in [(0, 1), (1, 2), (2, 2), (3, 2)] {
+        runs.extend(worker.fetched(blob(task), true).started);
+        assert_eq!(worker.execution.counters().waited, waited, "after input {task}");
+    }
+    for run in runs {
+        worker.finish(run, "right");
+    }
+    worker.fetched(blob(4), false);
+    assert_eq!(worker.execution.counters().waited, 2, "a lost input is not waited for any more");
+    // Nothing runs: now it is waited for again, once for each slot, if more tasks have the same input.
+    worker.assign(REQUESTER, lease, &(5..8).map(|task| (task, TaskInput::Blob(blob(5), 10_000))).collect::<Vec<_>>());
+    worker.fetched(blob(5), true);
+    assert_eq!(worker.execution.counters().waited, 4);
 }
 
 #[test]

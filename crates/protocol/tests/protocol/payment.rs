@@ -44,7 +44,7 @@ const PER_GIB: PerGib = PerGib(1 << 21);
 fn moving(world: &mut World, job: Job) -> (Job, Inputs) {
     let input = |task: u32| match task % 3 {
         0 => TaskInput::Inline(Vec::new().into()),
-        1 => TaskInput::Inline(vec![7; task as usize].into()),
+        1 => TaskInput::Inline(vec![7; task as usize % (limits::INLINE_BYTES_MAX + 1)].into()),
         _ => TaskInput::Blob(BlobId::of(&task.to_le_bytes()), (1 << 20) + u64::from(task)),
     };
     let inputs = (0..job.tasks).map(input).collect();

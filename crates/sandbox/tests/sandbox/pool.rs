@@ -87,6 +87,24 @@ fn a_panic_ends_its_task_alone() {
 }
 
 #[test]
+fn a_pool_may_go_with_the_end_of_its_last_task() {
+    let (wasm, (done, results)) = (command("(call $exit (i32.const 3))"), sync_channel(ROOM));
+    let pool = Arc::new(pool(2, 8, serves(vec![wasm.clone()])));
+    let (release, gate) = sync_channel::<()>(ROOM);
+    let (held, last) = (Arc::clone(&pool), done.clone());
+    let on_done = Box::new(move |result: std::result::Result<Executed<Kept>, Failure>| {
+        gate.recv_timeout(PATIENCE).expect("a release");
+        assert_eq!(Arc::strong_count(&held), 1, "nobody else holds the pool");
+        drop(held);
+        last.send(result.map(|executed| executed.here().expect("here"))).expect("the test listens");
+    });
+    pool.submit(Submission { on_done, ..submission(&wasm, &done) }).expect("room in the queue");
+    drop(pool);
+    release.send(()).expect("the task waits");
+    assert!(next(&results).is_ok());
+}
+
+#[test]
 fn a_full_queue_gives_the_task_back() {
     let (wasm, (done, results)) = (command("(drop (i32.const 2))"), sync_channel(ROOM));
     let (reached, at_loader) = sync_channel(ROOM);

@@ -102,7 +102,13 @@ pub struct Assigned {
 
 impl Check for Assign {
     fn check(&self) -> Result<(), BoundError> {
-        bounded("the number of tasks", self.tasks.len() <= limits::TASKS_PER_MESSAGE_MAX)
+        bounded("the number of tasks", self.tasks.len() <= limits::TASKS_PER_MESSAGE_MAX)?;
+        let fits = |input: &TaskInput| match input {
+            TaskInput::Inline(bytes) => bytes.len() <= limits::INLINE_BYTES_MAX,
+            TaskInput::None | TaskInput::Blob(..) => true,
+        };
+        // A worker holds thousands of them until their tasks have run.
+        bounded("the length of an input", self.tasks.iter().all(|assigned| fits(&assigned.input)))
     }
 }
 

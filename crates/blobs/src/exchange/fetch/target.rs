@@ -7,6 +7,7 @@ use crate::{
 };
 use pocketmesh_types::BlobId;
 use std::{
+    io,
     ops::Range,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -56,6 +57,14 @@ impl Target {
         match self {
             Self::Small { bytes, .. } => lock(bytes).as_ref().map_or(0, |bytes| bytes.len() as u64),
             Self::Large(partial) => partial.held_bytes(),
+        }
+    }
+
+    /// Gives back the room of a large blob of which nothing has come. Blocks.
+    pub fn give_up(&self, store: &Store) -> io::Result<()> {
+        match self {
+            Self::Large(partial) => store.end_fetch(partial),
+            Self::Small { .. } => Ok(()),
         }
     }
 

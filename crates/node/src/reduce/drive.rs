@@ -50,7 +50,11 @@ impl Driver {
             Some(_) => return,
         };
         if lacks_results(from, level.is_some()) {
-            return self.on_reduced(id, Err(format!("it would read results of job {} that are gone", from.id.short())));
+            let why = match from.phase {
+                Phase::Over(End::Partial) => "the budget does not cover",
+                _ => "the disk has lost results of",
+            };
+            return self.on_reduced(id, Err(format!("{why} job {}, which it would read", from.id.short())));
         }
         let shown = Shown::finals(&from.finals);
         let standing = Standing {

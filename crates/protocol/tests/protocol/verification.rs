@@ -153,6 +153,22 @@ fn a_withheld_reveal_is_waited_for_no_longer_than_five_seconds() {
 }
 
 #[test]
+fn what_was_shown_beside_a_withholder_is_left_to_others_where_it_cannot_be_run_here() {
+    for (host, speed, most) in [(Behaviour::BrokenHost, millis(1), 2_000), (Behaviour::Honest, seconds(2), 40)] {
+        let (mut world, requester, workers) = mesh_with(64, 4, &[(1, Behaviour::Withholds)]);
+        (world.node_mut(requester).behaviour, world.node_mut(requester).speed) = (host, speed);
+        for &worker in &workers {
+            (world.node_mut(worker).speed, world.node_mut(worker).slots) = (millis(1), 16);
+            world.restart(worker, millis(1));
+        }
+        let job = job("count", 2_000, 2);
+        let id = assert_complete(&mut world, requester, &job);
+        let counts = world.peer(requester).jobs().get(&id).unwrap().counts;
+        assert!((1..=most).contains(&counts.own_runs) && counts.unresolved == 0, "{host:?}: {counts:?}");
+    }
+}
+
+#[test]
 fn what_our_own_run_cannot_decide_is_unresolved_and_the_rest_goes_on() {
     let (mut world, requester, _) = mesh_with(65, 3, &[(0, Behaviour::Sometimes(0.1))]);
     world.node_mut(requester).behaviour = Behaviour::BrokenHost;

@@ -238,9 +238,7 @@ impl World {
         let (client, worker) = (&self.nodes[&CLIENT].state, &self.nodes[&WORKER].state);
         (client.accounts().standing(&WORKER).given, worker.accounts().standing(&CLIENT).received)
     }
-}
 
-impl World {
     /// What each side has reserved: what the client will owe, and what the worker will be owed.
     fn under_way(&self) -> (Credits, Credits) {
         let (client, worker) = (&self.nodes[&CLIENT].state, &self.nodes[&WORKER].state);
@@ -254,6 +252,13 @@ fn names(of: u8) -> (LeaseId, JobId) {
 
 fn begin(world: &mut World, lease: &LeaseId, task: u32) -> bool {
     world.worker().on_begin(lease, task, Instant(0)) == Begin::Now
+}
+
+/// The worker may begin a task, claims its outcome, and the client has it.
+fn hand_in(world: &mut World, lease: &LeaseId, window: u32, task: u32) {
+    assert!(begin(world, lease, task), "task {task} may begin");
+    world.worker().on_claimed(lease, row(task), Instant(0));
+    world.client().on_delivered(lease, window, row(task));
 }
 
 /// Runs one lease to its end, whatever the network does; returns the tasks that were done.
@@ -334,11 +339,7 @@ fn a_payer_whose_journal_was_put_back_learns_so_and_goes_on_in_another_lane() {
     let (first, job) = names(0);
     world.lease(first, job);
     let work = |world: &mut World, (lease, job), tasks: std::ops::Range<u32>| {
-        for task in tasks {
-            assert!(begin(world, &lease, task));
-            world.worker().on_claimed(&lease, row(task), Instant(0));
-            world.client().on_delivered(&lease, 0, row(task));
-        }
+        tasks.for_each(|task| hand_in(world, &lease, 0, task));
         world.client().on_stopped(job);
         world.perform();
         world.settle();
@@ -376,11 +377,7 @@ fn a_void_forfeits_the_hold_back_and_those_seats_are_never_paid() {
     let mut world = World::new(1);
     let (lease, job) = names(0);
     world.lease(lease, job);
-    for task in 0..7 {
-        begin(&mut world, &lease, task);
-        world.worker().on_claimed(&lease, row(task), Instant(0));
-        world.client().on_delivered(&lease, 0, row(task));
-    }
+    (0..7).for_each(|task| hand_in(&mut world, &lease, 0, task));
     world.perform();
     world.client().on_void(job, WORKER);
     world.client().on_job_over(job);
@@ -401,11 +398,7 @@ fn what_is_done_and_not_paid_is_under_way_on_both_sides() {
     let mut world = World::new(1);
     let (lease, job) = names(0);
     world.lease(lease, job);
-    for task in 0..7 {
-        begin(&mut world, &lease, task);
-        world.worker().on_claimed(&lease, row(task), Instant(0));
-        world.client().on_delivered(&lease, 0, row(task));
-    }
+    (0..7).for_each(|task| hand_in(&mut world, &lease, 0, task));
     world.perform();
     assert_eq!(world.under_way(), (cost(0..7), cost(0..7)), "what is on its way to the disk is not paid");
     world.settle();
@@ -586,9 +579,7 @@ fn of_two_leases_of_one_worker_only_the_oldest_open_window_is_paid() {
     world.lease(new, job);
     for task in 0..7 {
         for (lease, window, task) in [(old, 0, task), (new, 1, 100 + task)] {
-            assert!(begin(&mut world, &lease, task));
-            world.worker().on_claimed(&lease, row(task), Instant(0));
-            world.client().on_delivered(&lease, window, row(task));
+            hand_in(&mut world, &lease, window, task);
         }
     }
     world.settle();

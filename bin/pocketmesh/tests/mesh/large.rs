@@ -120,8 +120,7 @@ fn a_reduction_goes_on_where_its_requester_was_killed() {
     mesh.wait_until("the peer is three seconds old", || mesh.json(1, &["status"])["uptime_ms"].as_u64() >= Some(3_000));
     mesh.ok(1, &args);
     let id = mesh.only_job(1)["id"].as_str().expect("an id").to_owned();
-    let jobs = |mesh: &Testnet| mesh.json(1, &["job", "list"]).as_array().expect("a list").clone();
-    mesh.wait_until("a level of the tree is under way", || jobs(&mesh).len() > 1);
+    mesh.wait_until("a level of the tree is under way", || mesh.jobs(1).len() > 1);
     mesh.kill(1);
     let daemon = mesh.restart(1);
     let summary = |mesh: &Testnet| mesh.json(1, &["job", "describe", &id])["summary"].clone();
@@ -129,7 +128,7 @@ fn a_reduction_goes_on_where_its_requester_was_killed() {
     mesh.ok(1, &["job", "get", &id, "-o", &out.to_string_lossy()]);
     let found = fs::read_to_string(out.join("stdout")).expect("a result");
     assert!(found == listing(&counts), "the words are counted right");
-    let names: Vec<String> = jobs(&mesh).iter().filter_map(|job| Some(job["name"].as_str()?.to_owned())).collect();
+    let names: Vec<String> = mesh.jobs(1).iter().filter_map(|job| Some(job["name"].as_str()?.to_owned())).collect();
     let mut once = names.clone();
     once.sort_unstable();
     once.dedup();

@@ -165,7 +165,7 @@ fn peers_that_are_killed_again_and_again_lose_nothing_and_double_nothing() {
     }
     mesh.wait_for_end(1);
     mesh.wait_until("all books agree", || agree(&mesh, &all));
-    for job in mesh.json(1, &["job", "list"]).as_array().expect("a list") {
+    for job in mesh.jobs(1) {
         assert_eq!(job["state"], "complete", "{job}");
         let (id, file) = (job["id"].as_str().expect("an id"), mesh.dir().join("receipts.cbor"));
         let path = file.display().to_string();
@@ -258,9 +258,7 @@ fn a_daemon_opens_the_folder_that_the_first_release_has_left() {
 
 /// What each job of peer 1 has cost, and might, in atto-credits, by its id.
 fn spending(mesh: &Testnet) -> BTreeMap<String, (u128, u128)> {
-    let jobs = mesh.json(1, &["job", "list"]);
-    let ids = jobs.as_array().or_else(|| jobs["jobs"].as_array()).expect("a list").iter();
-    let ids = ids.map(|job| job["id"].as_str().expect("an id").to_owned());
+    let ids = mesh.jobs(1).into_iter().map(|job| job["id"].as_str().expect("an id").to_owned());
     ids.map(|id| {
         let spending = &mesh.json(1, &["job", "describe", &id])["spending"];
         (id, (amount(&spending["owed"]), amount(&spending["budget"])))

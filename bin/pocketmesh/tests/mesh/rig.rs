@@ -123,18 +123,20 @@ impl Testnet {
         serde_json::from_slice(&output.stdout).expect("JSON")
     }
 
+    /// The jobs of a peer.
+    pub fn jobs(&self, peer: usize) -> Vec<Value> {
+        self.json(peer, &["job", "list"]).as_array().expect("a list").clone()
+    }
+
     /// The one job of a peer.
     pub fn only_job(&self, peer: usize) -> Value {
-        let jobs = self.json(peer, &["job", "list"]);
-        jobs.as_array().or_else(|| jobs["jobs"].as_array()).expect("a list").first().expect("a job").clone()
+        self.jobs(peer).first().expect("a job").clone()
     }
 
     /// Waits until the peer's job has so many final tasks.
     pub fn wait_for_done(&self, peer: usize, tasks: u64) {
         self.wait_until("tasks are final", || {
-            let jobs = self.json(peer, &["job", "list"]);
-            let jobs = jobs.as_array().or_else(|| jobs["jobs"].as_array()).expect("a list");
-            jobs.first().is_some_and(|job| job["done"].as_u64() >= Some(tasks))
+            self.jobs(peer).first().is_some_and(|job| job["done"].as_u64() >= Some(tasks))
         });
     }
 

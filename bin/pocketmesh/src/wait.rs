@@ -28,3 +28,9 @@ pub fn interrupted() -> io::Result<impl Future<Output = ()> + Send + 'static> {
         }
     })
 }
+
+/// From now on a file that has reached the largest length that is allowed (`ulimit -f`) is an error like any other; the
+/// system would end the process.
+pub fn survive_full_files() -> io::Result<()> {
+    signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw())).map(drop)
+}

@@ -324,6 +324,7 @@ fn status_of(driver: &mut Driver, network: String) -> Status {
     let finished = |job: &JobId| detail::summary(driver, job).is_some_and(|summary| summary.state.is_final());
     let ids: Vec<JobId> = driver.peer.jobs().iter().map(|job| job.id).collect();
     let over = ids.iter().filter(|job| finished(job)).count();
+    let stopped = driver.money_stopped();
     Status {
         peer: driver.network.peer_id(),
         network,
@@ -332,7 +333,7 @@ fn status_of(driver: &mut Driver, network: String) -> Status {
         uptime_ms: driver.clock.now().0 / 1000,
         peers: u32::try_from(driver.peer.peers().count()).unwrap_or(u32::MAX),
         provide: Provide {
-            active: provide.enabled,
+            active: provide.enabled && stopped.is_none(),
             cores: provide.cores(),
             memory: provide.memory(),
             price: provide.price,
@@ -341,6 +342,7 @@ fn status_of(driver: &mut Driver, network: String) -> Status {
             running: u32::try_from(running).unwrap_or(u32::MAX),
             reason: match (provide.enabled, leases) {
                 (false, _) => "switched off in the configuration: provide.enabled = false".into(),
+                _ if stopped.is_some() => "nobody is served while payments are stopped".into(),
                 (true, 0) => "ready: no lease at present".into(),
                 (true, leases) => format!("working under {leases} leases"),
             },
@@ -351,7 +353,7 @@ fn status_of(driver: &mut Driver, network: String) -> Status {
             active: u32::try_from(ids.len() - over).unwrap_or(u32::MAX),
             finished: u32::try_from(over).unwrap_or(u32::MAX),
         },
-        payments_stopped: driver.money_stopped(),
+        payments_stopped: stopped,
     }
 }
 

@@ -114,7 +114,7 @@ pub enum Input {
         /// Which.
         id: StoreId,
     },
-    /// The journal failed, or was found damaged: no money moves any more.
+    /// The journal failed, or was found damaged: no money moves any more, and nobody is served.
     MoneyFailed {
         /// Why, for people.
         reason: String,

@@ -92,11 +92,11 @@ impl Peer {
                 // Somebody has paid: what waited for it goes on.
                 self.execution.start_runs(&mut self.context);
             }
-            Input::MoneyFailed { reason } => self.context.money.on_journal_failed(reason),
-            Input::DeviceChanged { slots } => {
-                self.context.slots = slots;
-                self.execution.on_device_changed(&mut self.context);
+            Input::MoneyFailed { reason } => {
+                self.context.money.on_journal_failed(reason);
+                self.set_slots(0);
             }
+            Input::DeviceChanged { slots } => self.set_slots(slots),
             Input::WallClock(wall) => self.context.set_wall_clock(wall),
             Input::Command { id, command } => self.jobs.on_command(&mut self.context, id, command),
             Input::DeadlineReached => {}
@@ -145,6 +145,13 @@ impl Peer {
     /// Connected peers.
     pub fn peers(&self) -> impl Iterator<Item = &PeerId> {
         self.context.peers.keys()
+    }
+
+    /// What this device gives from now on. Nothing where money is stopped: what it did for others could not be paid.
+    fn set_slots(&mut self, slots: u16) {
+        let is_stopped = self.context.money.accounts().halted().is_some();
+        self.context.slots = if is_stopped { 0 } else { slots };
+        self.execution.on_device_changed(&mut self.context);
     }
 
     fn on_connected(&mut self, peer: PeerId, prefix: Option<crate::input::Prefix>) {

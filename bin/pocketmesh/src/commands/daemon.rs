@@ -8,7 +8,7 @@ use pocketmesh_api::ClientError;
 use pocketmesh_node::home::{InitOptions, address};
 use pocketmesh_node::{Home, Options, Ready};
 use serde_json::json;
-use std::io::Read;
+use std::io::{IsTerminal, Read};
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
@@ -32,6 +32,7 @@ pub async fn run(context: &Context, args: Daemon) -> Outcome {
     }
     let mdns = home.config().mdns && !args.no_mdns;
     let options = Options { home, listen: args.listen, bootstrap: args.bootstrap, mdns, sabotage: args.sabotage };
+    wait::survive_full_files().map_err(Error::failed)?;
     let interrupted = wait::interrupted().map_err(Error::failed)?;
     let orphaned = stdin_ended(args.until_stdin_ends)?;
     let stop = async {
@@ -97,7 +98,10 @@ fn log(context: &Context) -> Result<(), Error> {
         _ => "debug",
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
-    let logging = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    // Where the log cannot be written, because its disk is full perhaps, it is lost: to say so there would be a panic.
+    let is_coloured = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty());
+    let lines = tracing_subscriber::fmt().with_ansi(is_coloured).log_internal_errors(false);
+    let logging = lines.with_env_filter(filter).with_writer(std::io::stderr).try_init();
     logging.map_err(|error| Error::failed(format!("cannot log: {error}")))
 }
 

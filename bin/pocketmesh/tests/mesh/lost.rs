@@ -1,9 +1,10 @@
 //! Blobs that vanish under a running job, and disks that are full: nothing else is lost, and nothing hangs.
 
-use crate::rig::{Testnet, guest};
+use crate::rig::{Killed, Testnet, guest};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 /// Lines of text, all different.
 fn text(lines: usize) -> String {
@@ -107,4 +108,19 @@ fn an_input_that_another_peer_has_is_fetched_and_one_that_nobody_has_is_refused(
     let nobody = "ab".repeat(32);
     let said = mesh.fails(1, 2, &["run", &guest("wordcount"), "-i", &nobody, "--split", "lines=5000"]);
     assert!(said.contains("neither on this peer nor on one that is connected"), "{said}");
+}
+
+#[test]
+fn a_log_that_cannot_be_written_costs_nothing_but_the_log() {
+    let mesh = Testnet::start(2);
+    let address = mesh.json(0, &["status"])["addresses"][0].as_str().expect("it listens somewhere").to_owned();
+    mesh.kill(1);
+    let Ok(full) = fs::File::options().write(true).open("/dev/full") else {
+        return println!("skipped: this system has no file that is always full");
+    };
+    let args = ["-vvv", "daemon", "--no-mdns", "--listen", "/ip4/127.0.0.1/tcp/0", "--bootstrap", &address];
+    let daemon = Killed(mesh.command(1, &args).stdout(Stdio::null()).stderr(full).spawn().expect("a daemon"));
+    mesh.wait_until("it is up", || mesh.command(1, &["status"]).output().is_ok_and(|said| said.status.success()));
+    mesh.ok(1, &["run", &guest("primes"), "--range", "0..20", "--", "{index}", "1000", "10"]);
+    drop(daemon);
 }

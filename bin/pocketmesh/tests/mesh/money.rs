@@ -207,6 +207,47 @@ fn a_damaged_journal_stops_money_and_leaves_the_rest_running() {
 }
 
 #[test]
+fn a_journal_that_cannot_grow_stops_money_and_work_and_loses_nothing() {
+    let mesh = Testnet::start(3);
+    run(&mesh, &mesh.dir().join("first"), "0..200");
+    mesh.wait_until("all books agree", || agree(&mesh, &[0, 1, 2]));
+    let before = balances(&mesh, &[0, 2]);
+    let len = fs::metadata(mesh.home(0).join("journal")).expect("a journal").len();
+    mesh.limit_files(0, Some(len));
+    // Who wins a lease is decided by who bids first.
+    let work_until = |what, holds: &dyn Fn() -> bool| {
+        mesh.wait_until(what, || {
+            run(&mesh, &mesh.dir().join(format!("job-{}", mesh.jobs(1).len())), "0..50");
+            holds()
+        });
+    };
+    work_until("it is paid", &|| mesh.json(0, &["status"])["payments_stopped"].is_string());
+    let status = mesh.json(0, &["status"]);
+    assert!(status["payments_stopped"].to_string().contains("the journal could not be written"), "{status}");
+    assert_eq!(status["provide"]["active"], false, "{status}");
+    let [offers, executed] = ["offers", "work"].map(|key| status[key].clone());
+    // The others go on without it, and it does nothing unpaid.
+    run(&mesh, &mesh.dir().join("without"), "0..50");
+    let status = mesh.json(0, &["status"]);
+    assert_eq!((&status["offers"]["bid"], &status["work"]["executed"]), (&offers["bid"], &executed["executed"]));
+    // Room alone does not mend it: what of the last records is there is not certain.
+    mesh.limit_files(0, None);
+    assert!(
+        mesh.fails(0, 1, &["run", &guest("noop")]).contains("no job can be taken on: the journal could not be written")
+    );
+    // Started again it knows what it knew, hears of what it was not told, and works.
+    mesh.kill(0);
+    audit(&mesh, 0);
+    let running = mesh.restart_beside(0, 1);
+    mesh.wait_until("all books agree", || agree(&mesh, &[0, 1, 2]));
+    for (was, is) in before.iter().zip(&balances(&mesh, &[0, 2])) {
+        assert!(is[2] >= was[2] && is[3] >= was[3], "what was done and promised never falls: {was:?}, {is:?}");
+    }
+    work_until("it works", &|| mesh.json(0, &["status"])["work"]["accepted"].as_u64() > Some(0));
+    drop(running);
+}
+
+#[test]
 fn an_older_copy_of_the_journal_is_noticed() {
     let mesh = Testnet::start(3);
     run(&mesh, &mesh.dir().join("first"), "0..50");

@@ -1,5 +1,6 @@
 //! A testnet of real processes, and commands aimed at its peers.
 
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::{
@@ -165,6 +166,13 @@ impl Testnet {
     pub fn pid(&self, peer: usize) -> u32 {
         let pid = std::fs::read_to_string(self.home(peer).join("lock")).expect("the lock names its process");
         pid.trim().parse().expect("a number")
+    }
+
+    /// Lets no file of a peer grow beyond so many bytes, as on a full disk, or any again.
+    pub fn limit_files(&self, peer: usize, bytes: Option<u64>) {
+        let pid = Pid::from_raw(i32::try_from(self.pid(peer)).expect("a pid"));
+        let limit = Rlimit { current: bytes, maximum: None };
+        prlimit(pid, Resource::Fsize, limit).expect("limited");
     }
 
     /// Kills a peer with SIGKILL.

@@ -181,6 +181,22 @@ fn a_paused_device_gives_its_tasks_back_and_keeps_what_it_has_done() {
 }
 
 #[test]
+fn whoever_cannot_be_paid_serves_nobody() {
+    let (mut world, requester, workers) = World::mesh(48, 3);
+    let job = job("count", 4_000, 1);
+    let id = world.submit(requester, &job, Inputs::None);
+    world.run_for(seconds(4));
+    world.tell(workers[0], Input::MoneyFailed { reason: "the disk is full".into() });
+    world.run_for(seconds(2));
+    assert_eq!(world.peer(workers[0]).load(), (0, 0), "it has left");
+    let left = view(&world, requester, id, workers[0]);
+    assert!(left.done > 20 && left.accepted == left.done, "what it has done is not lost: {left:?}");
+    world.tell(workers[0], Input::DeviceChanged { slots: 2 });
+    assert_eq!(world.finish(requester, id, seconds(120)), End::Complete);
+    assert_eq!(view(&world, requester, id, workers[0]).accepted, left.accepted, "and it bids no more");
+}
+
+#[test]
 fn acknowledgements_that_were_lost_do_not_keep_a_worker_from_leaving() {
     let (mut world, requester, workers) = World::mesh(46, 2);
     world.submit(requester, &job("count", 4_000, 1), Inputs::None);

@@ -132,7 +132,8 @@ pub fn result(facts: &JobFacts, seed: &[u8; 32], twist: u64) -> Executed {
     let content = (u64::from_le_bytes(head) ^ twist).to_le_bytes();
     let empty = Output { id: empty_id(), len: 0 };
     let stdout = Output { id: BlobId(Hash::of(&content)), len: output_len(facts) };
-    let outcome = Outcome { exit: Exit::Code(0), fuel: facts.fuel, stdout, stderr: empty, files: empty };
+    let outcome =
+        Outcome { exit: Exit::Code(0), fuel: facts.fuel, stdout, stderr: empty, files: empty, files_bytes: 0 };
     Executed { outcome, inline: if is_large(facts) { Vec::new() } else { vec![Bytes(content.to_vec())] } }
 }
 

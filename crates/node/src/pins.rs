@@ -179,7 +179,7 @@ pub(crate) mod tests {
     fn nothing_is_let_go_before_the_job_is_over_and_all_levels_when_it_is_reduced() {
         assert_eq!(Rig::new(2, 0).kept(), (true, vec![true; 3]));
         let (empty, fuel) = (Output::default(), Fuel(1));
-        let done = Outcome { exit: Exit::Code(0), fuel, stdout: empty, stderr: empty, files: empty };
+        let done = Outcome { exit: Exit::Code(0), fuel, stdout: empty, stderr: empty, files: empty, files_bytes: 0 };
         for outcome in [Err("failed".to_owned()), Ok(done)] {
             let mut rig = Rig::new(2, 3);
             rig.plan.outcome = Some(outcome);

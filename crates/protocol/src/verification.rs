@@ -323,9 +323,9 @@ impl Ballot {
         if row.input != input {
             return Err(ClaimError::OtherInput);
         }
-        // The files' own length is checked when their list is here.
-        let streams = outcome.stdout.len.saturating_add(outcome.stderr.len);
-        if streams > output_max || outcome.files.len > limits::TREE_BYTES_MAX {
+        // Whether the files are as long as that shows when their list is here, or their task is run once more.
+        let written = outcome.bytes().saturating_sub(outcome.files.len);
+        if written > output_max || outcome.files.len > limits::TREE_BYTES_MAX {
             return Err(ClaimError::TooLarge);
         }
         match (&seat.stage, commits_first) {

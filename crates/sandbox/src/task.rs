@@ -149,7 +149,8 @@ impl<C: Content> Executed<C> {
             written.files.clear();
             Tree::default()
         });
-        let outcome = Outcome { exit, fuel, stdout, stderr, files: Output::of(list.to_text().as_bytes()) };
+        let (files, files_bytes) = (Output::of(list.to_text().as_bytes()), list.bytes());
+        let outcome = Outcome { exit, fuel, stdout, stderr, files, files_bytes };
         Self { outcome, written }
     }
 }

@@ -125,7 +125,7 @@ pub const TASK_FUEL_MAX: u64 = 1 << 50;
 pub const TASK_MEMORY_BYTES_MAX: u64 = 4 << 30;
 /// Output of a task.
 pub const TASK_OUTPUT_BYTES_MAX: u64 = 1 << 30;
-/// What one task moves, as far as it is paid for: an input, which is a blob; its streams; the list of its files.
+/// What one task moves, as far as it is paid for: an input, which is a blob; its streams and files; their list.
 pub const TASK_BYTES_MAX: u64 = BLOB_BYTES_MAX + TASK_OUTPUT_BYTES_MAX + TREE_BYTES_MAX;
 /// A day.
 pub const TASK_WALL_MS_MAX: u64 = 86_400_000;

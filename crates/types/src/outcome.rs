@@ -1,6 +1,6 @@
 //! What a task came to: the part of an execution that every honest peer gets alike.
 
-use crate::{BlobId, Fuel, Hash};
+use crate::{BlobId, Fuel, Hash, bytes};
 use core::fmt;
 use serde::{Deserialize, Serialize};
 
@@ -78,6 +78,9 @@ pub struct Outcome {
     pub stderr: Output,
     /// The list of the files under `/out`, a [`Tree`](crate::Tree); empty if there are none.
     pub files: Output,
+    /// How many bytes those files have, all together.
+    #[serde(default, skip_serializing_if = "bytes::is_zero")]
+    pub files_bytes: u64,
 }
 
 impl Outcome {
@@ -90,12 +93,16 @@ impl Outcome {
             hasher.update(output.id.as_bytes());
             hasher.update(&output.len.to_le_bytes());
         }
+        if self.files_bytes > 0 {
+            hasher.update(&self.files_bytes.to_le_bytes());
+        }
         Hash(*hasher.finalize().as_bytes())
     }
 
-    /// The bytes of both streams, and of the list of the files: what its worker sends, as far as the outcome says it.
+    /// The bytes of both streams, of the files, and of their list: what its worker sends.
     pub fn bytes(&self) -> u64 {
-        self.stdout.len.saturating_add(self.stderr.len).saturating_add(self.files.len)
+        let outputs = [self.stdout.len, self.stderr.len, self.files.len, self.files_bytes];
+        outputs.into_iter().fold(0, u64::saturating_add)
     }
 
     /// Whether the program ended well.
@@ -111,7 +118,8 @@ mod tests {
     #[test]
     fn every_part_counts_in_the_digest() {
         let (stdout, empty) = (Output::of(b"a"), Output::of(b""));
-        let outcome = Outcome { exit: Exit::Code(0), fuel: Fuel(7), stdout, stderr: empty, files: empty };
+        let outcome =
+            Outcome { exit: Exit::Code(0), fuel: Fuel(7), stdout, stderr: empty, files: empty, files_bytes: 0 };
         let others = [
             Outcome { exit: Exit::Code(1), ..outcome },
             Outcome { exit: Exit::Trap, ..outcome },
@@ -119,6 +127,7 @@ mod tests {
             Outcome { stdout: Output::of(b"b"), ..outcome },
             Outcome { stderr: Output::of(b"b"), ..outcome },
             Outcome { files: Output::of(b"b"), ..outcome },
+            Outcome { files_bytes: 1, ..outcome },
         ];
         for other in others {
             assert_ne!(other.digest(), outcome.digest(), "{other:?}");

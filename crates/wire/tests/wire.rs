@@ -25,6 +25,7 @@ fn outcome() -> Outcome {
         stdout: Output::of(b"42\n"),
         stderr: Output::of(b""),
         files: Output::of(b""),
+        files_bytes: 0,
     }
 }
 

@@ -105,9 +105,10 @@ fn what_tasks_move_is_paid_at_the_rate_that_their_job_names() {
     let (text, out) = (mesh.dir().join("text"), mesh.dir().join("out"));
     let lines: String = (0..40).map(|line| format!("{}\n", format!("word{line} ").repeat(1_500))).collect();
     fs::write(&text, &lines).expect("written");
-    let (program, text, folder) = (guest("wordcount"), text.display().to_string(), out.display().to_string());
+    let (program, text, folder) = (guest("filecopy"), text.display().to_string(), out.display().to_string());
     let rate = PER_GIB.to_string();
-    mesh.ok(1, &["run", &program, "-i", &text, "--split", "lines=1", "--per-gib", &rate, "-o", &folder]);
+    let args = ["run", &program, "-i", &text, "--split", "lines=1", "--per-gib", &rate, "-o", &folder, "--", "{input}"];
+    mesh.ok(1, &args);
     mesh.wait_until("the books agree, and something was paid", || {
         agree(&mesh, &[0, 1, 2]) && standing(&mesh, 1, 0)[1] + standing(&mesh, 1, 2)[1] > 0
     });
@@ -124,7 +125,7 @@ fn what_tasks_move_is_paid_at_the_rate_that_their_job_names() {
         assert!(beside == 0 || beside == price * fee, "{row}: {beside} beside what its tasks took");
         moved += bytes;
     }
-    assert!(moved > lines.len() as u128, "each line went to somebody: {moved}");
+    assert!(moved > 2 * lines.len() as u128, "each line went to somebody, and came back as a file: {moved}");
     assert_eq!(verify(&out.join("receipts.cbor")).0, Some(0));
     [0, 1, 2].iter().for_each(|&peer| drop(audit(&mesh, peer)));
 }

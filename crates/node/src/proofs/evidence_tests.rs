@@ -131,7 +131,8 @@ fn no_byte_of_a_proof_can_be_changed() {
     let store = Store::open(folder.path(), 1 << 30).expect("a store");
     let made = job(&store, &b"some words\n".repeat(500), ProfileId::default());
     let empty = Output::of(b"");
-    let outcome = Outcome { exit: Exit::Code(0), fuel: Fuel(7), stdout: empty, stderr: empty, files: empty };
+    let outcome =
+        Outcome { exit: Exit::Code(0), fuel: Fuel(7), stdout: empty, stderr: empty, files: empty, files_bytes: 0 };
     let bytes = proof(&store, made, wrong(outcome), outcome);
     assert!(read(&bytes).is_ok());
     let program = guest("wordcount");

@@ -250,7 +250,8 @@ mod tests {
                 let (stdout, empty) = (Output::of(bytes), Output::of(b""));
                 let is_small = bytes.len() <= limits::INLINE_BYTES_MAX;
                 self.store.put(bytes).expect("stored");
-                let outcome = Some(Outcome { exit, fuel: Fuel(1), stdout, stderr: empty, files: empty });
+                let outcome =
+                    Some(Outcome { exit, fuel: Fuel(1), stdout, stderr: empty, files: empty, files_bytes: 0 });
                 let stdout = is_small.then(|| Bytes(bytes.clone()));
                 let result = FinalTask { task, outcome, stdout, stderr: None, workers: vec![], input_len: 0 };
                 self.results.put(&job, &[result]).expect("put");

@@ -133,7 +133,7 @@ fn a_liar_brings_nothing_that_counts() {
 
 fn outcome(text: &str) -> Outcome {
     let (stdout, empty) = (Output::of(text.as_bytes()), Output::of(b""));
-    Outcome { exit: Exit::Code(0), fuel: Fuel(7), stdout, stderr: empty, files: empty }
+    Outcome { exit: Exit::Code(0), fuel: Fuel(7), stdout, stderr: empty, files: empty, files_bytes: 0 }
 }
 
 fn lease(number: u8) -> LeaseId {

@@ -23,7 +23,7 @@ const OTHER: PeerId = PeerId([3; 32]);
 
 fn outcome(text: &str) -> Outcome {
     let (stdout, empty) = (Output::of(text.as_bytes()), Output::of(b""));
-    Outcome { exit: Exit::Code(0), fuel: fuel(), stdout, stderr: empty, files: empty }
+    Outcome { exit: Exit::Code(0), fuel: fuel(), stdout, stderr: empty, files: empty, files_bytes: 0 }
 }
 
 fn executed(text: &str) -> Executed {

@@ -52,7 +52,14 @@ impl Dice {
     fn outcome(&mut self) -> Outcome {
         let stdout = Output { id: BlobId::of(&[self.below(3) as u8]), len: [1, 4096, 1 << 40][self.below(3) as usize] };
         let files = Output { id: BlobId::of(&[self.below(3) as u8]), len: [0, 100, 1 << 40][self.below(3) as usize] };
-        Outcome { exit: Exit::Code(0), fuel: Fuel(self.below(3)), stdout, stderr: Output::of(b""), files }
+        Outcome {
+            exit: Exit::Code(0),
+            fuel: Fuel(self.below(3)),
+            stdout,
+            stderr: Output::of(b""),
+            files,
+            files_bytes: files.len,
+        }
     }
 
     fn hash(&mut self) -> Hash {

@@ -268,7 +268,7 @@ fn a_late_dissent_corrects_what_is_final_while_the_job_is_under_way() {
 
 fn outcome(text: &str) -> Outcome {
     let (stdout, empty) = (Output::of(text.as_bytes()), Output::of(b""));
-    Outcome { exit: Exit::Code(0), fuel: Fuel(7), stdout, stderr: empty, files: empty }
+    Outcome { exit: Exit::Code(0), fuel: Fuel(7), stdout, stderr: empty, files: empty, files_bytes: 0 }
 }
 
 fn lease(number: u8) -> LeaseId {
@@ -424,15 +424,16 @@ fn claim(ballot: &mut Ballot, outcome: Outcome, salt: Option<Hash>) -> Result<()
 
 #[test]
 fn a_claim_is_as_large_as_the_job_allows_and_no_larger() {
-    let with = |stdout, stderr, files| {
-        let mut outcome = outcome("right");
-        (outcome.stdout.len, outcome.stderr.len, outcome.files.len) = (stdout, stderr, files);
+    let with = |[stdout, stderr, files_bytes]: [u64; 3], list| {
+        let mut outcome = Outcome { files_bytes, ..outcome("right") };
+        (outcome.stdout.len, outcome.stderr.len, outcome.files.len) = (stdout, stderr, list);
         claim(&mut ballot(&[RUNNING]), outcome, None)
     };
-    assert_eq!(with(60, 40, limits::TREE_BYTES_MAX), Ok(()), "both streams together have 100 bytes");
-    assert_eq!(with(60, 41, 0), Err(ClaimError::TooLarge));
-    assert_eq!(with(0, 0, limits::TREE_BYTES_MAX + 1), Err(ClaimError::TooLarge));
-    assert_eq!(with(u64::MAX, 1, 0), Err(ClaimError::TooLarge));
+    assert_eq!(with([50, 40, 10], limits::TREE_BYTES_MAX), Ok(()), "streams and files together have 100 bytes");
+    for one_too_many in [[51, 40, 10], [50, 41, 10], [50, 40, 11], [u64::MAX, 1, 1], [1, 1, u64::MAX]] {
+        assert_eq!(with(one_too_many, 0), Err(ClaimError::TooLarge), "{one_too_many:?}");
+    }
+    assert_eq!(with([0; 3], limits::TREE_BYTES_MAX + 1), Err(ClaimError::TooLarge));
 }
 
 #[test]

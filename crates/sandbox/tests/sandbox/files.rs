@@ -705,6 +705,7 @@ fn what_is_left_under_out_is_collected_by_path() {
     assert_eq!(run.written.files, files);
     let list = run.written.tree().expect("a tree").to_text();
     assert_eq!(run.outcome.files, pocketmesh_types::Output::of(list.as_bytes()));
+    assert_eq!(run.outcome.files_bytes, "out/a-bout/a/b/cout/a/üout/z".len() as u64);
 }
 
 #[test]

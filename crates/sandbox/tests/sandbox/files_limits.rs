@@ -233,6 +233,7 @@ fn streams_and_files_share_the_output_limit() {
     assert_eq!((exact.outcome.exit, exact.written.files.len()), (Exit::Code(0), 2));
     let less = exits(48 + 199);
     assert_eq!((less.outcome.exit, less.written.files.len(), less.written.stdout.len()), (Exit::OutputLimit, 0, 48));
+    assert_eq!((exact.outcome.files_bytes, less.outcome.files_bytes), (200, 0));
     assert_eq!(less.outcome.files, pocketmesh_types::Output::of(b""));
 }
 

@@ -106,7 +106,7 @@ fn result(run: &Run, text: String) -> (Executed, Vec<Item>) {
     let (stdout, empty) = (Output::of(text.as_bytes()), Output::of(b""));
     let times = run.args.get(1).map_or(1, |times| times.parse().unwrap());
     let burnt = Fuel(fuel().0 * times);
-    let mut outcome = Outcome { exit, fuel: burnt, stdout, stderr: empty, files: empty };
+    let mut outcome = Outcome { exit, fuel: burnt, stdout, stderr: empty, files: empty, files_bytes: 0 };
     if run.name.starts_with("large") {
         outcome.stdout.len = 1 << 20;
         return (Executed { outcome, inline: Vec::new() }, vec![Item::Blob(outcome.stdout.id)]);

@@ -160,8 +160,12 @@ impl Exchange {
         });
     }
 
+    /// A blob that is here is of no use to whoever was told another length of it: no such blob can be.
     async fn bring(&self, blob: Output, from: &Holders) -> bool {
-        self.store.contains(blob.id) || self.fetch_from_any(blob, from).await
+        match self.store.len(blob.id) {
+            Some(len) => len == blob.len,
+            None => self.fetch_from_any(blob, from).await,
+        }
     }
 
     async fn bring_tree(&self, list: Output, files_max: u64, from: &Holders) -> Result<(), TreeFault> {

@@ -30,7 +30,8 @@ pub fn read(store: &Store, list: Output) -> Result<Tree, ReadError> {
 
 /// Whether list and files are all here.
 pub fn is_whole(store: &Store, list: Output) -> bool {
-    read(store, list).is_ok_and(|tree| tree.files().iter().all(|file| store.contains(file.content.id)))
+    read(store, list)
+        .is_ok_and(|tree| tree.files().iter().all(|file| store.len(file.content.id) == Some(file.content.len)))
 }
 
 /// Keeps list and files for as long as `owner`.

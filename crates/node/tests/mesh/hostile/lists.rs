@@ -260,6 +260,18 @@ async fn a_lease_whose_list_of_files_is_none_is_declined_and_nothing_of_it_stays
         let sent = requester.uplink.sent().values().sum::<u64>() - before;
         assert!(sent < FEW_BYTES, "{case}: {sent} bytes were sent");
     }
+    // Lists that are good by themselves, of files that are not as long as they say; the last file is on every daemon already.
+    let program = requester.keep(&guest("noop"));
+    for (case, content, unknown) in [
+        ("a file that is longer", Output { len: file.len - 1, ..file }, Some(file.id)),
+        ("a file that is shorter", Output { len: file.len + 1, ..file }, Some(file.id)),
+        ("a file that is here, and longer", Output { len: program.len - 1, ..program }, None),
+    ] {
+        let list = requester.keep(line(content, "a").as_bytes());
+        let job = requester.job("noop", list);
+        assert_eq!(requester.declined(&job).await, [DeclineReason::ProgramUnavailable; 3], "{case}");
+        nothing_is_left(&mesh, unknown.as_slice(), "escaped", case);
+    }
     assert!(!Path::new(&absolute).exists());
     all_serve(&mesh, &[0, 1]).await;
 }

@@ -7,7 +7,7 @@
 
 use crate::engine::Config;
 use crate::{limiter, wasi};
-use pocketmesh_types::{Hash, ProfileId, limits};
+use pocketmesh_types::{Hash, Outcome, ProfileId, limits};
 use wasmtime::{Enabled, InstanceAllocationStrategy, OperatorCost, PoolingAllocationConfig};
 
 /// The engine's version. The fuel of an instruction and the rounding of nothing depend on it, but a fault repaired
@@ -103,7 +103,7 @@ pub(crate) fn id() -> ProfileId {
 
 /// Every knob that an outcome depends on, one a line. Changing one changes the profile's name.
 fn description() -> String {
-    let mut text = format!("det-1\nengine wasmtime {ENGINE_VERSION}\n");
+    let mut text = format!("det-1\nengine wasmtime {ENGINE_VERSION}\noutcome {}\n", Outcome::LAYOUT);
     for (name, _, on) in FEATURES {
         text += &format!("{name} {}\n", if on { "on" } else { "off" });
     }

@@ -84,6 +84,10 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// What the digest is over. Outcomes without files had it before files were counted; others are never compared with
+    /// those of that time, because this is part of the profile's name.
+    pub const LAYOUT: &str = "2, bytes of files";
+
     /// The hash of all of it, in a fixed layout.
     pub fn digest(&self) -> Hash {
         let mut hasher = blake3::Hasher::new_derive_key("pocketmesh outcome 2");

@@ -225,6 +225,22 @@ fn a_lease_that_pays_less_for_bytes_than_its_offer_said_is_declined() {
 }
 
 #[test]
+fn a_lease_brings_its_program_here_and_its_files_if_it_has_any() {
+    let list = Output::of(b"a list");
+    for files in [Output::of(b""), list] {
+        let job = Job { files, ..job("files", 10, 1) };
+        let lease = lease_of(&job, false);
+        let id = LeaseId(envelope::id(&lease.clone().into()));
+        let mut worker = Worker::new(1);
+        let done = worker.act(|execution, context| {
+            execution.on_lease(context, REQUESTER, id, lease, Some(held_of(&job)));
+        });
+        let files = (files == list).then_some(Item::Tree(list.id));
+        assert_eq!(done.fetched, [Item::Blob(job.program)].into_iter().chain(files).collect::<Vec<_>>());
+    }
+}
+
+#[test]
 fn a_sandbox_is_given_one_task_a_slot_beyond_those_that_run() {
     let mut worker = Worker::new(3);
     let job = job("count", 100, 1);

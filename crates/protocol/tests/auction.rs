@@ -2,8 +2,8 @@
 
 use core::time::Duration;
 use pocketmesh_protocol::auction::{
-    Book, Cheat, Checked, Clearing, PRICE_MAX, SealedBid, Seat, Terms, accepted_of, check, clear, nonce_hash, price_of,
-    score,
+    Book, Cheat, Checked, Clearing, PRICE_MAX, SealedBid, Seat, Terms, accepted_of, check, clear, fellows, nonce_hash,
+    price_of, score,
 };
 use pocketmesh_types::{
     BlobId, Hash, Instant, JobId, OfferId, PeerId, Price, ProfileId, UnixTime, job::TaskLimits, limits,
@@ -544,6 +544,18 @@ fn winner_and_losers_recompute_the_draw_and_their_price() {
         assert_eq!(clearing.winners.iter().any(|seat| seat.bidder == peer(*number)), standing == Standing::Won);
         // The first rejected is the ninth of twelve: ⌈⅔ · 12⌉ = 8 take part.
         assert_eq!(clearing.first_rejected, Some(score(Price(100 + 37 * 8), 900_000)));
+    }
+}
+
+#[test]
+fn whoever_bid_learns_who_won_beside_it() {
+    for standing in [Standing::Won, Standing::NotDrawn] {
+        let (offer, closing, number, _) = disclosed(standing);
+        let winners = clear(&closing.nonce, offer.seats, offer.ceiling, &closing.bids).winners;
+        let others: Vec<PeerId> =
+            winners.iter().map(|seat| seat.bidder).filter(|bidder| *bidder != peer(number)).collect();
+        assert_eq!(others.len(), if standing == Standing::Won { 2 } else { 3 });
+        assert_eq!(fellows(&offer, &closing, &peer(number)), others);
     }
 }
 

@@ -1,15 +1,17 @@
 //! The worker's side of a lease, alone: what it runs, keeps and says, and what it gives up. specs/leases.md §3.
 
-use crate::world::{fuel, id_of, job, profile, sealing::open, seconds};
+use crate::world::{fuel, id_of, job, millis, profile, sealing::open, seconds};
+use pocketmesh_ledger::service::Unpaid;
 use pocketmesh_protocol::{
     Config, Effect, Event, Executed, Item, RunId,
     context::Context,
-    execution::{Counters, Execution, lease::WorkLease},
+    execution::{Counters, Execution, earning::UNPAID_MAX, lease::WorkLease},
     offers::Held,
     settlement::Money,
 };
 use pocketmesh_types::{
-    BlobId, Bytes, Exit, Fuel, Hash, Instant, Job, LeaseId, Outcome, Output, PeerId, PerGib, Price, TaskInput, limits,
+    BlobId, Bytes, Credits, Exit, Fuel, Hash, Instant, Job, LeaseId, Outcome, Output, PeerId, PerGib, Price, TaskInput,
+    limits,
 };
 use pocketmesh_wire::{
     Message, envelope,
@@ -237,6 +239,58 @@ fn a_lease_brings_its_program_here_and_its_files_if_it_has_any() {
         });
         let files = (files == list).then_some(Item::Tree(list.id));
         assert_eq!(done.fetched, [Item::Blob(job.program)].into_iter().chain(files).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn a_lease_that_pays_less_or_later_than_is_fair_or_on_no_credit_is_declined() {
+    let job = job("terms", 10, 1);
+    let fair = lease_of(&job, false);
+    let leases = [
+        (fair.clone(), Unpaid::Idle, None),
+        (Lease { fee: Credits(fair.fee.0 + 1), ..fair.clone() }, Unpaid::Idle, None),
+        (Lease { fee: Credits(fair.fee.0 - 1), ..fair.clone() }, Unpaid::Idle, Some(DeclineReason::NotAsOffered)),
+        (
+            Lease { slice_tasks: limits::SLICE_TASKS_MAX + 1, ..fair.clone() },
+            Unpaid::Idle,
+            Some(DeclineReason::NotAsOffered),
+        ),
+        (
+            Lease { hold_back_tasks: limits::HOLD_BACK_TASKS + 1, ..fair.clone() },
+            Unpaid::Idle,
+            Some(DeclineReason::NotAsOffered),
+        ),
+        (fair, Unpaid::None, Some(DeclineReason::NoCredit)),
+    ];
+    for (lease, unpaid, reason) in leases {
+        let mut worker = Worker::new(1);
+        worker.context = Context::new(Config { money: Money { unpaid, ..Money::new(open) }, ..config(1) });
+        let about = format!("{lease:?}, {unpaid:?}");
+        let id = LeaseId(envelope::id(&lease.clone().into()));
+        let done = worker.act(|execution, context| {
+            execution.on_lease(context, REQUESTER, id, lease, Some(held_of(&job)));
+        });
+        assert_eq!(done.declined.first().map(|&(_, reason)| reason), reason, "{about}");
+    }
+}
+
+#[test]
+fn a_lease_waits_at_its_own_bound_to_be_paid_for_a_minute_and_no_longer() {
+    let job = job("unpaid", 100, 1);
+    let lease = Lease { slice_tasks: 1, hold_back_tasks: 1, ..lease_of(&job, false) };
+    let id = LeaseId(envelope::id(&lease.clone().into()));
+    let mut worker = Worker::new(2);
+    worker.execution.on_lease(&mut worker.context, REQUESTER, id, lease, Some(held_of(&job)));
+    worker.execution.on_fetched(&mut worker.context, Item::Blob(job.program), true);
+    let began = worker.assign(REQUESTER, id, &plain(0..20)).started;
+    assert_eq!(began.len(), 2, "a slice and what is held back");
+    for run in began {
+        assert_eq!(worker.finish(run, "right").started, [], "nothing is begun beyond it");
+    }
+    let waits = worker.context.now;
+    for (waited, declined) in [(UNPAID_MAX, vec![]), (UNPAID_MAX + millis(1), vec![(id, DeclineReason::NoCredit)])] {
+        worker.context.now = waits + waited;
+        assert_eq!(worker.act(|execution, context| execution.heartbeat(context)).declined, declined);
     }
 }
 

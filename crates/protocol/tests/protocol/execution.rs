@@ -383,6 +383,14 @@ fn an_input_is_waited_for_if_it_comes_when_a_slot_has_nothing_to_run() {
     worker.assign(REQUESTER, lease, &(5..8).map(|task| (task, TaskInput::Blob(blob(5), 10_000))).collect::<Vec<_>>());
     worker.fetched(blob(5), true);
     assert_eq!(worker.execution.counters().waited, 4);
+    // So it is if tasks of several leases have.
+    let mut worker = Worker::new(1);
+    for name in ["one", "other"] {
+        let lease = worker.lease(REQUESTER, &crate::world::job(name, 10, 1));
+        worker.assign(REQUESTER, lease, &inputs(0..1));
+    }
+    worker.fetched(blob(0), true);
+    assert_eq!(worker.execution.counters().waited, 1);
 }
 
 #[test]

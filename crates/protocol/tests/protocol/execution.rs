@@ -306,6 +306,24 @@ fn a_sandbox_is_given_one_task_a_slot_beyond_those_that_run() {
 }
 
 #[test]
+fn leases_are_served_in_turn() {
+    let mut worker = Worker::new(3);
+    let names = ["one", "two", "three"];
+    let ids: Vec<_> = names.iter().map(|name| worker.lease(REQUESTER, &job(name, 10, 1))).collect();
+    // Nothing may begin before all have tasks.
+    worker.context.slots = 0;
+    ids.iter().for_each(|&id| drop(worker.assign(REQUESTER, id, &plain(0..4))));
+    worker.context.slots = 3;
+    worker.execution.start_runs(&mut worker.context);
+    let begun = worker.context.take_effects().into_iter();
+    let begun: Vec<String> =
+        begun.filter_map(|effect| if let Effect::Execute(run) = effect { Some(run.name) } else { None }).collect();
+    assert_eq!(begun.len(), 6);
+    assert_eq!(begun[..3].iter().map(String::as_str).collect::<BTreeSet<_>>(), BTreeSet::from(names), "{begun:?}");
+    assert_eq!(begun[..3], begun[3..]);
+}
+
+#[test]
 fn inputs_are_fetched_while_earlier_tasks_run_and_the_next_task_waits_for_none() {
     let mut worker = Worker::new(1);
     let lease = worker.lease(REQUESTER, &job("count", 100, 1));

@@ -93,7 +93,7 @@ pub fn recover(
             (Appender::new(opened.journal), Some(opened.events), marker)
         }
         Err(error @ journal::OpenError::Unreadable { source: ReadError::Damage(_), .. }) => {
-            peer = Peer::new(Config { slots: 0, ..config });
+            peer = Peer::new(config);
             ledger = Ledger::default();
             damage = Some(error.to_string());
             (Appender::broken(), None, Marker::blind(marks))

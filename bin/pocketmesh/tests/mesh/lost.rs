@@ -113,13 +113,12 @@ fn an_input_that_another_peer_has_is_fetched_and_one_that_nobody_has_is_refused(
 #[test]
 fn a_log_that_cannot_be_written_costs_nothing_but_the_log() {
     let mesh = Testnet::start(2);
-    let address = mesh.json(0, &["status"])["addresses"][0].as_str().expect("it listens somewhere").to_owned();
     mesh.kill(1);
     let Ok(full) = fs::File::options().write(true).open("/dev/full") else {
         return println!("skipped: this system has no file that is always full");
     };
-    let args = ["-vvv", "daemon", "--no-mdns", "--listen", "/ip4/127.0.0.1/tcp/0", "--bootstrap", &address];
-    let daemon = Killed(mesh.command(1, &args).stdout(Stdio::null()).stderr(full).spawn().expect("a daemon"));
+    let mut daemon = mesh.daemon_beside(1, 0);
+    let daemon = Killed(daemon.arg("-vvv").stdout(Stdio::null()).stderr(full).spawn().expect("a daemon"));
     mesh.wait_until("it is up", || mesh.command(1, &["status"]).output().is_ok_and(|said| said.status.success()));
     mesh.ok(1, &["run", &guest("primes"), "--range", "0..20", "--", "{index}", "1000", "10"]);
     drop(daemon);

@@ -39,6 +39,12 @@ fn balances(mesh: &Testnet, peers: &[usize]) -> Vec<[u128; 4]> {
     peers.iter().flat_map(|&one| peers.iter().map(move |&other| standing(mesh, one, other))).collect()
 }
 
+fn assert_none_fell(before: &[[u128; 4]], now: &[[u128; 4]]) {
+    for (was, is) in before.iter().zip(now) {
+        assert!(is[2] >= was[2] && is[3] >= was[3], "what was done and promised never falls: {was:?}, {is:?}");
+    }
+}
+
 /// An audit of a peer's journal, which must be good.
 fn audit(mesh: &Testnet, peer: usize) -> Value {
     let audit = mesh.json(peer, &["ledger", "audit"]);
@@ -159,9 +165,7 @@ fn peers_that_are_killed_again_and_again_lose_nothing_and_double_nothing() {
         audit(&mesh, victim);
         running[victim] = Some(mesh.restart_beside(victim, (victim + 1) % 3));
         let now = balances(&mesh, &all);
-        for (was, is) in before.iter().zip(&now) {
-            assert!(is[2] >= was[2] && is[3] >= was[3], "what was done and promised never falls: {was:?}, {is:?}");
-        }
+        assert_none_fell(&before, &now);
         before = now;
     }
     mesh.wait_for_end(1);
@@ -241,9 +245,7 @@ fn a_journal_that_cannot_grow_stops_money_and_work_and_loses_nothing() {
     audit(&mesh, 0);
     let running = mesh.restart_beside(0, 1);
     mesh.wait_until("all books agree", || agree(&mesh, &[0, 1, 2]));
-    for (was, is) in before.iter().zip(&balances(&mesh, &[0, 2])) {
-        assert!(is[2] >= was[2] && is[3] >= was[3], "what was done and promised never falls: {was:?}, {is:?}");
-    }
+    assert_none_fell(&before, &balances(&mesh, &[0, 2]));
     work_until("it works", &|| mesh.json(0, &["status"])["work"]["accepted"].as_u64() > Some(0));
     drop(running);
 }

@@ -193,19 +193,27 @@ impl Testnet {
 
     /// Starts a killed peer again, without any bootstrap address.
     pub fn restart(&self, peer: usize) -> Killed {
-        self.start_daemon(peer, &[])
+        Self::started(self.daemon(peer))
     }
 
     /// The same, told the address of another one: where all have been restarted, those that it knew are out of date.
     pub fn restart_beside(&self, peer: usize, other: usize) -> Killed {
-        let addresses = self.json(other, &["status"])["addresses"].clone();
-        let address = addresses[0].as_str().expect("it listens somewhere").to_owned();
-        self.start_daemon(peer, &["--bootstrap", &address])
+        Self::started(self.daemon_beside(peer, other))
     }
 
-    fn start_daemon(&self, peer: usize, args: &[&str]) -> Killed {
-        let listen = ["daemon", "--no-mdns", "--listen", "/ip4/127.0.0.1/tcp/0"];
-        let mut command = self.command(peer, &[&listen, args].concat());
+    /// The command that starts a killed peer again, told the address of another one.
+    pub fn daemon_beside(&self, peer: usize, other: usize) -> Command {
+        let addresses = self.json(other, &["status"])["addresses"].clone();
+        let mut command = self.daemon(peer);
+        command.args(["--bootstrap", addresses[0].as_str().expect("it listens somewhere")]);
+        command
+    }
+
+    fn daemon(&self, peer: usize) -> Command {
+        self.command(peer, &["daemon", "--no-mdns", "--listen", "/ip4/127.0.0.1/tcp/0"])
+    }
+
+    fn started(mut command: Command) -> Killed {
         let mut child = Killed(command.stdout(Stdio::piped()).spawn().expect("a daemon"));
         let mut lines = BufReader::new(child.0.stdout.take().expect("its output")).lines();
         assert!(lines.by_ref().map_while(Result::ok).any(|line| line.contains("listens on")), "it is up");

@@ -139,6 +139,15 @@ impl Worker {
         Done::of(self.context.take_effects())
     }
 
+    /// What comes of a lease that answers this offer.
+    fn grant(&mut self, lease: Lease, held: Held) -> (LeaseId, Done) {
+        let id = LeaseId(envelope::id(&lease.clone().into()));
+        let done = self.act(|execution, context| {
+            execution.on_lease(context, REQUESTER, id, lease, Some(held));
+        });
+        (id, done)
+    }
+
     /// Takes a lease of a job whose program is here.
     fn lease(&mut self, from: PeerId, job: &Job) -> LeaseId {
         let lease = lease_of(job, false);
@@ -178,11 +187,9 @@ fn what_burns_far_more_than_was_offered_is_handed_back_and_what_is_begun_is_done
     let job = job("count", 100, 1);
     for (expected, is_given_up) in [(Some(fuel().0 / 8 - 1), true), (Some(fuel().0 / 8), false), (None, false)] {
         let mut worker = Worker::new(2);
-        let lease = lease_of(&job, false);
-        let id = LeaseId(envelope::id(&lease.clone().into()));
         let mut held = held_of(&job);
         held.offer.expected_fuel = expected.map(Fuel);
-        worker.execution.on_lease(&mut worker.context, REQUESTER, id, lease, Some(held));
+        let (id, _) = worker.grant(lease_of(&job, false), held);
         worker.execution.on_fetched(&mut worker.context, Item::Blob(job.program), true);
         let mut runs = worker.assign(REQUESTER, id, &plain(0..20)).started;
         assert_eq!(runs.len(), 4);
@@ -212,16 +219,10 @@ fn what_burns_far_more_than_was_offered_is_handed_back_and_what_is_begun_is_done
 #[test]
 fn a_lease_that_pays_less_for_bytes_than_its_offer_said_is_declined() {
     let job = Job { per_gib: PerGib(10), ..job("bytes", 10, 1) };
-    let lease = lease_of(&job, false);
-    let id = LeaseId(envelope::id(&lease.clone().into()));
     for (offered, reason) in [(11, Some(DeclineReason::NotAsOffered)), (10, None)] {
         let mut held = held_of(&job);
         held.offer.per_gib = PerGib(offered);
-        let mut worker = Worker::new(1);
-        let lease = lease.clone();
-        let done = worker.act(|execution, context| {
-            execution.on_lease(context, REQUESTER, id, lease, Some(held));
-        });
+        let (_, done) = Worker::new(1).grant(lease_of(&job, false), held);
         assert_eq!(done.declined.first().map(|&(_, reason)| reason), reason, "{offered}");
     }
 }
@@ -231,12 +232,7 @@ fn a_lease_brings_its_program_here_and_its_files_if_it_has_any() {
     let list = Output::of(b"a list");
     for files in [Output::of(b""), list] {
         let job = Job { files, ..job("files", 10, 1) };
-        let lease = lease_of(&job, false);
-        let id = LeaseId(envelope::id(&lease.clone().into()));
-        let mut worker = Worker::new(1);
-        let done = worker.act(|execution, context| {
-            execution.on_lease(context, REQUESTER, id, lease, Some(held_of(&job)));
-        });
+        let (_, done) = Worker::new(1).grant(lease_of(&job, false), held_of(&job));
         let files = (files == list).then_some(Item::Tree(list.id));
         assert_eq!(done.fetched, [Item::Blob(job.program)].into_iter().chain(files).collect::<Vec<_>>());
     }
@@ -266,10 +262,7 @@ fn a_lease_that_pays_less_or_later_than_is_fair_or_on_no_credit_is_declined() {
         let mut worker = Worker::new(1);
         worker.context = Context::new(Config { money: Money { unpaid, ..Money::new(open) }, ..config(1) });
         let about = format!("{lease:?}, {unpaid:?}");
-        let id = LeaseId(envelope::id(&lease.clone().into()));
-        let done = worker.act(|execution, context| {
-            execution.on_lease(context, REQUESTER, id, lease, Some(held_of(&job)));
-        });
+        let (_, done) = worker.grant(lease, held_of(&job));
         assert_eq!(done.declined.first().map(|&(_, reason)| reason), reason, "{about}");
     }
 }
@@ -277,10 +270,9 @@ fn a_lease_that_pays_less_or_later_than_is_fair_or_on_no_credit_is_declined() {
 #[test]
 fn a_lease_waits_at_its_own_bound_to_be_paid_for_a_minute_and_no_longer() {
     let job = job("unpaid", 100, 1);
-    let lease = Lease { slice_tasks: 1, hold_back_tasks: 1, ..lease_of(&job, false) };
-    let id = LeaseId(envelope::id(&lease.clone().into()));
     let mut worker = Worker::new(2);
-    worker.execution.on_lease(&mut worker.context, REQUESTER, id, lease, Some(held_of(&job)));
+    let lease = Lease { slice_tasks: 1, hold_back_tasks: 1, ..lease_of(&job, false) };
+    let (id, _) = worker.grant(lease, held_of(&job));
     worker.execution.on_fetched(&mut worker.context, Item::Blob(job.program), true);
     let began = worker.assign(REQUESTER, id, &plain(0..20)).started;
     assert_eq!(began.len(), 2, "a slice and what is held back");
